@@ -1,0 +1,30 @@
+# make demo   the whole road on real speech, in minutes
+# make test   style, types and tests
+# make setup  what both need: a virtual environment with the pinned requirements
+PYTHON ?= python3
+FRONTEND ?= lfcc
+SPEECH ?=
+SIZE ?= full
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: setup demo test
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SpoofCache needs Python 3.11 or newer: make PYTHON=/path/to/python")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: setup
+	$(BIN)/python tools/demo.py --frontend $(FRONTEND) --size $(SIZE) $(if $(SPEECH),--speech "$(SPEECH)")
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest

@@ -1,0 +1,126 @@
+"""What the commands share: one sentence per error, exit statuses, progress, the device.
+
+Exit status 0 is done, 2 wrong usage or input, 130 interrupted. Results go to standard output; progress and
+errors go to standard error.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class Sentence(click.ClickException):
+    """An error that the user can mend: printed as one sentence, exit status 2."""
+
+    exit_code = 2
+
+
+def sentences(*input_errors: type[Exception]) -> Callable[[Function], Function]:
+    """Decorate a command: `input_errors`, OSError and Ctrl-C end it with a sentence, not a stack trace."""
+    caught: tuple[type[Exception], ...] = (*input_errors, OSError)
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def command(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except caught as error:
+                raise Sentence(str(error)) from error
+            except KeyboardInterrupt:
+                click.echo(
+                    "Interrupted. What was finished is kept; the same command goes on from there.", err=True
+                )
+                click.get_current_context().exit(130)
+
+        return command  # type: ignore[return-value]
+
+    return decorate
+
+
+def resolve_device(name: str) -> "torch.device":
+    """`auto`, `cpu`, `cuda` or `cuda:k` → the torch device; Sentence when it is not there."""
+    import torch  # here, not above: `--help` must not wait for it
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k") from None
+    if device.type not in ("cpu", "cuda"):
+        raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise Sentence(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:k]", help="Where the network runs."
+)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "–/s")
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far `total` steps have come, with rate and time left; yields `advance(n)`.
+
+    A terminal gets a live bar; a log file gets a line every 30 seconds.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _log_lines(description, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, speed_estimate_period=60.0) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+def _log_lines(description: str, total: int) -> Callable[[int], None]:
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done, last
+        done += n
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_LINES:
+            return
+        last = now
+        rate = done / (now - start)
+        left = (total - done) / rate if rate else float("inf")
+        click.echo(f"{description}: {done}/{total}, {rate:.1f}/s, {left:.0f} s left", err=True)
+
+    return advance
