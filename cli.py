@@ -48,9 +48,7 @@ def sentences(*input_errors: type[Exception]) -> Callable[[Function], Function]:
             except caught as error:
                 raise Sentence(str(error)) from error
             except KeyboardInterrupt:
-                click.echo(
-                    "Interrupted. What was finished is kept; the same command goes on from there.", err=True
-                )
+                click.echo("Interrupted. What was finished is kept; the same command goes on from there.", err=True)
                 click.get_current_context().exit(130)
 
         return command  # type: ignore[return-value]

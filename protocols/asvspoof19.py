@@ -40,15 +40,11 @@ def read_protocol(path: Path) -> list[Trial]:
 def _from_line(path: Path, number: int, line: str) -> Trial:
     columns = line.split()
     if len(columns) != 5:
-        raise ProtocolError(
-            f"{path}:{number}: {len(columns)} columns in {line.strip()!r}; expected 5: {COLUMNS}"
-        )
+        raise ProtocolError(f"{path}:{number}: {len(columns)} columns in {line.strip()!r}; expected 5: {COLUMNS}")
     speaker, utt_id, environment, attack, key = columns
     check_key(key, path, number)
     if (key == "spoof") == (attack == UNKNOWN):
-        raise ProtocolError(
-            f"{path}:{number}: attack {attack!r} with key {key}; expected '-' for bona fide only"
-        )
+        raise ProtocolError(f"{path}:{number}: attack {attack!r} with key {key}; expected '-' for bona fide only")
     conditions = {} if environment == UNKNOWN else {"environment": environment}
     return Trial(utt_id, key, attack, speaker, conditions=conditions)
 
@@ -65,9 +61,7 @@ def read_partition(root: Path, scenario: str, partition: str) -> tuple[list[Tria
         ProtocolError: unknown partition, a broken line, or counts that differ from the published ones.
     """
     if partition not in PROTOCOL_SUFFIX:
-        raise ProtocolError(
-            f"partition {partition!r} of ASVspoof 2019 {scenario}; expected train, dev or eval"
-        )
+        raise ProtocolError(f"partition {partition!r} of ASVspoof 2019 {scenario}; expected train, dev or eval")
     name = f"ASVspoof2019.{scenario}.cm.{PROTOCOL_SUFFIX[partition]}.txt"
     path = root / f"ASVspoof2019_{scenario}_cm_protocols" / name
     if not path.is_file():

@@ -80,9 +80,7 @@ def read_snapshot(path: Path) -> list[Trial]:
         table = csv.reader(file, delimiter="\t")
         header = tuple(next(table, ()))
         if header[: len(COLUMNS)] != COLUMNS:
-            raise ProtocolError(
-                f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}"
-            )
+            raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}")
         return [_from_row(path, line, header, row) for line, row in enumerate(table, 2)]
 
 

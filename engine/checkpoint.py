@@ -1,0 +1,134 @@
+"""A run folder: what is in it, and how it is written and read. No pickled modules anywhere.
+
+`config.toml` as used, `metrics.jsonl` (a line per epoch), TensorBoard events, `model.safetensors` with `model.json`
+(the selected epoch and what rebuilds it), `last.ckpt` (all that training needs to go on).
+"""
+
+import importlib.metadata
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from features.commit import atomic_path
+from models import BACKENDS
+from protocols.trial import CLASS_INDEX
+
+CONFIG = "config.toml"
+METRICS = "metrics.jsonl"
+MODEL = "model.safetensors"
+ABOUT = "model.json"
+LAST = "last.ckpt"
+
+
+class RunError(ValueError):
+    """A run folder or a training that cannot go on; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a set of weights is: enough to rebuild the network and to refuse other features."""
+
+    backend: str
+    settings: Mapping[str, Any]
+    feature_shape: tuple[int, ...]
+    identity: Mapping[str, Any]
+    class_index: Mapping[str, int]
+    epoch: int
+    dev_eer: float
+    dev_loss: float
+    versions: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
+        """Inverse of `asdict`; RunError when it is not one of ours or of another polarity."""
+        try:
+            about = cls(**{**fields, "feature_shape": tuple(fields["feature_shape"])})
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{source}: not the description of a model of ours ({error})") from error
+        if about.class_index != CLASS_INDEX:
+            raise RunError(f"{source}: class index {about.class_index}; expected {dict(CLASS_INDEX)}")
+        return about
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that made the weights."""
+    return {name: importlib.metadata.version(name) for name in ("torch", "numpy", "h5py")}
+
+
+def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
+    """The network of that registry name; RunError when it does not take features of that shape."""
+    try:
+        return BACKENDS[name](feature_shape, **settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def save_best(run: Path, model: nn.Module, about: About) -> None:
+    """Write `model.safetensors`, then `model.json`; each names the epoch, so that a half-done pair is noticed."""
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(run / MODEL) as path:
+        save_file(weights, path, metadata={"epoch": str(about.epoch)})
+    with atomic_path(run / ABOUT) as path:
+        path.write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
+
+
+def save_last(run: Path, state: Mapping[str, Any]) -> None:
+    """Write `last.ckpt`: tensors, numbers, texts and containers of them."""
+    with atomic_path(run / LAST) as path:
+        torch.save(dict(state), path)
+
+
+def load_last(run: Path) -> dict[str, Any] | None:
+    """What `save_last` wrote, on the CPU; None where no epoch was finished yet."""
+    path = run / LAST
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise RunError(f"{path}: not a checkpoint of ours ({str(error).splitlines()[0]})") from error
+
+
+def load_model(run: Path, which: str) -> tuple[nn.Module, About]:
+    """Network in evaluation mode, on the CPU, with the `best` or the `last` weights of a run.
+
+    Raises:
+        RunError: no such weights there, or not ours.
+    """
+    weights, about = _read_best(run) if which == "best" else _read_last(run)
+    model = build_backend(about.backend, about.feature_shape, about.settings)
+    model.load_state_dict(weights)
+    return model.eval(), about
+
+
+def _read_best(run: Path) -> tuple[dict[str, torch.Tensor], About]:
+    if not (run / MODEL).exists() or not (run / ABOUT).exists():
+        raise RunError(f"{run}: no {MODEL} with {ABOUT}; expected the run folder of a training with a finished epoch")
+    try:
+        about = About.from_json(json.loads((run / ABOUT).read_text(encoding="utf-8")), run / ABOUT)
+        with safe_open(run / MODEL, "pt") as file:
+            epoch = (file.metadata() or {}).get("epoch")
+        weights = load_file(run / MODEL)
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise RunError(f"{run}: {MODEL} or {ABOUT} is not ours or not whole ({error})") from error
+    if epoch != str(about.epoch):
+        raise RunError(
+            f"{run}: {MODEL} is of epoch {epoch}, {ABOUT} of epoch {about.epoch}: the training was killed between the "
+            "two; main_train.py --resume mends it"
+        )
+    return weights, about
+
+
+def _read_last(run: Path) -> tuple[dict[str, torch.Tensor], About]:
+    state = load_last(run)
+    if state is None:
+        raise RunError(f"{run}: no {LAST}; expected the run folder of a training with a finished epoch")
+    return state["model"], About.from_json(state["about"], run / LAST)

@@ -1,0 +1,182 @@
+"""An experiment in TOML. Every key has a default or is asked for; an unknown one is an error."""
+
+import dataclasses
+import difflib
+import inspect
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from models import BACKENDS
+from models.losses import LOSSES
+
+Table = TypeVar("Table")
+
+
+class ConfigError(ValueError):
+    """A configuration that says something unknown; the message names file, key, value and what was expected."""
+
+
+@dataclass(frozen=True)
+class BackendConfig:
+    """`name` of models.BACKENDS; `settings` are its constructor's."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassWeights:
+    """Weights of the loss, by name: copied by position from a system with bona fide = 0 they would invert."""
+
+    bonafide: float = 1.0
+    spoof: float = 1.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """`name` of models.losses.LOSSES."""
+
+    name: str = "cross_entropy"
+    class_weights: ClassWeights = field(default_factory=ClassWeights)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam (Kingma & Ba 2015); `weight_decay` is its L2 term."""
+
+    name: Literal["adam"] = "adam"
+    lr: float = 1e-4
+    betas: tuple[float, ...] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Learning rate of an epoch: `constant`, or `halve_every` so many `epochs`."""
+
+    name: Literal["constant", "halve_every"] = "constant"
+    epochs: int = 10
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`select` says which dev figure picks the best epoch (equal EERs: the lower loss).
+
+    `precision` is that of the forward pass; `auto` is 16 bit where a GPU has it, float32 otherwise.
+    """
+
+    epochs: int = 100
+    batch_size: int = 64
+    seed: int = 0
+    select: Literal["dev_eer", "dev_loss"] = "dev_eer"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment. `features` says what the cache's identity must be (any of its fields), or nothing."""
+
+    backend: BackendConfig
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    features: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_toml(self) -> str:
+        """The whole experiment, defaults included."""
+        return tomli_w.dumps(dataclasses.asdict(self))
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment, with `section.key=value` overrides.
+
+    Raises:
+        ConfigError: not TOML, an unknown key (the nearest known one is named), a value of the wrong type.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from error
+    for override in overrides:
+        _set(tables, override)
+    config = _parse(ExperimentConfig, tables, str(path), "")
+    _check_registry(config.backend.name, BACKENDS, path, "backend.name")
+    _check_registry(config.loss.name, LOSSES, path, "loss.name")
+    known = list(inspect.signature(BACKENDS[config.backend.name]).parameters)[1:]  # the first is the feature shape
+    for key in config.backend.settings:
+        _require_known(key, known, str(path), "backend.settings.")
+    return config
+
+
+def _set(tables: dict[str, Any], override: str) -> None:
+    """Apply `section.key=value`; the value is TOML, or a plain word."""
+    name, equals, text = override.partition("=")
+    *sections, key = name.split(".")
+    if not (equals and sections and all(sections) and key):
+        raise ConfigError(f"--set {override!r}; expected section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for section in sections:
+        tables = tables.setdefault(section, {})
+        if not isinstance(tables, dict):
+            raise ConfigError(f"--set {override!r}: {section} is not a section")
+    tables[key] = value
+
+
+def _parse(kind: type[Table], values: Any, source: str, prefix: str) -> Table:
+    """A table of the file as the dataclass `kind`."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: {prefix.rstrip('.')} is {values!r}; expected a table")
+    types = get_type_hints(kind)
+    for key in values:
+        _require_known(key, list(types), source, prefix)
+    for spec in dataclasses.fields(kind):  # type: ignore[arg-type]
+        no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+        if no_default and spec.name not in values:
+            raise ConfigError(f"{source}: {prefix}{spec.name} is missing")
+    return kind(**{key: _value(types[key], value, source, prefix + key) for key, value in values.items()})
+
+
+def _require_known(key: str, known: Sequence[str], source: str, prefix: str) -> None:
+    if key not in known:
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        hint = f"the nearest known key is {prefix}{nearest[0]}" if nearest else "no key is known there"
+        raise ConfigError(f"{source}: unknown key {prefix}{key}; {hint}")
+
+
+def _value(kind: Any, value: Any, source: str, name: str) -> Any:
+    """`value` checked against the type of its field."""
+    if dataclasses.is_dataclass(kind):
+        return _parse(kind, value, source, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ConfigError(f"{source}: {name} is {value!r}; expected one of {', '.join(get_args(kind))}")
+        return value
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_value(get_args(kind)[0], each, source, name) for each in value)
+    if kind is float and type(value) is int:
+        return float(value)
+    wanted = dict if get_origin(kind) is not None else kind
+    if type(value) is not wanted:
+        raise ConfigError(f"{source}: {name} is {value!r}; expected {_plain_name(wanted)}")
+    return value
+
+
+def _plain_name(kind: type) -> str:
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a table"}
+    return names.get(kind, kind.__name__)
+
+
+def _check_registry(name: str, registry: Mapping[str, Callable[..., Any]], path: Path, key: str) -> None:
+    if name not in registry:
+        raise ConfigError(f"{path}: {key} is {name!r}; expected one of {', '.join(registry)}")

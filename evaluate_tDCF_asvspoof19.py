@@ -1,0 +1,100 @@
+"""CM score file (+ ASV score file) → EER, min t-DCF (ASVspoof 2019 form), per-attack table, JSON, pictures."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+import cli
+from features.commit import atomic_path
+from metrics.det import ScoreError
+from metrics.evaluation import SIGN_WARNING, Evaluation, as_text, evaluate_2019
+from metrics.scores import CmScores, check_attacks, check_coverage, read_asv_scores, read_cm_scores
+from protocols.asvspoof19 import read_protocol
+from protocols.trial import ProtocolError
+
+EXAMPLES = """\b
+Examples:
+  python evaluate_tDCF_asvspoof19.py --cm-scores scores/lcnn_eval.txt \\
+         --asv-scores ASVspoof2019.LA.asv.eval.gi.trl.scores.txt \\
+         --protocol ASVspoof2019.LA.cm.eval.trl.txt --json lcnn.json --plots plots/
+  python evaluate_tDCF_asvspoof19.py --cm-scores scores/lcnn_eval.txt
+"""
+INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+CM_HELP = "Countermeasure scores: `utt_id attack key score`, or `utt_attack score key`."
+ASV_HELP = "ASV scores: `attack-or-bonafide target|nontarget|spoof score`. Without them there is no t-DCF."
+PROTOCOL_HELP = "ASVspoof 2019 CM protocol: refuse scores that do not stand for exactly its trials."
+JSON_HELP = "Write every number here in full precision, rates as fractions."
+PLOTS_HELP = "Draw the DET curve and the score histogram into this folder (PNG)."
+OVERWRITE_HELP = "Replace the --json file and the pictures where they exist."
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--cm-scores", "cm_path", type=INPUT, required=True, help=CM_HELP)
+@click.option("--asv-scores", "asv_path", type=INPUT, help=ASV_HELP)
+@click.option("--protocol", "protocol_path", type=INPUT, help=PROTOCOL_HELP)
+@click.option("--json", "json_path", type=OUTPUT, help=JSON_HELP)
+@click.option("--plots", type=FOLDER, help=PLOTS_HELP)
+@click.option("--overwrite", is_flag=True, help=OVERWRITE_HELP)
+@cli.sentences(ScoreError, ProtocolError)
+def main(
+    cm_path: Path,
+    asv_path: Path | None,
+    protocol_path: Path | None,
+    json_path: Path | None,
+    plots: Path | None,
+    overwrite: bool,
+) -> None:
+    """Equal error rate and minimum t-DCF (ASVspoof 2019 form) of countermeasure scores, pooled and per attack."""
+    pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
+    for output in (json_path, *pictures):
+        if output and output.exists() and not overwrite:
+            raise cli.Sentence(f"{output}: exists already; choose another name, or --overwrite to replace it")
+    cm = read_cm_scores(cm_path)
+    if protocol_path:
+        _check_protocol(cm, cm_path, protocol_path)
+    asv = read_asv_scores(asv_path) if asv_path else None
+    if asv:
+        check_attacks(cm, asv, f"{cm_path} with {asv_path}")
+    evaluation = evaluate_2019(cm, asv)
+    click.echo(as_text(evaluation))
+    if evaluation.sign_looks_inverted:
+        click.echo(f"Warning: {cm_path}: {SIGN_WARNING}", err=True)
+    if json_path:
+        inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
+        _write_json(json_path, inputs, evaluation)
+    if plots:
+        plots.mkdir(parents=True, exist_ok=True)
+        _draw(cm, cm_path.stem, *pictures)
+    for path in pictures:
+        click.echo(f"wrote {path}")
+
+
+def _check_protocol(cm: CmScores, cm_path: Path, protocol_path: Path) -> None:
+    trials = read_protocol(protocol_path)
+    keys, attacks = ({t.utt_id: t.key for t in trials}, {t.utt_id: t.attack for t in trials})
+    check_coverage(cm, keys, attacks, f"{cm_path} against {protocol_path}")
+
+
+def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluation) -> None:
+    numbers = asdict(evaluation)
+    record = {**inputs, **numbers.pop("pooled"), **numbers}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=os.fspath) + "\n", encoding="utf-8")
+
+
+def _draw(cm: CmScores, title: str, det_path: Path, histogram_path: Path) -> None:
+    from metrics import report  # here, not above: numbers must not wait for matplotlib
+
+    with atomic_path(det_path) as det, atomic_path(histogram_path) as histogram:
+        report.draw_det(cm, title, det)
+        report.draw_histogram(cm, title, histogram)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Audio → cached tensor: waveform, front-end, HDF5 shards, dataset."""

@@ -1,0 +1,199 @@
+"""Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families in the hub's format.
+
+Hidden states go by name, never by position: `last` is the model's `last_hidden_state`, `k` the raw output of block
+k, `0` the input of block 1. They are taken where they arise, by forward hooks, because the library's own list changed
+its meaning between versions (SPECS.md §1.1).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+
+HUB_NAMES: Mapping[str, str] = {
+    "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
+    "xls-r-1b": "facebook/wav2vec2-xls-r-1b",
+    "xls-r-2b": "facebook/wav2vec2-xls-r-2b",
+    "wav2vec2-base": "facebook/wav2vec2-base",
+    "wav2vec2-large": "facebook/wav2vec2-large",
+    "hubert-base": "facebook/hubert-base-ls960",
+    "hubert-large": "facebook/hubert-large-ll60k",
+    "wavlm-base": "microsoft/wavlm-base",
+    "wavlm-large": "microsoft/wavlm-large",
+}
+FAMILIES = ("wav2vec2", "hubert", "wavlm")
+PRECISIONS: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+NORMALIZATIONS = ("zero-mean-unit-variance", "none")
+TRAINING_ONLY = {"masked_spec_embed"}
+"""Tensors that a published checkpoint may lack, since they are used in pre-training only."""
+
+SHAPELESS_SETTINGS = (
+    "model_type",
+    "hidden_act",
+    "feat_extract_activation",
+    "feat_extract_norm",
+    "do_stable_layer_norm",
+    "conv_stride",
+    "num_attention_heads",
+    "layer_norm_eps",
+)
+"""Configuration that changes the numbers and cannot be seen in the shapes of the weights."""
+
+
+class HiddenStates(FrontEnd):
+    """Waveform [n] → hidden states [T, D] of one layer, or [L, T, D] of several; T = 201 for 64,600 samples.
+
+    Only the blocks up to the highest layer asked for are kept.
+
+    Raises:
+        FrontEndError: a checkpoint that cannot be loaded, is of another family or lacks weights; an unknown layer.
+    """
+
+    def __init__(self, name: str, options: FrontEndOptions) -> None:
+        self._name = name
+        self._layers = options.layers or ("last",)
+        self._precision = options.precision
+        self._device = options.device
+        source = str(options.weights or HUB_NAMES.get(name, name))
+        model = _load_model(source)
+        self._check_layers(model.config.num_hidden_layers)
+        self._normalize = options.normalize or _normalization_of(source)
+        self._weights_sha256 = weights_sha256(model)
+        self.slug = "-".join((name.replace("/", "-"), *(f"l{k}" if k != "last" else k for k in self._layers)))
+        _drop_blocks_above(model, self._layers)
+        self._model = model.eval().to(self._device, PRECISIONS[self._precision])
+
+    def _check_layers(self, depth: int) -> None:
+        known = ("last", *map(str, range(depth + 1)))
+        for layer in self._layers:
+            if layer not in known:
+                raise FrontEndError(f"layer {layer!r} of {self._name}; expected last or 0…{depth}")
+        if len(set(self._layers)) < len(self._layers):
+            raise FrontEndError(f"layers {' '.join(self._layers)}; expected each one once")
+
+    def settings(self) -> Mapping[str, Any]:
+        return {
+            "name": self._name,
+            "weights_sha256": self._weights_sha256,
+            "layers": list(self._layers),
+            "normalize": self._normalize,
+            "precision": self._precision,
+        }
+
+    @torch.inference_mode()
+    def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
+        waveforms = waveforms.to(self._device)
+        if self._normalize == "zero-mean-unit-variance":
+            waveforms = zero_mean_unit_variance(waveforms)
+        states = self._hidden_states(waveforms.to(PRECISIONS[self._precision]))
+        features = torch.stack([states[layer] for layer in self._layers], dim=1).float()
+        return features if len(self._layers) > 1 else features[:, 0]
+
+    def _hidden_states(self, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Each layer asked for [B, T, D], by name."""
+        states: dict[str, torch.Tensor] = {}
+        hooks = [
+            _block(self._model, layer).register_forward_hook(_keep(states, layer))
+            for layer in self._layers
+            if layer != "last"
+        ]
+        try:
+            states["last"] = self._model(waveforms).last_hidden_state
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return states
+
+
+def zero_mean_unit_variance(waveforms: torch.Tensor) -> torch.Tensor:
+    """(x − mean) / √(var + 1e-7) over each padded waveform [B, n], population variance.
+
+    What `Wav2Vec2FeatureExtractor` does when `do_normalize` is set; 1e-7 is its constant.
+    """
+    variance, mean = torch.var_mean(waveforms, dim=1, correction=0, keepdim=True)
+    return (waveforms - mean) / (variance + 1e-7).sqrt()
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Hash of what the model computes with: names, shapes and float32 values of all its tensors, and the settings
+    that they do not show. The same for hub and local folder, for safetensors and pickled files."""
+    digest = hashlib.sha256()
+    for setting in SHAPELESS_SETTINGS:
+        digest.update(f"{setting}={_plain(getattr(model.config, setting, None))}\n".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        if name not in TRAINING_ONLY:
+            digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _load_model(source: str) -> Any:
+    """The base model in float32, every weight from the checkpoint."""
+    from transformers import AutoConfig, AutoModel  # seconds to import: only who extracts pays
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        family = AutoConfig.from_pretrained(source).model_type
+        if family not in FAMILIES:
+            raise FrontEndError(f"{source}: a {family} model; expected one of {', '.join(FAMILIES)}")
+        # the type is asked for by name: a checkpoint saved in float16 would stay float16
+        model, info = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, FrontEndError):
+            raise
+        raise FrontEndError(
+            f"{source}: cannot be loaded ({str(error).splitlines()[0]}); expected a checkpoint in the hub's "
+            "format. Where the hub cannot be reached give its folder with --weights"
+        ) from error
+    missing = sorted(set(info["missing_keys"]) - TRAINING_ONLY)
+    if missing:  # the library would initialise them at random
+        raise FrontEndError(f"{source}: {len(missing)} weights are missing ({', '.join(missing[:3])} …); expected all")
+    return model
+
+
+def _normalization_of(source: str) -> str:
+    """What the checkpoint's own feature extractor does."""
+    from transformers import Wav2Vec2FeatureExtractor
+
+    try:
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise FrontEndError(
+            f"{source}: no preprocessor_config.json to say whether the waveform is normalised; "
+            f"expected one, or --normalize {'|'.join(NORMALIZATIONS)}"
+        ) from error
+    return "zero-mean-unit-variance" if extractor.do_normalize else "none"
+
+
+def _drop_blocks_above(model: Any, layers: tuple[str, ...]) -> None:
+    """Cut the list of blocks. Right for both kinds of model, pre-LN (XLS-R) and post-LN (base size), since hidden
+    states are taken from the blocks themselves."""
+    if "last" not in layers:
+        model.encoder.layers = model.encoder.layers[: max(int(layer) for layer in layers)]
+
+
+def _block(model: Any, layer: str) -> nn.Module:
+    """The module whose output is that hidden state; the encoder's dropout hands its input to block 1."""
+    module: nn.Module = model.encoder.layers[int(layer) - 1] if int(layer) else model.encoder.dropout
+    return module
+
+
+def _keep(states: dict[str, torch.Tensor], layer: str) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        states[layer] = output[0] if isinstance(output, tuple) else output
+
+    return hook

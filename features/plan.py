@@ -1,0 +1,181 @@
+"""What a cached partition is: its identity, how its trials are cut into shards, and the files beside them.
+
+`<out>/<corpus>/<slug>/<partition>/` holds `shard-00000.h5 …`, `trials.tsv` (the protocol's snapshot),
+`skipped.tsv` (utterances left out, if any) and `manifest.json`, written last: its presence means complete.
+"""
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from features.commit import atomic_path
+from protocols.trial import Trial, read_snapshot, snapshot, snapshot_sha256
+
+FORMAT_VERSION = 1
+SHARD_ROWS = 512
+SHARD_BYTES = 256 * 2**20
+ITEM_BYTES: Mapping[str, int] = {"float16": 2, "float32": 4, "int16": 2}
+
+MANIFEST = "manifest.json"
+TRIALS = "trials.tsv"
+SKIPPED = "skipped.tsv"
+
+
+class StoreError(ValueError):
+    """A cache that cannot be read or written as asked; the message names the file."""
+
+
+class ShardMismatch(StoreError):
+    """A cache of another identity or trial list than the one expected; the message names what differs."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything that changes a cached number, as a JSON-able mapping. Equal identities, equal caches."""
+
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, text: str) -> "Identity":
+        """Inverse of `to_json`."""
+        return cls(json.loads(text))
+
+    def to_json(self) -> str:
+        """Canonical text: equal identities give equal bytes."""
+        return json.dumps(self.settings, sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that stand for the identity in a folder's name."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
+
+    @property
+    def dtype(self) -> str:
+        """Stored number type, a key of ITEM_BYTES."""
+        return str(self.settings["dtype"])
+
+    def flat(self) -> dict[str, Any]:
+        """The settings by dotted name: `front_end.layers`."""
+        return dict(_flatten(self.settings))
+
+    def require(self, expected: Mapping[str, Any], where: Path) -> None:
+        """ShardMismatch, naming each field, unless every dotted field of `expected` has that value here."""
+        found = self.flat()
+        differing = [
+            f"{name} is {found.get(name)!r}, expected {value!r}"
+            for name, value in expected.items()
+            if found.get(name) != value
+        ]
+        if differing:
+            raise ShardMismatch(f"{where}: a cache of another identity: {'; '.join(differing)}")
+
+    def require_same(self, expected: "Identity", where: Path) -> None:
+        """ShardMismatch, naming each field that differs, unless the two are equal."""
+        self.require(dict.fromkeys(self.flat()) | expected.flat(), where)
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one partition is cut: shard k is always group k of the trial list, whoever makes it.
+
+    `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,).
+    """
+
+    corpus: str
+    partition: str
+    identity: Identity
+    trial_list_sha256: str
+    n_trials: int
+    row_shape: tuple[int, ...]
+    shard_size: int
+
+    @classmethod
+    def make(
+        cls, corpus: str, partition: str, identity: Identity, trials: Sequence[Trial], row_shape: tuple[int, ...]
+    ) -> "Plan":
+        """Cut the trial list into groups whose shards stay under 256 MiB."""
+        row_bytes = math.prod(row_shape) * ITEM_BYTES[identity.dtype]
+        size = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes))
+        return cls(corpus, partition, identity, snapshot_sha256(snapshot(trials)), len(trials), row_shape, size)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the feature rows of the whole partition."""
+        return self.n_trials * math.prod(self.row_shape) * ITEM_BYTES[self.identity.dtype]
+
+    @property
+    def shard_count(self) -> int:
+        return math.ceil(self.n_trials / self.shard_size)
+
+    def group(self, index: int) -> slice:
+        """The trials of shard `index`."""
+        return slice(index * self.shard_size, min((index + 1) * self.shard_size, self.n_trials))
+
+    def shard_path(self, folder: Path, index: int) -> Path:
+        return folder / f"shard-{index:05d}.h5"
+
+
+def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None:
+    """Say that the partition is complete: `skipped.tsv` (utterance, reason) if any, then `manifest.json`."""
+    if skipped:
+        with atomic_path(folder / SKIPPED) as path, path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(("utt_id", "reason"))
+            table.writerows(skipped.items())
+    else:
+        (folder / SKIPPED).unlink(missing_ok=True)
+    manifest = asdict(plan) | {"identity": plan.identity.settings, "n_skipped": len(skipped)}
+    with atomic_path(folder / MANIFEST) as path:
+        path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Plan:
+    """The plan of a complete partition.
+
+    Raises:
+        StoreError: not a cached partition, or one that is not complete.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        shards = len(list(folder.glob("shard-*.h5")))
+        found = f"{shards} finished shards but no {MANIFEST}" if shards else f"no {MANIFEST}"
+        raise StoreError(f"{folder}: {found}; expected a complete cache (run preprocess.py again to finish one)")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        version = fields["identity"]["format_version"]
+        if version != FORMAT_VERSION:
+            raise StoreError(f"{path}: format version {version}; this SpoofCache reads version {FORMAT_VERSION}")
+        del fields["n_skipped"]
+        fields["identity"] = Identity(fields["identity"])
+        return Plan(**fields | {"row_shape": tuple(fields["row_shape"])})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path}: not a manifest of ours ({error!r})") from error
+
+
+def read_trials(folder: Path, plan: Plan) -> list[Trial]:
+    """The partition's trials, after checking that `trials.tsv` is the list that the shards were cut from."""
+    path = folder / TRIALS
+    require_trial_list(path, plan)
+    return read_snapshot(path)
+
+
+def require_trial_list(path: Path, plan: Plan) -> None:
+    """ShardMismatch unless the snapshot at `path` is the plan's trial list."""
+    if snapshot_sha256(path.read_bytes()) != plan.trial_list_sha256:
+        raise ShardMismatch(
+            f"{path}: another trial list than the one asked for; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
+            "Give the new list a folder of its own with --name or --out"
+        )

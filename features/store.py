@@ -1,0 +1,201 @@
+"""One shard: the HDF5 form of a group of utterances, in both directions.
+
+Dataset `features` [N, *row], contiguous, so that any HDF5 tool reads it and the reader can map it straight from
+the page cache; `utt_id` [N]; `checksum` [N], CRC-32 of each row's bytes; attributes that say what it is.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from features.commit import Claim
+from features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
+
+CHECKSUM = "crc32"
+INT16_SCALE = 32_768.0
+"""int16 waveforms are stored in the scale of 16-bit audio files: full scale ±1 is ±32,768."""
+
+TORCH_DTYPE: Mapping[str, torch.dtype] = {"float16": torch.float16, "float32": torch.float32, "int16": torch.int16}
+
+
+def to_stored(rows: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray[Any]:
+    """Features [B, ...] float32 → the array that is stored, guarded.
+
+    Raises:
+        StoreError: a NaN, an infinity, or a value that `dtype` cannot hold; names the utterance.
+    """
+    limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
+    largest = rows.abs().flatten(1).amax(1)
+    bad = ~(largest <= limit)  # so that NaN counts as bad
+    if bad.any():
+        index = int(bad.nonzero()[0])
+        raise StoreError(
+            f"utterance {utt_ids[index]}: a feature of magnitude {float(largest[index])} does not fit {dtype} "
+            f"(at most {limit:g}); store it with --dtype float32, or look at that utterance"
+        )
+    if dtype == "int16":
+        rows = (rows * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
+    return rows.to(TORCH_DTYPE[dtype]).cpu().numpy()
+
+
+def from_stored(rows: torch.Tensor) -> torch.Tensor:
+    """Stored rows → features: int16 goes back to float32 ±1, floating types stay as they are."""
+    return rows.float() / INT16_SCALE if rows.dtype == torch.int16 else rows
+
+
+class ShardWriter:
+    """Writes shard `index` of a plan row by row, under a claim; `commit` makes it visible.
+
+    A writer that is not committed must be abandoned, which leaves nothing behind.
+    """
+
+    def __init__(self, claim: Claim, plan: Plan, index: int, compression: str | None = None) -> None:
+        self._claim = claim
+        self._plan = plan
+        self._index = index
+        self._compression = compression
+        self._utt_ids: list[str] = []
+        self._checksums: list[int] = []
+        self._skipped: dict[str, str] = {}
+        group = plan.group(index)
+        self._guard(lambda: self._create(group.stop - group.start))
+
+    def append(self, utt_ids: Sequence[str], rows: NDArray[Any]) -> None:
+        """Add the rows [B, *row] of these utterances."""
+        start = len(self._utt_ids)
+        self._utt_ids += utt_ids
+        self._checksums += [zlib.crc32(row) for row in rows]
+        self._guard(lambda: self._features.write_direct(rows, dest_sel=np.s_[start : start + len(rows)]))
+
+    def skip(self, utt_id: str, reason: str) -> None:
+        """Leave an utterance of the group out, and keep the reason in the shard."""
+        self._skipped[utt_id] = reason
+
+    def commit(self) -> None:
+        """Flush, fsync and rename: from here on readers see the shard."""
+        self._guard(self._finish)
+        self._guard(self._claim.commit)
+
+    def abandon(self) -> None:
+        """Remove what was written. Does nothing after `commit`."""
+        self._claim.abandon()
+        self._close()
+
+    def _create(self, n_rows: int) -> None:
+        self._file = h5py.File(self._claim.temporary, "w", locking=False)  # the claim is the lock
+        shape = (n_rows, *self._plan.row_shape)
+        chunks = (1, *self._plan.row_shape) if self._compression else None
+        self._features = self._file.create_dataset(
+            "features", shape, self._plan.identity.dtype, chunks=chunks, compression=self._compression
+        )
+
+    def _finish(self) -> None:
+        n_rows = len(self._utt_ids)
+        if n_rows < len(self._features):  # a contiguous dataset cannot shrink: write the kept rows once more
+            kept = self._features[:n_rows]
+            self._file.close()
+            self._create(n_rows)
+            self._features[...] = kept
+        self._file.create_dataset("utt_id", data=self._utt_ids, dtype=h5py.string_dtype(), shape=(n_rows,))
+        self._file.create_dataset("checksum", data=np.array(self._checksums, np.uint32))
+        self._file.attrs.update(_header(self._plan, self._index))
+        self._file.attrs["skipped"] = json.dumps(self._skipped)
+        self._file.close()
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        """Run a step; when the disk refuses it, remove the unfinished shard and say so in a sentence."""
+        try:
+            act()
+        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as RuntimeError
+            self.abandon()
+            free = shutil.disk_usage(self._claim.path.parent).free
+            raise StoreError(
+                f"{self._claim.path}: cannot be written ({_first_line(error)}); "
+                f"{free / 1e9:.1f} GB are free there. Finished shards are kept"
+            ) from error
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError, RuntimeError, AttributeError):  # what cannot be flushed is thrown away
+            self._file.close()
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error).splitlines()[0]
+
+
+def _header(plan: Plan, index: int) -> dict[str, Any]:
+    """What a shard says of itself, as HDF5 attributes."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "identity": plan.identity.to_json(),
+        "corpus": plan.corpus,
+        "partition": plan.partition,
+        "shard_index": index,
+        "shard_count": plan.shard_count,
+        "shard_size": plan.shard_size,
+        "trial_list_sha256": plan.trial_list_sha256,
+        "checksum_algorithm": CHECKSUM,
+    }
+
+
+class ShardReader:
+    """One finished shard.
+
+    Attributes:
+        features: [N, *row] in the stored type: a copy-on-write memory map of a contiguous dataset, else the
+            h5py dataset. Index it; nothing is read before.
+        utt_ids: the utterance of each row.
+        skipped: utterance → reason, for those of the group that were left out.
+        identity: what made the numbers.
+
+    Raises:
+        StoreError: not a whole shard of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            file = h5py.File(path, "r", locking=False)
+            self.header = dict(file.attrs)
+            self.utt_ids: list[str] = file["utt_id"].asstr()[:].tolist()
+            self.skipped: dict[str, str] = json.loads(self.header["skipped"])
+            self.identity = Identity.from_json(self.header["identity"])
+            self._checksums = file["checksum"][:]
+            self.features = _map(path, file["features"])
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise StoreError(f"{path}: not a whole shard of ours ({_first_line(error)})") from error
+
+    def require(self, plan: Plan, index: int) -> None:
+        """ShardMismatch unless this is shard `index` of the plan."""
+        self.identity.require_same(plan.identity, self.path)
+        for name, expected in _header(plan, index).items():
+            if self.header[name] != expected:
+                raise ShardMismatch(f"{self.path}: {name} is {self.header[name]}; expected {expected}")
+
+    def corrupt(self) -> list[str]:
+        """Re-read every row; the utterances whose bytes no longer have their checksum."""
+        if self.header["checksum_algorithm"] != CHECKSUM:
+            raise StoreError(f"{self.path}: checksums by {self.header['checksum_algorithm']}; expected {CHECKSUM}")
+        rows = zip(self.utt_ids, self.features, self._checksums, strict=True)
+        return [utt_id for utt_id, row, checksum in rows if zlib.crc32(row.tobytes()) != checksum]
+
+
+def _map(path: Path, dataset: Any) -> Any:
+    """Map a contiguous dataset copy-on-write (torch wants writable memory), else give h5py's own."""
+    if dataset.size == 0 or dataset.id.get_offset() is None:
+        return dataset
+    features = np.memmap(path, dataset.dtype, "c", dataset.id.get_offset(), dataset.shape)
+    dataset.file.close()
+    return features

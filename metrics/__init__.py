@@ -1,0 +1,1 @@
+"""Arrays in, named numbers out: only `scores` touches files, only `report` draws."""

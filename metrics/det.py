@@ -1,0 +1,86 @@
+"""The detection error trade-off of two sets of scores, and its equal error rate.
+
+A higher score is more bona fide; nothing here guesses or turns the sign. Rates are fractions in float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class ScoreError(ValueError):
+    """Scores that cannot be judged; read from a file, the message names file, line and value."""
+
+
+class DetCurve(NamedTuple):
+    """Error rates at every threshold, from "accept all" to "reject all": three arrays [N + M + 1].
+
+    At point k the k lowest scores are rejected: `frr` is the share of the N bona fide scores rejected (it
+    rises from 0 to 1), `far` the share of the M spoof scores accepted (it falls from 1 to 0). `thresholds`
+    holds the highest rejected score; its first entry, where nothing is rejected, is the float below the lowest.
+    """
+
+    frr: FloatArray
+    far: FloatArray
+    thresholds: FloatArray
+
+
+class EqualErrorRate(NamedTuple):
+    """The rate (a fraction) at which misses and false acceptances meet, and the threshold where they do."""
+
+    rate: float
+    threshold: float
+
+
+def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> DetCurve:
+    """Error rates at every threshold between N `bonafide` scores [N] and M `spoof` scores [M].
+
+    Among equal scores the bona fide are rejected first, as in the ASVspoof evaluation code: a tie counts against
+    the detector. Any two classes will do (ASV target against nontarget); the first is the one to accept.
+
+    >>> det_curve(bonafide=[2.0, 3.0], spoof=[1.0])
+    DetCurve(frr=array([0. , 0. , 0.5, 1. ]), far=array([1., 0., 0., 0.]), thresholds=array([1., 1., 2., 3.]))
+
+    Raises:
+        ScoreError: a class is empty, or a score is NaN or infinite.
+    """
+    accept, reject = _valid(bonafide, "bona fide"), _valid(spoof, "spoof")
+    scores = np.concatenate((accept, reject))
+    order = np.argsort(scores, kind="stable")  # stable: bona fide stay in front of equal spoof scores
+    is_bonafide = np.concatenate(([0], order < accept.size))
+    is_spoof = np.concatenate(([0], order >= accept.size))
+    frr = np.cumsum(is_bonafide) / accept.size
+    far = (reject.size - np.cumsum(is_spoof)) / reject.size
+    ascending = scores[order]
+    below_all = np.nextafter(ascending[0], -np.inf)
+    return DetCurve(frr, far, np.concatenate(([below_all], ascending)))
+
+
+def equal_error_rate(bonafide: ArrayLike, spoof: ArrayLike) -> EqualErrorRate:
+    """Mean of FRR and FAR at the first point of the curve where they are nearest.
+
+    The rate of a detector whose sign is inverted is above one half, and is returned so.
+
+    >>> equal_error_rate(bonafide=[0.5, 2.0, 3.0, 4.0], spoof=[-1.0, 0.0, 1.0, -2.0])
+    EqualErrorRate(rate=0.25, threshold=0.5)
+
+    Raises:
+        ScoreError: as `det_curve`.
+    """
+    curve = det_curve(bonafide, spoof)
+    nearest = int(np.argmin(np.abs(curve.frr - curve.far)))
+    rate = (curve.frr[nearest] + curve.far[nearest]) / 2
+    return EqualErrorRate(float(rate), float(curve.thresholds[nearest]))
+
+
+def _valid(scores: ArrayLike, name: str) -> FloatArray:
+    array = np.asarray(scores, dtype=np.float64).ravel()
+    if not array.size:
+        raise ScoreError(f"no {name} scores; expected at least one of each class")
+    broken = array[~np.isfinite(array)]
+    if broken.size:
+        raise ScoreError(f"{broken.size} of {array.size} {name} scores are {broken[0]}; expected finite numbers")
+    return array

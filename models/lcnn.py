@@ -1,0 +1,73 @@
+"""Light CNN of seed 003 (xieyuankun/ADD-W2V2-LCNN-19LA0.6; SPECS.md §1.3).
+
+After Wu, He, Sun, Tan: "A light CNN for deep face representation with noisy labels", IEEE TIFS 2018, whose activation
+is the max-feature-map. State-dict names are those of the original.
+"""
+
+import torch
+from torch import nn
+
+from models.output import BackendOutput
+
+
+class MaxFeatureMap(nn.Module):
+    """Max-feature-map (Wu et al. 2018, eq. 2): the larger of channel c and channel c + C/2; [B, C, …] → [B, C/2, …]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = x.chunk(2, dim=1)
+        return torch.maximum(first, second)
+
+
+def _stage(
+    channels_in: int, channels_out: int, kernel: int, *, pool: bool = False, norm: bool = False
+) -> nn.Sequential:
+    """Convolution → max-feature-map [→ max-pool 2×2] [→ batch norm without affine parameters].
+
+    `channels_out` counts the convolution's channels; half of them come out.
+    """
+    stage: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), MaxFeatureMap()]
+    if pool:
+        stage.append(nn.MaxPool2d(2))
+    if norm:
+        stage.append(nn.BatchNorm2d(channels_out // 2, affine=False))
+    return nn.Sequential(*stage)
+
+
+class LCNN(nn.Module):
+    """Features [B, T, D] → embedding [B, 256], logits [B, 2].
+
+    Args:
+        feature_shape: (T, D) of the cached features; it fixes the size of the first linear layer. 201×1024 gives
+            4,111,074 parameters, LFCC's 404×60 gives 562,914.
+        dropout: before the linear layers.
+
+    Raises:
+        ValueError: the shape is not (T, D) with at least 16 frames and 16 coefficients.
+    """
+
+    def __init__(self, feature_shape: tuple[int, ...], dropout: float = 0.7) -> None:
+        super().__init__()
+        if len(feature_shape) != 2 or min(feature_shape) < 16:
+            raise ValueError(f"LCNN on features of shape {feature_shape}; expected (T, D), both at least 16")
+        frames, coefficients = feature_shape
+        self.conv1 = _stage(1, 64, 5, pool=True)
+        self.conv2 = _stage(32, 64, 1, norm=True)
+        self.conv3 = _stage(32, 96, 3, pool=True, norm=True)
+        self.conv4 = _stage(48, 96, 1, norm=True)
+        self.conv5 = _stage(48, 128, 3, pool=True)
+        self.conv6 = _stage(64, 128, 1, norm=True)
+        self.conv7 = _stage(64, 64, 3, norm=True)
+        self.conv8 = _stage(32, 64, 1, norm=True)
+        self.conv9 = _stage(32, 64, 3, pool=True)
+        flat = 32 * (coefficients // 16) * (frames // 16)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(flat, 160), MaxFeatureMap(), nn.Linear(80, 256))
+        self.fc_mu = nn.Linear(256, 2)
+
+    def forward(self, features: torch.Tensor) -> BackendOutput:
+        x = features.transpose(1, 2).unsqueeze(1)  # [B, 1, D, T]: height = coefficient, width = time
+        for stage in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
+            x = stage(x)
+        for stage in (self.conv6, self.conv7, self.conv8, self.conv9):
+            x = stage(x)
+        embedding = self.out(x.flatten(1))
+        return BackendOutput(embedding, self.fc_mu(embedding))

@@ -1,0 +1,110 @@
+"""The whole evaluation: eight trials judged on paper, and the published per-attack table."""
+
+import numpy as np
+import pytest
+
+from metrics.det import ScoreError
+from metrics.evaluation import as_text, evaluate_2019
+from metrics.scores import AsvScores, CmScores, read_asv_scores, read_cm_scores
+
+CM = CmScores(
+    utt_ids=["b1", "b2", "b3", "b4", "s1", "s2", "s3", "s4"],
+    attacks=["-", "-", "-", "-", "A01", "A01", "A02", "A02"],
+    is_bonafide=np.array([True] * 4 + [False] * 4),
+    scores=np.array([0.5, 2, 3, 4, -1, 0, 1, -2]),
+)
+# EER 0 at threshold 1, where one nontarget in four is accepted
+ASV = AsvScores(
+    target=np.array([2.0, 3, 4, 5]),
+    nontarget=np.array([-2.0, -1, 0, 1]),
+    spoof=np.array([3.0, 0, 4, 6]),
+    spoof_attacks=["A01", "A01", "A02", "A02"],
+)
+
+
+def test_eight_trials_on_paper():
+    evaluation = evaluate_2019(CM, ASV)
+    c1, c2 = 0.9405 - 0.095 / 4, 0.5 * 3 / 4
+
+    assert (evaluation.n_bonafide, evaluation.pooled.n_spoof) == (4, 4)
+    assert (evaluation.pooled.eer, evaluation.pooled.eer_threshold) == (0.25, 0.5)
+    assert evaluation.pooled.min_tdcf == pytest.approx(1 / 4 * c2 / min(c1, c2))  # all but s3 rejected
+    assert evaluation.pooled.min_tdcf_threshold == 0
+
+    easy, hard = evaluation.per_attack["A01"], evaluation.per_attack["A02"]
+    assert (easy.eer, easy.min_tdcf, easy.asv_p_miss_spoof) == (0, 0, 0.5)
+    assert (hard.eer, hard.asv_p_miss_spoof) == (0.375, 0)
+    assert hard.min_tdcf == pytest.approx(c1 / 4 / 0.5)  # b1 rejected with both spoofs; C2 is 0.5 for this attack
+
+    assert evaluation.asv is not None
+    assert (evaluation.asv.eer, evaluation.asv.threshold) == (0, 1)
+    assert (evaluation.asv.p_fa, evaluation.asv.p_miss, evaluation.asv.p_miss_spoof) == (0.25, 0, 0.25)
+
+
+def test_without_asv_scores_there_are_equal_error_rates_only():
+    evaluation = evaluate_2019(CM)
+    assert evaluation.asv is None
+    assert evaluation.pooled.eer == 0.25
+    assert evaluation.pooled.min_tdcf is None
+    assert [row.eer for row in evaluation.per_attack.values()] == [0, 0.375]
+    assert "needs the scores of an ASV system" in as_text(evaluation)
+
+
+def test_an_attack_that_the_asv_system_always_rejects_has_no_tdcf():
+    asv = AsvScores(ASV.target, ASV.nontarget, np.array([-3.0, 0, 4, 6]), ASV.spoof_attacks)
+    evaluation = evaluate_2019(CM, asv)
+    assert evaluation.per_attack["A01"].min_tdcf is None
+    assert evaluation.per_attack["A02"].min_tdcf is not None
+    assert evaluation.pooled.min_tdcf is not None
+    assert "– no t-DCF: the ASV system rejects every spoof trial" in as_text(evaluation)
+
+
+def test_an_attack_without_asv_trials_is_refused():
+    asv = AsvScores(ASV.target, ASV.nontarget, ASV.spoof, ["A01", "A01", "A03", "A03"])
+    with pytest.raises(ScoreError, match=r"^no ASV spoof scores"):
+        evaluate_2019(CM, asv)
+
+
+def test_the_text_has_aligned_columns_within_80_characters():
+    text = as_text(evaluate_2019(CM, ASV))
+    table = text.split("\n\n")[2].splitlines()
+    assert [line.split()[0] for line in table] == ["attack", "A01", "A02", "pooled"]
+    assert len({len(line) for line in table}) == 1
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_inverted_sign_is_said_beside_the_figure():
+    negated = CmScores(CM.utt_ids, CM.attacks, CM.is_bonafide, -CM.scores)
+    evaluation = evaluate_2019(negated)
+    assert evaluation.sign_looks_inverted
+    assert evaluation.pooled.eer == 0.75
+    assert "EER        75.0000000000 %" in as_text(evaluation)
+    assert "WARNING    an EER above 50 %: the sign of the scores may be inverted" in as_text(evaluation)
+
+
+# EER % and min t-DCF per attack of cm_w2v2_lcnn_eval.txt by the official ASVspoof 2019 evaluation code in float64,
+# from ../shared/data/README.md.
+OFFICIAL = {
+    "A07": (0.1222, 0.00287),
+    "A08": (0.6349, 0.01679),
+    "A09": (0.0407, 0.00270),
+    "A10": (0.7911, 0.02232),
+    "A11": (0.1867, 0.00504),
+    "A12": (0.1222, 0.00318),
+    "A13": (0.0170, 0.00025),
+    "A14": (0.1053, 0.00245),
+    "A15": (0.1867, 0.00498),
+    "A16": (0.2207, 0.00542),
+    "A17": (1.4023, 0.12054),
+    "A18": (0.6757, 0.04759),
+    "A19": (1.1646, 0.04496),
+}
+
+
+@pytest.mark.corpus
+def test_the_published_table_of_attacks(shared):
+    folder = shared / "data/asvspoof2019_la"
+    asv = read_asv_scores(folder / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")
+    evaluation = evaluate_2019(read_cm_scores(folder / "cm_w2v2_lcnn_eval.txt"), asv)
+    found = {a: (round(100 * r.eer, 4), round(r.min_tdcf or 0, 5)) for a, r in evaluation.per_attack.items()}
+    assert found == OFFICIAL

@@ -1,0 +1,107 @@
+"""Write a checkpoint folder with random weights in the hub's format: tests and benchmarks without a download.
+
+The geometry is that of the named model, the number of blocks is free. The numbers mean nothing; shapes, sizes and
+speed are real.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cli import Sentence, sentences
+
+LARGE: dict[str, Any] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "conv_bias": True,
+    "do_stable_layer_norm": True,
+}
+ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "xls-r-300m": ("wav2vec2", LARGE),
+    "wav2vec2-base": ("wav2vec2", {}),
+    "hubert-large": ("hubert", LARGE | {"conv_bias": False}),
+    "hubert-base": ("hubert", {}),
+    "wavlm-large": ("wavlm", LARGE | {"conv_bias": False}),
+    "wavlm-base": ("wavlm", {}),
+}
+OLD_NAMES: Mapping[str, str] = {
+    "parametrizations.weight.original0": "weight_g",
+    "parametrizations.weight.original1": "weight_v",
+}
+"""How weight normalisation named its two tensors before torch 2.1; the published XLS-R files still do."""
+
+EXAMPLES = """\b
+Example:
+  python tools/make_random_ssl.py --architecture xls-r-300m --layers 2 --out /tmp/xlsr-2
+"""
+
+
+def write_checkpoint(
+    folder: Path,
+    architecture: str,
+    layers: int | None = None,
+    seed: int = 0,
+    old_form: bool = False,
+    **overrides: Any,
+) -> None:
+    """Write `config.json`, `preprocessor_config.json` and the weights of a randomly initialised model.
+
+    Args:
+        folder: made if need be.
+        architecture: a key of ARCHITECTURES.
+        layers: number of transformer blocks; the architecture's own when None.
+        seed: of the random weights.
+        old_form: write `pytorch_model.bin` with the tensor names of the published XLS-R checkpoints.
+        overrides: further fields of the model's configuration.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+
+    model_type, geometry = ARCHITECTURES[architecture]
+    depth = {} if layers is None else {"num_hidden_layers": layers}
+    torch.manual_seed(seed)
+    model = AutoModel.from_config(AutoConfig.for_model(model_type, **{**geometry, **depth, **overrides}))
+    folder.mkdir(parents=True, exist_ok=True)
+    normalises = model.config.feat_extract_norm == "layer"
+    Wav2Vec2FeatureExtractor(do_normalize=normalises, return_attention_mask=normalises).save_pretrained(folder)
+    if not old_form:
+        model.save_pretrained(folder)
+        return
+    model.config.save_pretrained(folder)
+    weights = {f"{model.base_model_prefix}.{_old_name(name)}": tensor for name, tensor in model.state_dict().items()}
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def _old_name(name: str) -> str:
+    for new, old in OLD_NAMES.items():
+        name = name.replace(new, old)
+    return name
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="xls-r-300m", show_default=True)
+@click.option("--layers", type=click.IntRange(min=1), help="Number of transformer blocks; the model's own by default.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--old-form", is_flag=True, help="pytorch_model.bin with weight_g/weight_v names, as XLS-R was published."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; must not exist.")
+@sentences()
+def main(architecture: str, layers: int | None, seed: int, old_form: bool, out: Path) -> None:
+    """Write a checkpoint with random weights, in the hub's format."""
+    if out.exists():
+        raise Sentence(f"{out} exists; expected a new folder")
+    write_checkpoint(out, architecture, layers, seed, old_form)
+    click.echo(out)
+
+
+if __name__ == "__main__":
+    main()
