@@ -15,7 +15,7 @@ from features.frontends.ssl import NORMALIZATIONS, PRECISIONS
 from features.plan import ITEM_BYTES, Plan, StoreError
 from features.verify import cached_partitions, verify_partition
 from features.waveform import FIT_RULES, MIN_SAMPLES, N_SAMPLES, AudioError
-from protocols import CORPORA, Location, load_trials
+from protocols import CORPORA, Location, load_trials, require_audio
 from protocols.trial import ProtocolError, Trial
 
 EXAMPLES = f"""\b
@@ -38,7 +38,7 @@ Front-ends: {", ".join(FRONTENDS)}, or the hub's owner/name.
 path_type = click.Path(path_type=Path)
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, context_settings={"show_default": True})
 @click.option("--corpus", type=click.Choice(list(CORPORA)), help="Which protocol reader.")
 @click.option("--root", type=path_type, help="Folder of a corpus in its official layout.")
 @click.option("--protocol", type=path_type, help="Protocol file (asvspoof19_style).")
@@ -49,35 +49,17 @@ path_type = click.Path(path_type=Path)
 @click.option("--weights", type=path_type, help="Local checkpoint folder in the hub's format, instead of the hub.")
 @click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="Of the waveform; the checkpoint's own if left.")
 @click.option(
-    "--precision",
-    type=click.Choice(list(PRECISIONS)),
-    default="float32",
-    show_default=True,
-    help="Type that the network computes in.",
+    "--precision", type=click.Choice(list(PRECISIONS)), default="float32", help="Type that the network computes in."
 )
 @click.option("--dtype", type=click.Choice(list(ITEM_BYTES)), help="Stored type; the front-end's default if left.")
-@click.option(
-    "--fit",
-    type=click.Choice(list(FIT_RULES)),
-    default="repeat",
-    show_default=True,
-    help="What fills short audio.",
-)
-@click.option(
-    "--length",
-    "n_samples",
-    type=click.IntRange(MIN_SAMPLES),
-    default=N_SAMPLES,
-    show_default=True,
-    help="Samples at 16 kHz.",
-)
+@click.option("--fit", type=click.Choice(list(FIT_RULES)), default="repeat", help="What fills short audio.")
+@click.option("--length", "n_samples", type=click.IntRange(MIN_SAMPLES), default=N_SAMPLES, help="Samples at 16 kHz.")
 @click.option("--out", type=path_type, required=True, help="The cache: <out>/<corpus>/<front-end>/<partition>.")
 @click.option("--name", help="Name of the corpus folder; the registry name if left.")
 @click.option(
     "--on-bad-audio",
     type=click.Choice(["stop", "skip"]),
     default="stop",
-    show_default=True,
     help="skip lists unusable utterances in skipped.tsv and goes on.",
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Utterances per call of the network; 8, on a GPU 64.")
@@ -114,7 +96,7 @@ def _preprocess(
     how = ExtractOptions(batch_size=batch_size, skip_bad_audio=on_bad_audio == "skip", **options)
     if not (how.skip_bad_audio or dry_run):
         for trials in selected.values():
-            _require_audio(trials)
+            require_audio(trials)
     network = make_frontend(frontend, FrontEndOptions(layers, weights, normalize, precision, torch_device))
     identity = make_identity(network, how)
     shape = network.row_shape(how.n_samples)
@@ -122,16 +104,6 @@ def _preprocess(
         plan = Plan.make(name or corpus, partition, identity, trials, shape)
         folder = out / plan.corpus / f"{network.slug}-{identity.digest}" / partition
         (_estimate if dry_run else _extract)(trials, plan, network, folder, how)
-
-
-def _require_audio(trials: Sequence[Trial]) -> None:
-    missing = [trial.utt_id for trial in trials if trial.path is None]
-    if missing:
-        first = ", ".join(missing[:10])
-        raise Sentence(
-            f"{len(missing)} of {len(trials)} utterances have no audio file, first {first}; expected <utterance>.flac, "
-            ".wav or another ending in the audio folder (--on-bad-audio skip leaves them out)"
-        )
 
 
 def _extract(trials: Sequence[Trial], plan: Plan, network: FrontEnd, folder: Path, how: ExtractOptions) -> None:

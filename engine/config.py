@@ -21,6 +21,11 @@ class ConfigError(ValueError):
     """A configuration that says something unknown; the message names file, key, value and what was expected."""
 
 
+def _number(default: float, **limit: float) -> Any:
+    """A field with a default and one limit, `at_least` or `above`."""
+    return field(default=default, metadata=limit)
+
+
 @dataclass(frozen=True)
 class BackendConfig:
     """`name` of models.BACKENDS; `settings` are its constructor's."""
@@ -33,8 +38,8 @@ class BackendConfig:
 class ClassWeights:
     """Weights of the loss, by name: copied by position from a system with bona fide = 0 they would invert."""
 
-    bonafide: float = 1.0
-    spoof: float = 1.0
+    bonafide: float = _number(1.0, above=0)
+    spoof: float = _number(1.0, above=0)
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,10 @@ class OptimizerConfig:
     """Adam (Kingma & Ba 2015); `weight_decay` is its L2 term."""
 
     name: Literal["adam"] = "adam"
-    lr: float = 1e-4
-    betas: tuple[float, ...] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    lr: float = _number(1e-4, above=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = _number(1e-8, above=0)
+    weight_decay: float = _number(0.0, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ScheduleConfig:
     """Learning rate of an epoch: `constant`, or `halve_every` so many `epochs`."""
 
     name: Literal["constant", "halve_every"] = "constant"
-    epochs: int = 10
+    epochs: int = _number(10, at_least=1)
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,9 @@ class TrainConfig:
     `precision` is that of the forward pass; `auto` is 16 bit where a GPU has it, float32 otherwise.
     """
 
-    epochs: int = 100
-    batch_size: int = 64
-    seed: int = 0
+    epochs: int = _number(100, at_least=1)
+    batch_size: int = _number(64, at_least=1)
+    seed: int = _number(0, at_least=0)
     select: Literal["dev_eer", "dev_loss"] = "dev_eer"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool = False
@@ -144,7 +149,18 @@ def _parse(kind: type[Table], values: Any, source: str, prefix: str) -> Table:
         no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
         if no_default and spec.name not in values:
             raise ConfigError(f"{source}: {prefix}{spec.name} is missing")
-    return kind(**{key: _value(types[key], value, source, prefix + key) for key, value in values.items()})
+    parsed = {key: _value(types[key], value, source, prefix + key) for key, value in values.items()}
+    for spec in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if spec.name in parsed:
+            _check_limit(spec.metadata, parsed[spec.name], source, prefix + spec.name)
+    return kind(**parsed)
+
+
+def _check_limit(limit: Mapping[str, Any], value: Any, source: str, name: str) -> None:
+    if "at_least" in limit and not value >= limit["at_least"]:
+        raise ConfigError(f"{source}: {name} is {value}; expected at least {limit['at_least']}")
+    if "above" in limit and not value > limit["above"]:
+        raise ConfigError(f"{source}: {name} is {value}; expected a number above {limit['above']}")
 
 
 def _require_known(key: str, known: Sequence[str], source: str, prefix: str) -> None:
@@ -162,8 +178,10 @@ def _value(kind: Any, value: Any, source: str, name: str) -> Any:
         if value not in get_args(kind):
             raise ConfigError(f"{source}: {name} is {value!r}; expected one of {', '.join(get_args(kind))}")
         return value
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_value(get_args(kind)[0], each, source, name) for each in value)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list) or len(value) != len(get_args(kind)):
+            raise ConfigError(f"{source}: {name} is {value!r}; expected two numbers")
+        return tuple(_value(float, each, source, name) for each in value)
     if kind is float and type(value) is int:
         return float(value)
     wanted = dict if get_origin(kind) is not None else kind

@@ -89,8 +89,7 @@ def fit(
                 for name, value in line._asdict().items():
                     curves.add_scalar(name, value, epoch)
                 listener.epoch(line)
-    if training.best is None:
-        raise RunError(f"train.epochs is {config.train.epochs}; expected at least 1")
+    assert training.best is not None  # a config has at least one epoch
     return training.best
 
 
@@ -278,8 +277,7 @@ def _by_index(weights: ClassWeights) -> torch.Tensor:
 
 
 def _optimizer(config: OptimizerConfig, parameters: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    first, second = config.betas
-    return torch.optim.Adam(parameters, config.lr, (first, second), config.eps, config.weight_decay)
+    return torch.optim.Adam(parameters, config.lr, config.betas, config.eps, config.weight_decay)
 
 
 def _lr_factor(schedule: ScheduleConfig, epoch: int) -> float:

@@ -6,6 +6,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -129,17 +130,24 @@ class Plan:
 
 
 def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None:
-    """Say that the partition is complete: `skipped.tsv` (utterance, reason) if any, then `manifest.json`."""
+    """Say that the partition is complete: `skipped.tsv` if utterances were left out, then `manifest.json`."""
     if skipped:
-        with atomic_path(folder / SKIPPED) as path, path.open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, delimiter="\t", lineterminator="\n")
-            table.writerow(("utt_id", "reason"))
-            table.writerows(skipped.items())
+        with atomic_path(folder / SKIPPED) as path:
+            path.write_bytes(skipped_table(skipped))
     else:
         (folder / SKIPPED).unlink(missing_ok=True)
     manifest = asdict(plan) | {"identity": plan.identity.settings, "n_skipped": len(skipped)}
     with atomic_path(folder / MANIFEST) as path:
         path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def skipped_table(skipped: Mapping[str, str]) -> bytes:
+    """Utterances and reasons as the content of `skipped.tsv`: tab-separated text with a header."""
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="\t", lineterminator="\n")
+    table.writerow(("utt_id", "reason"))
+    table.writerows(skipped.items())
+    return text.getvalue().encode()
 
 
 def read_manifest(folder: Path) -> Plan:
@@ -161,7 +169,7 @@ def read_manifest(folder: Path) -> Plan:
         del fields["n_skipped"]
         fields["identity"] = Identity(fields["identity"])
         return Plan(**fields | {"row_shape": tuple(fields["row_shape"])})
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not a manifest of ours ({error!r})") from error
 
 
@@ -174,6 +182,8 @@ def read_trials(folder: Path, plan: Plan) -> list[Trial]:
 
 def require_trial_list(path: Path, plan: Plan) -> None:
     """ShardMismatch unless the snapshot at `path` is the plan's trial list."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file; expected the trial list that the shards beside it were cut from")
     if snapshot_sha256(path.read_bytes()) != plan.trial_list_sha256:
         raise ShardMismatch(
             f"{path}: another trial list than the one asked for; expected SHA-256 {plan.trial_list_sha256[:12]}…. "

@@ -5,6 +5,7 @@ the page cache; `utt_id` [N]; `checksum` [N], CRC-32 of each row's bytes; attrib
 """
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -92,7 +93,8 @@ class ShardWriter:
         self._close()
 
     def _create(self, n_rows: int) -> None:
-        self._file = h5py.File(self._claim.temporary, "w", locking=False)  # the claim is the lock
+        self._disk = _Disk(self._claim.temporary)
+        self._file = h5py.File(self._disk, "w")
         shape = (n_rows, *self._plan.row_shape)
         chunks = (1, *self._plan.row_shape) if self._compression else None
         self._features = self._file.create_dataset(
@@ -103,20 +105,21 @@ class ShardWriter:
         n_rows = len(self._utt_ids)
         if n_rows < len(self._features):  # a contiguous dataset cannot shrink: write the kept rows once more
             kept = self._features[:n_rows]
-            self._file.close()
+            self._close()
             self._create(n_rows)
             self._features[...] = kept
         self._file.create_dataset("utt_id", data=self._utt_ids, dtype=h5py.string_dtype(), shape=(n_rows,))
         self._file.create_dataset("checksum", data=np.array(self._checksums, np.uint32))
         self._file.attrs.update(_header(self._plan, self._index))
         self._file.attrs["skipped"] = json.dumps(self._skipped)
-        self._file.close()
+        self._close()
 
     def _guard(self, act: Callable[[], None]) -> None:
         """Run a step; when the disk refuses it, remove the unfinished shard and say so in a sentence."""
         try:
             act()
-        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as RuntimeError
+            self._disk.check()
+        except OSError as error:
             self.abandon()
             free = shutil.disk_usage(self._claim.path.parent).free
             raise StoreError(
@@ -125,8 +128,41 @@ class ShardWriter:
             ) from error
 
     def _close(self) -> None:
-        with contextlib.suppress(OSError, RuntimeError, AttributeError):  # what cannot be flushed is thrown away
+        with contextlib.suppress(AttributeError):  # not opened yet
             self._file.close()
+            self._disk.close()
+
+
+class _Disk(io.FileIO):
+    """The file that HDF5 writes to. HDF5 crashes at exit over a file that it could not flush, so it never hears of a
+    full disk: after the first refusal what it writes goes nowhere, and `check` raises what the disk said."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._refusal: OSError | None = None
+
+    def check(self) -> None:
+        """OSError if something was refused."""
+        if self._refusal:
+            raise self._refusal
+
+    def write(self, data: Any) -> int:
+        """Write all of it, in as many pieces as the system wants."""
+        left = memoryview(data)
+        while left and not self._refusal:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self._refusal = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._refusal = self._refusal or error
+            return size or 0
 
 
 def _first_line(error: Exception) -> str:
@@ -174,6 +210,8 @@ class ShardReader:
             self.identity = Identity.from_json(self.header["identity"])
             self._checksums = file["checksum"][:]
             self.features = _map(path, file["features"])
+            if not len(self.features) == len(self.utt_ids) == len(self._checksums):
+                raise ValueError("features, utt_id and checksum of different lengths")
         except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise StoreError(f"{path}: not a whole shard of ours ({_first_line(error)})") from error
 
@@ -181,15 +219,21 @@ class ShardReader:
         """ShardMismatch unless this is shard `index` of the plan."""
         self.identity.require_same(plan.identity, self.path)
         for name, expected in _header(plan, index).items():
-            if self.header[name] != expected:
-                raise ShardMismatch(f"{self.path}: {name} is {self.header[name]}; expected {expected}")
+            found = self.header.get(name)
+            if found != expected:
+                raise ShardMismatch(f"{self.path}: {name} is {found}; expected {expected}")
 
     def corrupt(self) -> list[str]:
         """Re-read every row; the utterances whose bytes no longer have their checksum."""
         if self.header["checksum_algorithm"] != CHECKSUM:
             raise StoreError(f"{self.path}: checksums by {self.header['checksum_algorithm']}; expected {CHECKSUM}")
-        rows = zip(self.utt_ids, self.features, self._checksums, strict=True)
-        return [utt_id for utt_id, row, checksum in rows if zlib.crc32(row.tobytes()) != checksum]
+        return [utt_id for row, utt_id in enumerate(self.utt_ids) if not self._is_intact(row)]
+
+    def _is_intact(self, row: int) -> bool:
+        try:
+            return bool(zlib.crc32(self.features[row].tobytes()) == self._checksums[row])
+        except OSError:  # compressed, and it unpacks no more
+            return False
 
 
 def _map(path: Path, dataset: Any) -> Any:

@@ -1,23 +1,22 @@
 """Is a cache still what was written? Re-reads every row against its checksum."""
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from features.plan import SKIPPED, TRIALS, StoreError, read_manifest, read_trials
+from features.plan import MANIFEST, SKIPPED, TRIALS, StoreError, read_manifest, read_trials, skipped_table
 from features.store import ShardReader
 
 
 def cached_partitions(root: Path) -> list[Path]:
-    """Every cached partition at or below `root`, begun or complete."""
-    return sorted(path.parent for path in root.rglob(TRIALS))
+    """Every cached partition at or below `root`, begun, complete or robbed of some of its files."""
+    return sorted({path.parent for name in (TRIALS, MANIFEST, "shard-*.h5") for path in root.rglob(name)})
 
 
 def verify_partition(folder: Path, advance: Callable[[int], None] = lambda n: None) -> list[str]:
     """Sentences that say what is wrong with a partition; none when all is as it was written.
 
-    Every row is read against its checksum, every shard against the manifest, and the utterances of the shards and
-    of `skipped.tsv` together must be those of the protocol. `advance` is told of every shard.
+    Every row is read against its checksum, every shard against the manifest, its utterances against the protocol,
+    and `skipped.tsv` against what the shards left out. `advance` is told of every shard.
     """
     return list(_problems(folder, advance))
 
@@ -29,7 +28,7 @@ def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
     except StoreError as error:
         yield str(error)
         return
-    skipped = _read_skipped(folder / SKIPPED)
+    skipped: dict[str, str] | None = {}
     for index in range(plan.shard_count):
         path = plan.shard_path(folder, index)
         try:
@@ -38,18 +37,17 @@ def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
             corrupt = shard.corrupt()
         except StoreError as error:
             yield str(error)
+            skipped = None  # unknown: that shard may have left utterances out
             continue
         finally:
             advance(1)
         if corrupt:
             yield f"{path}: {len(corrupt)} rows changed since they were written, first {corrupt[0]}"
-        group = expected[plan.group(index)]
-        if shard.utt_ids != [utt_id for utt_id in group if utt_id not in skipped]:
-            yield f"{path}: its utterances and those of {SKIPPED} are not those of {TRIALS}"
-
-
-def _read_skipped(path: Path) -> set[str]:
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["utt_id"] for row in csv.DictReader(file, delimiter="\t")}
+        if skipped is not None:
+            skipped |= shard.skipped
+        if shard.utt_ids != [utt_id for utt_id in expected[plan.group(index)] if utt_id not in shard.skipped]:
+            yield f"{path}: its utterances and those it left out are not those of {TRIALS}"
+    table = folder / SKIPPED
+    found = table.read_bytes() if table.exists() else skipped_table({})
+    if skipped is not None and found != skipped_table(skipped):
+        yield f"{table}: not the utterances and reasons that the shards left out"

@@ -57,7 +57,10 @@ def _decode(path: Path) -> tuple[Waveform, int]:
     """Channels [C, n] and sample rate, by the first decoder that reads the whole file."""
     try:
         return _decode_soundfile(path)
-    except soundfile.LibsndfileError as refusal:
+    except AudioError:
+        raise
+    except (soundfile.LibsndfileError, TypeError, ValueError, MemoryError) as refusal:
+        # soundfile's own: no type for `.raw`; no length for GSM; too much memory where a FLAC declares no length
         try:
             return _decode_av(path)
         except (av.FFmpegError, AudioError) as error:
@@ -70,8 +73,8 @@ def _decode(path: Path) -> tuple[Waveform, int]:
 def _decode_soundfile(path: Path) -> tuple[Waveform, int]:
     with soundfile.SoundFile(path) as file:
         samples = file.read(dtype="float32", always_2d=True)
-        # libsndfile shortens a WAV's length to what is there, and says so only in its log
-        log = re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
+        # libsndfile shortens the length of a WAV, AIFF or AU to what is there, and says so only in its log
+        log = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", file.extra_info)
         declared, rate = file.frames, file.samplerate
     if log and int(log[2]) < int(log[1]) < 0x7FFF0000:  # streamed WAVs declare the largest number instead
         raise AudioError(f"{path}: truncated; expected {log[1]} bytes of samples, found {log[2]}")
@@ -81,7 +84,7 @@ def _decode_soundfile(path: Path) -> tuple[Waveform, int]:
 
 
 def _decode_av(path: Path) -> tuple[Waveform, int]:
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:  # titles need not be UTF-8
         if not container.streams.audio:
             raise AudioError(f"{path}: no audio stream")
         stream = container.streams.audio[0]

@@ -56,13 +56,29 @@ def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
     return find_audio(trials, audio_dir)
 
 
+AUDIO_ENDINGS = (".flac", ".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".webm", ".g722", ".aiff", ".aif")
+"""Usual endings of audio, the preferred first; transcripts and the like often lie beside it under the same name."""
+
+
 def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
-    """Give each trial the file `<utt_id>.<any ending>` of the folder; FLAC first, then WAV, then any other."""
-    preference = {".flac": 0, ".wav": 1}
+    """Give each trial the file `<utt_id>.<any ending>` of the folder: the first of AUDIO_ENDINGS, else any other."""
     files: dict[str, str] = {}
-    for entry in sorted(os.scandir(audio_dir), key=lambda e: e.name):
-        stem, ending = os.path.splitext(entry.name)
-        held = files.get(stem)
-        if held is None or preference.get(ending, 2) < preference.get(os.path.splitext(held)[1], 2):
-            files[stem] = entry.name
+    for name in sorted(os.listdir(audio_dir), key=_preference, reverse=True):
+        files[os.path.splitext(name)[0]] = name  # the last one stays
     return [replace(trial, path=audio_dir / files[trial.utt_id] if trial.utt_id in files else None) for trial in trials]
+
+
+def _preference(name: str) -> tuple[int, str]:
+    ending = os.path.splitext(name)[1].lower()
+    rank = AUDIO_ENDINGS.index(ending) if ending in AUDIO_ENDINGS else len(AUDIO_ENDINGS)
+    return rank, name
+
+
+def require_audio(trials: Sequence[Trial]) -> None:
+    """ProtocolError, with their number and the first ten, when trials have no audio file."""
+    missing = [trial.utt_id for trial in trials if trial.path is None]
+    if missing:
+        raise ProtocolError(
+            f"{len(missing)} of {len(trials)} utterances have no audio file, first {', '.join(missing[:10])}; expected "
+            "<utterance>.flac, .wav or another ending in the audio folder (--on-bad-audio skip leaves them out)"
+        )

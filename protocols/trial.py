@@ -76,12 +76,11 @@ def snapshot_sha256(content: bytes) -> str:
 
 def read_snapshot(path: Path) -> list[Trial]:
     """Read a cache's `trials.tsv` back (trials without paths)."""
-    with path.open(encoding="utf-8", newline="") as file:
-        table = csv.reader(file, delimiter="\t")
-        header = tuple(next(table, ()))
-        if header[: len(COLUMNS)] != COLUMNS:
-            raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}")
-        return [_from_row(path, line, header, row) for line, row in enumerate(table, 2)]
+    table = csv.reader(io.StringIO(read_text(path, f"a table of {' '.join(COLUMNS)}"), newline=""), delimiter="\t")
+    header = tuple(next(table, ()))
+    if header[: len(COLUMNS)] != COLUMNS:
+        raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}")
+    return [_from_row(path, line, header, row) for line, row in enumerate(table, 2)]
 
 
 def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) -> Trial:
@@ -89,7 +88,18 @@ def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) ->
         raise ProtocolError(f"{path}:{line}: {len(row)} columns; expected {len(header)}: {' '.join(header)}")
     utt_id, speaker, attack, key = row[: len(COLUMNS)]
     check_key(key, path, line)
-    return Trial(utt_id, key, attack, speaker, conditions=dict(zip(header[4:], row[4:], strict=True)))
+    named = zip(header[len(COLUMNS) :], row[len(COLUMNS) :], strict=True)
+    return Trial(utt_id, key, attack, speaker, conditions={name: value for name, value in named if value != UNKNOWN})
+
+
+def read_text(path: Path, expected: str) -> str:
+    """The text of a UTF-8 file; ProtocolError names the line that is none, and says what was `expected`."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise ProtocolError(f"{path}:{line}: byte 0x{byte:02x} is not text; expected {expected}") from error
 
 
 def check_key(key: str, source: Path, line: int) -> None:

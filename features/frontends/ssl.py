@@ -44,6 +44,7 @@ SHAPELESS_SETTINGS = (
     "conv_stride",
     "num_attention_heads",
     "layer_norm_eps",
+    "max_bucket_distance",
 )
 """Configuration that changes the numbers and cannot be seen in the shapes of the weights."""
 
@@ -62,6 +63,8 @@ class HiddenStates(FrontEnd):
         self._layers = options.layers or ("last",)
         self._precision = options.precision
         self._device = options.device
+        if options.weights and not options.weights.is_dir():  # the library would look for it on the hub
+            raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
         source = str(options.weights or HUB_NAMES.get(name, name))
         model = _load_model(source)
         self._check_layers(model.config.num_hidden_layers)
@@ -152,11 +155,11 @@ def _load_model(source: str) -> Any:
             raise FrontEndError(f"{source}: a {family} model; expected one of {', '.join(FAMILIES)}")
         # the type is asked for by name: a checkpoint saved in float16 would stay float16
         model, info = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, FrontEndError):
-            raise
+    except FrontEndError:
+        raise
+    except Exception as error:  # of any kind: the library, pickle and safetensors each have their own
         raise FrontEndError(
-            f"{source}: cannot be loaded ({str(error).splitlines()[0]}); expected a checkpoint in the hub's "
+            f"{source}: cannot be loaded ({(str(error) or repr(error)).splitlines()[0]}); expected a checkpoint in the hub's "
             "format. Where the hub cannot be reached give its folder with --weights"
         ) from error
     missing = sorted(set(info["missing_keys"]) - TRAINING_ONLY)

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from engine.config import ConfigError, load_config
+
+CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.toml"))
+
+SMALL = """
+[backend]
+name = "lcnn"
+
+[train]
+epochs = 3
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_of_the_house_loads_and_its_header_says_the_command(path):
+    load_config(path)
+    assert "python main_train.py --config configs/" + path.name in path.read_text()
+
+
+def test_what_is_written_into_the_run_folder_reads_back_the_same(small, tmp_path):
+    config = load_config(small)
+    again = tmp_path / "again.toml"
+    again.write_text(config.to_toml())
+    assert load_config(again) == config
+
+
+def test_set_overrides_a_key_with_a_toml_value_or_a_plain_word(small):
+    config = load_config(small, ["train.epochs=5", "optimizer.lr=3e-4", "train.select=dev_loss"])
+    assert (config.train.epochs, config.optimizer.lr, config.train.select) == (5, 3e-4, "dev_loss")
+
+
+def test_set_reaches_class_weights_by_name(small):
+    config = load_config(small, ["loss.class_weights.bonafide=10"])
+    assert (config.loss.class_weights.bonafide, config.loss.class_weights.spoof) == (10.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("train.epoch=5", r"unknown key train\.epoch; the nearest known key is train\.epochs"),
+        ("trian.epochs=5", r"unknown key trian; the nearest known key is train"),
+        ("backend.settings.droput=0.5", r"unknown key backend\.settings\.droput; .* backend\.settings\.dropout"),
+        ("train.epochs=many", r"train\.epochs is 'many'; expected a whole number"),
+        ("train.epochs=2.5", r"train\.epochs is 2\.5; expected a whole number"),
+        ("train.epochs=true", r"train\.epochs is True; expected a whole number"),
+        ("train.select=eer", r"train\.select is 'eer'; expected one of dev_eer, dev_loss"),
+        ("train.channels_last=1", r"train\.channels_last is 1; expected true or false"),
+        ("backend.name=lccn", r"backend\.name is 'lccn'; expected one of lcnn"),
+        ("loss.name=ce", r"loss\.name is 'ce'; expected one of cross_entropy"),
+        ("loss.class_weights.real=1", r"unknown key loss\.class_weights\.real"),
+        ("backend=lcnn", r"'backend=lcnn'; expected section\.key=value"),
+        ("train.epochs", r"'train\.epochs'; expected section\.key=value"),
+        ("train.epochs.deeper=1", r"epochs is not a section"),
+        ("optimizer.betas=[0.9]", r"optimizer\.betas is \[0\.9\]; expected two numbers"),
+        ("optimizer.lr=-1", r"optimizer\.lr is -1\.0; expected a number above 0"),
+        ("train.batch_size=0", r"train\.batch_size is 0; expected at least 1"),
+        ("schedule.epochs=0", r"schedule\.epochs is 0; expected at least 1"),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(small, [override])
+
+
+def test_a_missing_back_end_is_named(tmp_path):
+    path = tmp_path / "empty.toml"
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"empty\.toml: backend is missing"):
+        load_config(path)
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("[train\n")
+    with pytest.raises(ConfigError, match=r"broken\.toml: not TOML .*line 1"):
+        load_config(path)

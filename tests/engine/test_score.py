@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoint import RunError, load_model
+from engine.score import score_partition
+from engine.train import fit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, caches):
+    from engine.config import load_config
+    from tests.engine.conftest import CONFIG
+
+    folder = tmp_path_factory.mktemp("scored")
+    (folder / "experiment.toml").write_text(CONFIG)
+    fit(load_config(folder / "experiment.toml", ["train.epochs=3"]), *caches, folder / "run", CPU)
+    return folder / "run"
+
+
+def test_scores_are_the_log_odds_of_each_utterance_in_the_order_of_the_cache(run, caches):
+    model, _ = load_model(run, "best")
+    dev = caches[1]
+    scores = score_partition(model, dev, 7, CPU)
+    assert scores.utt_ids == [trial.utt_id for trial in dev.trials]
+    assert scores.attacks == [trial.attack for trial in dev.trials]
+    for index in (0, 7, 29):
+        with torch.no_grad():
+            spoof, bonafide = model(dev[index].features[None].float()).logits[0].tolist()
+        assert scores.scores[index] == pytest.approx(bonafide - spoof, abs=1e-5)
+
+
+def test_bona_fide_scores_higher(run, caches):
+    scores = score_partition(load_model(run, "best")[0], caches[1], 64, CPU)
+    assert scores.bonafide.mean() > scores.spoof.mean() + 1
+
+
+def test_best_and_last_weights_are_those_of_their_epochs(run):
+    _, best = load_model(run, "best")
+    _, last = load_model(run, "last")
+    assert last.epoch == 2
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert best.dev_eer == min(line["dev_eer"] for line in lines)
+
+
+def test_scoring_is_repeatable_bit_for_bit(run, caches):
+    one, two = (score_partition(load_model(run, "last")[0], caches[1], 16, CPU).scores for _ in range(2))
+    assert np.array_equal(one, two)
+
+
+def test_a_folder_without_a_finished_epoch_is_refused(tmp_path):
+    for which in ("best", "last"):
+        with pytest.raises(RunError, match="expected the run folder of a training with a finished epoch"):
+            load_model(tmp_path, which)

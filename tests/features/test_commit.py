@@ -1,0 +1,176 @@
+"""Files become visible whole or not at all, and one living process makes them."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from features.commit import Claim, atomic_path, exclusive
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLD_A_CLAIM = """
+import sys, time
+from pathlib import Path
+from features.commit import Claim
+claim = Claim.take(Path(sys.argv[1]))
+claim.temporary.write_text("half-made by the other process")
+print("held", flush=True)
+time.sleep(60)
+"""
+HOLD_A_FOLDER = """
+import sys, time
+from pathlib import Path
+from features.commit import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def other_process():
+    """`other_process(program, path)`: a process that says that it holds the path; killed at the end."""
+    started = []
+
+    def start(program, path):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in started:
+        kill(process)
+        process.stdout.close()
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+class TestAtomicPath:
+    def test_the_file_appears_when_the_block_ends(self, tmp_path):
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_text("whole")
+            assert not (tmp_path / "a").exists()
+        assert files(tmp_path) == ["a"]
+        assert (tmp_path / "a").read_text() == "whole"
+
+    def test_an_exception_leaves_nothing(self, tmp_path):
+        with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+        assert files(tmp_path) == []
+
+    def test_an_exception_leaves_the_old_file(self, tmp_path):
+        (tmp_path / "a").write_text("old")
+        with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+        assert files(tmp_path) == ["a"]
+        assert (tmp_path / "a").read_text() == "old"
+
+    def test_success_replaces_the_old_file(self, tmp_path):
+        (tmp_path / "a").write_text("old")
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_text("new")
+        assert (tmp_path / "a").read_text() == "new"
+
+    def test_two_writers_do_not_meet(self, tmp_path):
+        with atomic_path(tmp_path / "a") as first, atomic_path(tmp_path / "a") as second:
+            assert first != second
+            first.write_text("first")
+            second.write_text("second")
+        assert files(tmp_path) == ["a"]
+        assert (tmp_path / "a").read_text() == "first"  # the outer block ends last
+
+
+class TestClaim:
+    def test_commit_makes_the_file_and_frees_the_claim(self, tmp_path):
+        claim = Claim.take(tmp_path / "a")
+        claim.temporary.write_text("whole")
+        claim.commit()
+        claim.abandon()  # does nothing any more
+        assert files(tmp_path) == ["a"]
+        assert Claim.take(tmp_path / "a") is not None
+
+    def test_abandon_leaves_nothing_and_frees_the_claim(self, tmp_path):
+        claim = Claim.take(tmp_path / "a")
+        claim.temporary.write_text("half")
+        claim.abandon()
+        assert files(tmp_path) == []
+        assert Claim.take(tmp_path / "a") is not None
+
+    def test_a_second_claim_is_not_given(self, tmp_path):
+        claim = Claim.take(tmp_path / "a")
+        assert Claim.take(tmp_path / "a") is None
+        assert Claim.take(tmp_path / "b") is not None
+        claim.abandon()
+
+    def test_while_another_process_lives_it_keeps_its_claim(self, tmp_path, other_process):
+        other_process(HOLD_A_CLAIM, tmp_path / "a")
+        assert Claim.take(tmp_path / "a") is None
+        assert not (tmp_path / "a").exists()
+
+    def test_what_a_killed_process_left_is_taken_over(self, tmp_path, other_process):
+        kill(other_process(HOLD_A_CLAIM, tmp_path / "a"))
+        (leftover,) = files(tmp_path)
+        claim = Claim.take(tmp_path / "a")
+        assert claim.temporary.name == leftover
+        claim.temporary.write_text("whole")
+        claim.commit()
+        assert files(tmp_path) == ["a"]
+        assert (tmp_path / "a").read_text() == "whole"
+
+    def test_a_claim_whose_file_was_just_made_by_another_is_not_given(self, tmp_path, monkeypatch):
+        """The other process commits between our opening of its temporary file and our locking of it."""
+        holder = Claim.take(tmp_path / "a")
+        open_file = os.open
+
+        def open_then_commit(*args):
+            descriptor = open_file(*args)
+            monkeypatch.undo()
+            holder.commit()
+            return descriptor
+
+        monkeypatch.setattr(os, "open", open_then_commit)
+        assert Claim.take(tmp_path / "a") is None
+        assert files(tmp_path) == ["a"]
+
+    def test_without_locks_everyone_gets_a_file_of_their_own(self, tmp_path, monkeypatch):
+        def no_locks(descriptor, operation):
+            raise OSError("no locks available")
+
+        monkeypatch.setattr("features.commit.fcntl.flock", no_locks)
+        first, second = Claim.take(tmp_path / "a"), Claim.take(tmp_path / "a")
+        assert first.temporary != second.temporary
+        first.temporary.write_text("same")
+        first.commit()
+        second.temporary.write_text("same")
+        second.commit()
+        assert (tmp_path / "a").read_text() == "same"
+
+
+class TestExclusive:
+    def test_while_another_process_holds_the_folder_it_is_refused(self, tmp_path, other_process):
+        process = other_process(HOLD_A_FOLDER, tmp_path)
+        with pytest.raises(BlockingIOError), exclusive(tmp_path):
+            pass
+        kill(process)
+        with exclusive(tmp_path):
+            pass
+
+    def test_it_is_free_again_after_the_block(self, tmp_path):
+        for _ in range(2):
+            with exclusive(tmp_path):
+                pass
