@@ -47,6 +47,10 @@ def sentences(*input_errors: type[Exception]) -> Callable[[Function], Function]:
                 return function(*args, **kwargs)
             except caught as error:
                 raise Sentence(str(error)) from error
+            except RuntimeError as error:
+                if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name to spare its import
+                    raise
+                raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
             except KeyboardInterrupt:
                 click.echo("Interrupted. What was finished is kept; the same command goes on from there.", err=True)
                 click.get_current_context().exit(130)

@@ -115,15 +115,27 @@ def extract_partition(
         AudioError: unusable audio, unless `options.skip_bad_audio`.
         StoreError: the folder holds something else, a feature does not fit its type, or the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _keep_trial_list(folder, plan, trials)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _keep_trial_list(folder, plan, trials)
     extraction = _Extraction(trials, plan, frontend, folder, options, advance)
     made = extraction.run()
     skipped: dict[str, str] = {}
     for index in range(plan.shard_count):
         skipped |= ShardReader(plan.shard_path(folder, index)).skipped
-    write_manifest(folder, plan, skipped)
+    with _writing(folder):
+        write_manifest(folder, plan, skipped)
     return Extracted(made, plan.shard_count - made, skipped)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """StoreError that names the folder when what is beside the shards cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"{folder}: cannot be written ({reason}); expected a folder for the cache") from error
 
 
 def _keep_trial_list(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:

@@ -96,9 +96,10 @@ class ShardWriter:
         self._disk = _Disk(self._claim.temporary)
         self._file = h5py.File(self._disk, "w")
         shape = (n_rows, *self._plan.row_shape)
-        chunks = (1, *self._plan.row_shape) if self._compression else None
+        compression = self._compression if n_rows else None  # nothing has no chunks
+        chunks = (1, *self._plan.row_shape) if compression else None
         self._features = self._file.create_dataset(
-            "features", shape, self._plan.identity.dtype, chunks=chunks, compression=self._compression
+            "features", shape, self._plan.identity.dtype, chunks=chunks, compression=compression
         )
 
     def _finish(self) -> None:

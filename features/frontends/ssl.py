@@ -109,7 +109,9 @@ class HiddenStates(FrontEnd):
             if layer != "last"
         ]
         try:
-            states["last"] = self._model(waveforms).last_hidden_state
+            # by default a GPU would round the inputs of float32 convolutions to 10 bits (TF32)
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                states["last"] = self._model(waveforms).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
@@ -158,8 +160,9 @@ def _load_model(source: str) -> Any:
     except FrontEndError:
         raise
     except Exception as error:  # of any kind: the library, pickle and safetensors each have their own
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise FrontEndError(
-            f"{source}: cannot be loaded ({(str(error) or repr(error)).splitlines()[0]}); expected a checkpoint in the hub's "
+            f"{source}: cannot be loaded ({reason}); expected a checkpoint in the hub's "
             "format. Where the hub cannot be reached give its folder with --weights"
         ) from error
     missing = sorted(set(info["missing_keys"]) - TRAINING_ONLY)

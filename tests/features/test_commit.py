@@ -44,13 +44,27 @@ def other_process():
             [sys.executable, "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         started.append(process)
+        assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         return process
 
     yield start
     for process in started:
         kill(process)
-        process.stdout.close()
+        process.communicate()
+
+
+def take(path):
+    """A claim that must be given."""
+    claim = Claim.take(path)
+    assert claim is not None
+    return claim
+
+
+def write_half(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
 
 
 def kill(process):
@@ -67,16 +81,14 @@ class TestAtomicPath:
         assert (tmp_path / "a").read_text() == "whole"
 
     def test_an_exception_leaves_nothing(self, tmp_path):
-        with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a") as temporary:
-            temporary.write_text("half")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            write_half(tmp_path / "a")
         assert files(tmp_path) == []
 
     def test_an_exception_leaves_the_old_file(self, tmp_path):
         (tmp_path / "a").write_text("old")
-        with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a") as temporary:
-            temporary.write_text("half")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            write_half(tmp_path / "a")
         assert files(tmp_path) == ["a"]
         assert (tmp_path / "a").read_text() == "old"
 
@@ -97,7 +109,7 @@ class TestAtomicPath:
 
 class TestClaim:
     def test_commit_makes_the_file_and_frees_the_claim(self, tmp_path):
-        claim = Claim.take(tmp_path / "a")
+        claim = take(tmp_path / "a")
         claim.temporary.write_text("whole")
         claim.commit()
         claim.abandon()  # does nothing any more
@@ -105,14 +117,14 @@ class TestClaim:
         assert Claim.take(tmp_path / "a") is not None
 
     def test_abandon_leaves_nothing_and_frees_the_claim(self, tmp_path):
-        claim = Claim.take(tmp_path / "a")
+        claim = take(tmp_path / "a")
         claim.temporary.write_text("half")
         claim.abandon()
         assert files(tmp_path) == []
         assert Claim.take(tmp_path / "a") is not None
 
     def test_a_second_claim_is_not_given(self, tmp_path):
-        claim = Claim.take(tmp_path / "a")
+        claim = take(tmp_path / "a")
         assert Claim.take(tmp_path / "a") is None
         assert Claim.take(tmp_path / "b") is not None
         claim.abandon()
@@ -125,7 +137,7 @@ class TestClaim:
     def test_what_a_killed_process_left_is_taken_over(self, tmp_path, other_process):
         kill(other_process(HOLD_A_CLAIM, tmp_path / "a"))
         (leftover,) = files(tmp_path)
-        claim = Claim.take(tmp_path / "a")
+        claim = take(tmp_path / "a")
         assert claim.temporary.name == leftover
         claim.temporary.write_text("whole")
         claim.commit()
@@ -134,7 +146,7 @@ class TestClaim:
 
     def test_a_claim_whose_file_was_just_made_by_another_is_not_given(self, tmp_path, monkeypatch):
         """The other process commits between our opening of its temporary file and our locking of it."""
-        holder = Claim.take(tmp_path / "a")
+        holder = take(tmp_path / "a")
         open_file = os.open
 
         def open_then_commit(*args):
@@ -152,7 +164,7 @@ class TestClaim:
             raise OSError("no locks available")
 
         monkeypatch.setattr("features.commit.fcntl.flock", no_locks)
-        first, second = Claim.take(tmp_path / "a"), Claim.take(tmp_path / "a")
+        first, second = take(tmp_path / "a"), take(tmp_path / "a")
         assert first.temporary != second.temporary
         first.temporary.write_text("same")
         first.commit()

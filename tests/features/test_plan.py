@@ -159,7 +159,7 @@ class TestManifest:
         fields = json.loads((tmp_path / "manifest.json").read_text())
         del fields["shard_size"]
         (tmp_path / "manifest.json").write_text(json.dumps(fields))
-        with pytest.raises(StoreError, match="not a manifest of ours.*shard_size"):
+        with pytest.raises(StoreError, match=r"not a manifest of ours.*shard_size"):
             read_manifest(tmp_path)
 
     def test_one_of_another_format_version_is_refused(self, tmp_path):

@@ -1,0 +1,71 @@
+"""A front-end simple enough to check by eye, and small caches made with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from features.dataset import CachedFeatures, Item
+from features.extract import Extracted, ExtractOptions, extract_partition, make_identity
+from features.frontends.base import FrontEnd
+from features.plan import Plan
+from protocols.trial import Trial
+
+FRAME = 100
+OPTIONS = ExtractOptions(n_samples=1_000, batch_size=3)
+
+
+class Frames(FrontEnd):
+    """Waveform [n] → its frames [n // 100, 100], once per gain. `seen` counts the utterances, `break_at` ends it."""
+
+    slug = "frames"
+
+    def __init__(self, gains: Sequence[float] = (1.0,), break_at: int | None = None) -> None:
+        self.gains = gains
+        self.break_at = break_at
+        self.seen = 0
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"name": "frames", "gains": list(self.gains)}
+
+    def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
+        self.seen += len(waveforms)
+        if self.break_at is not None and self.seen >= self.break_at:
+            raise KeyboardInterrupt
+        layers = torch.stack([gain * waveforms for gain in self.gains], dim=1)
+        return layers.unflatten(-1, (-1, FRAME)) if len(self.gains) > 1 else layers[:, 0].unflatten(-1, (-1, FRAME))
+
+    def row_shape(self, n_samples: int) -> tuple[int, ...]:
+        layers = (len(self.gains),) if len(self.gains) > 1 else ()
+        return (*layers, n_samples // FRAME, FRAME)
+
+
+def plan_for(
+    trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions = OPTIONS, shard_size: int = 4
+) -> Plan:
+    """A plan with shards of a few utterances."""
+    shape = frontend.row_shape(options.n_samples)
+    plan = Plan.make("test", "train", make_identity(frontend, options), trials, shape)
+    return replace(plan, shard_size=shard_size)
+
+
+def extract(
+    trials: Sequence[Trial], folder: Path, frontend: FrontEnd, options: ExtractOptions = OPTIONS, **how: Any
+) -> Extracted:
+    """Extract into shards of four utterances."""
+    return extract_partition(trials, plan_for(trials, frontend, options), frontend, folder, options, **how)
+
+
+def items(dataset: CachedFeatures) -> list[Item]:
+    """All items of a cache in order."""
+    return [dataset[index] for index in range(len(dataset))]
+
+
+def by_hand(trials: Sequence[Trial], n_samples: int = OPTIONS.n_samples) -> np.ndarray:
+    """What `Frames()` makes of the trials, without any of our code: [N, n // 100, 100] float32."""
+    audio = [soundfile.read(trial.path, dtype="float32")[0] for trial in trials]
+    return np.stack([np.resize(samples, n_samples).reshape(-1, FRAME) for samples in audio])

@@ -1,0 +1,88 @@
+"""What every front-end keeps to, over the whole registry."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from features.frontends import FRONTENDS, make_frontend
+from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from features.frontends.ssl import HUB_NAMES
+from features.plan import ITEM_BYTES
+
+WITHOUT_NETWORK = sorted(set(FRONTENDS) - set(HUB_NAMES))
+
+
+@pytest.fixture(params=FRONTENDS)
+def frontend(request, checkpoint):
+    """Each front-end of the registry; the speech models with narrow random weights instead of the hub's."""
+    weights = checkpoint("xls-r-300m") if request.param in HUB_NAMES else None
+    return make_frontend(request.param, FrontEndOptions(weights=weights))
+
+
+def test_every_speech_model_has_its_name_on_the_hub():
+    assert set(HUB_NAMES) <= set(FRONTENDS)
+    assert all(name.count("/") == 1 for name in HUB_NAMES.values())
+
+
+def test_it_is_a_front_end_with_a_name_and_types(frontend):
+    assert isinstance(frontend, FrontEnd)
+    assert frontend.slug
+    assert frontend.dtypes
+    assert set(frontend.dtypes) <= set(ITEM_BYTES)
+
+
+def test_features_have_the_promised_shape_and_type(frontend, waveforms):
+    features = frontend.extract(waveforms)
+    assert features.shape == (3, *frontend.row_shape(8_000))
+    assert features.dtype == torch.float32
+    assert features.isfinite().all()
+    assert not features.requires_grad
+
+
+def test_a_row_does_not_depend_on_its_batch(frontend, waveforms):
+    together = frontend.extract(waveforms)
+    alone = torch.cat([frontend.extract(waveform[None]) for waveform in waveforms])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5 * float(alone.abs().max()))
+
+
+def test_the_same_waveforms_give_the_same_features(frontend, waveforms):
+    assert torch.equal(frontend.extract(waveforms), frontend.extract(waveforms))
+
+
+def test_the_shortest_waveform_that_is_let_in_has_a_frame(frontend):
+    assert min(frontend.row_shape(400)) >= 1
+
+
+def test_the_settings_are_json_and_name_the_front_end(frontend):
+    settings = json.loads(json.dumps(dict(frontend.settings())))
+    assert settings == frontend.settings()
+    assert settings["name"] in FRONTENDS
+
+
+def test_no_two_front_ends_have_the_same_settings():
+    settings = [json.dumps(dict(make_frontend(name, FrontEndOptions()).settings())) for name in WITHOUT_NETWORK]
+    assert len(set(settings)) == len(WITHOUT_NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("layers", ("last",)), ("weights", Path("folder")), ("normalize", "none"), ("precision", "bfloat16")],
+)
+@pytest.mark.parametrize("name", WITHOUT_NETWORK)
+def test_options_of_a_network_are_refused_where_there_is_none(name, option, value):
+    with pytest.raises(FrontEndError, match=f"^front-end {name} has no {option}; expected none of these options$"):
+        make_frontend(name, FrontEndOptions(**{option: value}))
+
+
+def test_the_device_alone_is_an_option_of_all(checkpoint):
+    for name in WITHOUT_NETWORK:
+        make_frontend(name, FrontEndOptions(device=torch.device("cpu")))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(FrontEndError) as refusal:
+        make_frontend("xlsr", FrontEndOptions())
+    assert str(refusal.value).startswith("front-end 'xlsr'; expected one of xls-r-300m, xls-r-1b, ")
+    assert str(refusal.value).endswith("raw, or a hub's owner/name")

@@ -1,0 +1,391 @@
+"""From trials to shards: the same numbers however often it is interrupted, and whoever else is at it."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from features import extract as module
+from features.commit import Claim
+from features.dataset import CachedFeatures
+from features.extract import ExtractOptions, make_identity, measure_rate
+from features.frontends import make_frontend
+from features.frontends.base import FrontEndOptions
+from features.plan import ShardMismatch, StoreError
+from features.store import ShardReader
+from features.waveform import AudioError, fit_length, load_waveform
+from tests.features.frames import OPTIONS, Frames, by_hand, extract, items, plan_for
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIP = replace(OPTIONS, skip_bad_audio=True)
+EXACT = replace(OPTIONS, dtype="float32")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def stored(folder):
+    """All rows of a complete partition, as stored."""
+    return np.stack([item.features.numpy() for item in items(CachedFeatures(folder))])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+class TestNumbers:
+    def test_the_cache_holds_what_the_front_end_makes_of_each_utterance(self, corpus, tmp_path):
+        trials = corpus(10)
+        done = extract(trials, tmp_path / "cache", Frames(), EXACT)
+        assert done == (3, 0, {})
+        np.testing.assert_array_equal(stored(tmp_path / "cache"), by_hand(trials))
+
+    def test_lfcc_of_one_utterance_at_a_time_is_the_same(self, corpus, tmp_path):
+        trials, lfcc = corpus(5), make_frontend("lfcc", FrontEndOptions())
+        extract(trials, tmp_path / "cache", lfcc, ExtractOptions(dtype="float32", batch_size=4))
+        waveforms = [torch.from_numpy(fit_length(load_waveform(trial.path)))[None] for trial in trials]
+        alone = torch.cat([lfcc.extract(waveform) for waveform in waveforms]).numpy()
+        assert alone.shape == (5, 404, 60)
+        np.testing.assert_allclose(stored(tmp_path / "cache"), alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+
+    @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"batch_size": 64}, {"workers": 5}])
+    def test_batches_and_threads_change_no_byte(self, corpus, tmp_path, changes):
+        trials = corpus(10)
+        for name, options in {"a": OPTIONS, "b": replace(OPTIONS, **changes)}.items():
+            extract(trials, tmp_path / name, Frames(), options)
+        assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+    def test_a_short_utterance_is_repeated_or_filled_with_zeros(self, corpus, tmp_path):
+        trials = corpus(1)  # 8,000 samples
+        for fit in ("repeat", "zero"):
+            extract(trials, tmp_path / fit, Frames(), ExtractOptions(n_samples=10_000, fit=fit, dtype="float32"))
+        repeated, filled = stored(tmp_path / "repeat")[0].ravel(), stored(tmp_path / "zero")[0].ravel()
+        np.testing.assert_array_equal(repeated[8_000:], repeated[:2_000])
+        np.testing.assert_array_equal(filled, np.concatenate([repeated[:8_000], np.zeros(2_000)]))
+
+    def test_several_layers_make_four_dimensions(self, corpus, tmp_path):
+        trials = corpus(3)
+        extract(trials, tmp_path / "cache", Frames(gains=(1.0, 0.5)), EXACT)
+        rows = stored(tmp_path / "cache")
+        assert rows.shape == (3, 2, 10, 100)
+        np.testing.assert_array_equal(rows, np.stack([by_hand(trials), by_hand(trials) / 2], axis=1))
+
+    @pytest.mark.parametrize("compression", ["lzf", "gzip"])
+    def test_a_compressed_cache_holds_the_same(self, corpus, tmp_path, compression):
+        trials = corpus(5)
+        extract(trials, tmp_path / "cache", Frames(), replace(EXACT, compression=compression))
+        np.testing.assert_array_equal(stored(tmp_path / "cache"), by_hand(trials))
+
+    @pytest.mark.parametrize(
+        ("dtype", "stored_as"), [(None, "float16"), ("float16", "float16"), ("float32", "float32")]
+    )
+    def test_features_are_stored_in_half_precision_unless_asked_otherwise(self, corpus, tmp_path, dtype, stored_as):
+        trials = corpus(2)
+        extract(trials, tmp_path / "cache", Frames(), replace(OPTIONS, dtype=dtype))
+        rows = ShardReader(tmp_path / "cache/shard-00000.h5").features
+        np.testing.assert_array_equal(rows[:], by_hand(trials).astype(stored_as))
+        assert rows.dtype == stored_as
+
+    def test_waveforms_stored_as_int16_are_those_of_the_files(self, corpus, tmp_path):
+        trials, raw = corpus(2), make_frontend("raw", FrontEndOptions())
+        extract(trials, tmp_path / "cache", raw, replace(OPTIONS, dtype="int16"))
+        np.testing.assert_array_equal(stored(tmp_path / "cache"), by_hand(trials).reshape(2, -1))
+
+    @pytest.mark.parametrize(
+        ("frontend", "dtype", "sentence"),
+        [
+            ("raw", "float16", "--dtype float16 for raw; expected float32 or int16"),
+            ("lfcc", "int16", "--dtype int16 for lfcc; expected float16 or float32"),
+        ],
+    )
+    def test_a_type_that_does_not_suit_the_front_end_is_refused(self, frontend, dtype, sentence):
+        with pytest.raises(StoreError, match=f"^{sentence}$"):
+            make_identity(make_frontend(frontend, FrontEndOptions()), replace(OPTIONS, dtype=dtype))
+
+    def test_a_number_that_does_not_fit_stops_with_the_utterance(self, corpus, tmp_path):
+        with pytest.raises(StoreError, match=r"^utterance U_000[0-2]: a feature of magnitude .* does not fit float16"):
+            extract(corpus(3), tmp_path / "cache", Frames(gains=(1e6,)))
+        assert names(tmp_path / "cache") == ["trials.tsv"]
+
+    def test_every_option_that_changes_a_number_changes_the_identity(self):
+        options = [OPTIONS, replace(OPTIONS, fit="zero"), replace(OPTIONS, n_samples=2_000), EXACT]
+        digests = {make_identity(Frames(), how).digest for how in options}
+        assert len({*digests, make_identity(Frames(gains=(2.0,)), OPTIONS).digest}) == 5
+
+    @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"workers": 9}, {"skip_bad_audio": True}])
+    def test_options_that_change_no_number_do_not(self, changes):
+        assert make_identity(Frames(), replace(OPTIONS, **changes)) == make_identity(Frames(), OPTIONS)
+
+
+class TestResume:
+    def test_a_finished_partition_is_not_touched(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        before, frontend = contents(tmp_path / "cache"), Frames()
+        assert extract(trials, tmp_path / "cache", frontend) == (0, 3, {})
+        assert frontend.seen == 0
+        assert contents(tmp_path / "cache") == before
+
+    def test_only_the_missing_shard_is_made(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        before, frontend = contents(tmp_path / "cache"), Frames()
+        (tmp_path / "cache/shard-00001.h5").unlink()
+        assert extract(trials, tmp_path / "cache", frontend) == (1, 2, {})
+        assert frontend.seen == 4
+        assert contents(tmp_path / "cache") == before
+
+    def test_while_a_shard_is_being_made_again_the_partition_is_not_complete(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        (tmp_path / "cache/shard-00001.h5").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            extract(trials, tmp_path / "cache", Frames(break_at=1))
+        assert not (tmp_path / "cache/manifest.json").exists()
+
+    def test_an_interruption_leaves_finished_shards_and_nothing_half_made(self, corpus, tmp_path):
+        trials = corpus(12)
+        extract(trials, tmp_path / "whole", Frames())
+        with pytest.raises(KeyboardInterrupt):
+            extract(trials, tmp_path / "cache", Frames(break_at=10))  # in the middle of the third shard
+        left = contents(tmp_path / "cache")
+        assert {"shard-00000.h5", "trials.tsv"} <= set(left) <= {"shard-00000.h5", "shard-00001.h5", "trials.tsv"}
+        frontend = Frames()
+        extract(trials, tmp_path / "cache", frontend)
+        assert frontend.seen == 12 - 4 * (len(left) - 1)
+        assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
+
+    def test_another_trial_list_is_refused_before_any_work(self, corpus, tmp_path):
+        trials, frontend = corpus(10), Frames()
+        extract(trials, tmp_path / "cache", Frames())
+        before = contents(tmp_path / "cache")
+        with pytest.raises(ShardMismatch, match=r"trials\.tsv: another trial list than the one asked for; expected"):
+            extract(trials[:9], tmp_path / "cache", frontend)
+        assert frontend.seen == 0
+        assert contents(tmp_path / "cache") == before
+
+    def test_shards_of_another_identity_are_refused_before_any_work(self, corpus, tmp_path):
+        trials, frontend = corpus(5), Frames()
+        extract(trials, tmp_path / "cache", Frames(gains=(0.5,)))
+        with pytest.raises(ShardMismatch, match=r"shard-00000\.h5: .* front_end\.gains is \[0\.5\], expected \[1\.0\]"):
+            extract(trials, tmp_path / "cache", frontend)
+        assert frontend.seen == 0
+
+    def test_a_damaged_shard_is_not_taken_for_a_finished_one(self, corpus, tmp_path):
+        trials = corpus(5)
+        extract(trials, tmp_path / "cache", Frames())
+        shard = tmp_path / "cache/shard-00000.h5"
+        shard.write_bytes(shard.read_bytes()[:-1])
+        with pytest.raises(StoreError, match=f"^{shard}: not a whole shard of ours"):
+            extract(trials, tmp_path / "cache", Frames())
+
+
+class TestBadAudio:
+    @pytest.fixture
+    def broken(self, corpus):
+        """Ten trials; the audio of U_0001 is text, that of U_0006 missing."""
+        trials = corpus(10)
+        trials[1].path.write_text("no audio")
+        trials[6] = replace(trials[6], path=None)
+        return trials
+
+    def test_it_stops_with_the_file_and_leaves_nothing_half_made(self, broken, tmp_path):
+        with pytest.raises(AudioError, match=r"U_0001\.flac: empty, truncated or not audio; expected"):
+            extract(broken, tmp_path / "cache", Frames())
+        assert names(tmp_path / "cache") == ["trials.tsv"]
+
+    def test_a_missing_file_is_named_by_its_utterance(self, broken, tmp_path):
+        with pytest.raises(AudioError, match=r"^utterance U_0006: no audio file; expected U_0006\.flac, \.wav or"):
+            extract(broken[6:], tmp_path / "cache", Frames())
+
+    def test_skipping_lists_it_with_the_reason_and_goes_on(self, broken, tmp_path):
+        done = extract(broken, tmp_path / "cache", Frames(), SKIP)
+        assert list(done.skipped) == ["U_0001", "U_0006"]
+        header, first, second = (tmp_path / "cache/skipped.tsv").read_text().splitlines()
+        assert header == "utt_id\treason"
+        assert first.startswith("U_0001\t")
+        assert "U_0001.flac: empty, truncated or not audio" in first
+        assert second == "U_0006\tutterance U_0006: no audio file; expected U_0006.flac, .wav or another ending"
+
+    def test_skipping_keeps_the_groups_and_leaves_the_rows_out(self, broken, tmp_path):
+        extract(broken, tmp_path / "cache", Frames(), SKIP)
+        rows = [ShardReader(tmp_path / f"cache/shard-0000{index}.h5").utt_ids for index in range(3)]
+        assert rows == [["U_0000", "U_0002", "U_0003"], ["U_0004", "U_0005", "U_0007"], ["U_0008", "U_0009"]]
+        good = [trial for trial in broken if trial.utt_id not in ("U_0001", "U_0006")]
+        np.testing.assert_array_equal(stored(tmp_path / "cache"), by_hand(good).astype("float16"))
+
+    def test_a_shard_without_one_good_file_is_made_all_the_same(self, corpus, tmp_path):
+        trials = [replace(trial, path=None) if index < 4 else trial for index, trial in enumerate(corpus(6))]
+        extract(trials, tmp_path / "cache", Frames(), SKIP)
+        assert len(stored(tmp_path / "cache")) == 2
+
+    def test_skipping_again_makes_nothing_anew(self, broken, tmp_path):
+        extract(broken, tmp_path / "cache", Frames(), SKIP)
+        frontend = Frames()
+        done = extract(broken, tmp_path / "cache", frontend, SKIP)
+        assert (done.made, done.found, list(done.skipped)) == (0, 3, ["U_0001", "U_0006"])
+        assert frontend.seen == 0
+
+    def test_without_skipping_what_was_left_out_is_tried_again(self, broken, tmp_path):
+        extract(broken, tmp_path / "cache", Frames(), SKIP)
+        before = contents(tmp_path / "cache")
+        with pytest.raises(AudioError, match=r"U_0001\.flac"):
+            extract(broken, tmp_path / "cache", Frames())
+        assert contents(tmp_path / "cache") == before
+
+    def test_a_repaired_file_is_made_anew_and_only_its_shard(self, corpus, tmp_path):
+        trials = corpus(10)
+        good = trials[5].path.read_bytes()
+        trials[5].path.write_text("no audio")
+        extract(trials, tmp_path / "cache", Frames(), SKIP)
+        trials[5].path.write_bytes(good)
+        frontend = Frames()
+        assert extract(trials, tmp_path / "cache", frontend) == (1, 2, {})
+        assert frontend.seen == 4
+        assert not (tmp_path / "cache/skipped.tsv").exists()
+        np.testing.assert_array_equal(stored(tmp_path / "cache"), by_hand(trials).astype("float16"))
+
+
+class TestProgress:
+    def run(self, trials, folder, frontend, options=OPTIONS):
+        steps: list[int] = []
+        extract(trials, folder, frontend, options, advance=steps.append)
+        return sum(steps)
+
+    def test_it_adds_up_to_the_utterances_from_scratch_and_resumed(self, corpus, tmp_path):
+        trials = corpus(10)
+        assert self.run(trials, tmp_path / "cache", Frames()) == 10
+        (tmp_path / "cache/shard-00001.h5").unlink()
+        assert self.run(trials, tmp_path / "cache", Frames()) == 10
+        assert self.run(trials, tmp_path / "cache", Frames()) == 10
+
+    def test_utterances_left_out_count_too(self, corpus, tmp_path):
+        trials = [replace(trial, path=None) if index % 3 == 0 else trial for index, trial in enumerate(corpus(10))]
+        assert self.run(trials, tmp_path / "cache", Frames(), SKIP) == 10
+        assert self.run(trials, tmp_path / "cache", Frames(), SKIP) == 10
+
+
+class TestTogether:
+    def test_two_at_once_share_the_work_and_end_with_one_cache(self, corpus, tmp_path, monkeypatch):
+        monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
+        trials = corpus(40)
+        extract(trials, tmp_path / "whole", Frames())
+        frontends, done = [Frames(), Frames()], []
+        steps: tuple[list[int], list[int]] = ([], [])
+
+        def work(frontend, heard):
+            done.append(extract(trials, tmp_path / "cache", frontend, advance=heard.append))
+
+        threads = [threading.Thread(target=work, args=pair) for pair in zip(frontends, steps, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [sum(heard) for heard in steps] == [40, 40]
+        assert sum(one.made for one in done) == 10
+        assert sum(frontend.seen for frontend in frontends) == 40
+        assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
+
+    def test_what_another_finishes_before_our_claim_is_not_made_again(self, corpus, tmp_path, monkeypatch):
+        trials, frontend, take = corpus(4), Frames(), Claim.take
+
+        def take_late(path):
+            monkeypatch.undo()
+            extract(trials, tmp_path / "cache", Frames())  # the other process
+            return take(path)
+
+        monkeypatch.setattr(Claim, "take", take_late)
+        assert extract(trials, tmp_path / "cache", frontend) == (0, 1, {})
+        assert frontend.seen == 0
+        assert names(tmp_path / "cache") == ["manifest.json", "shard-00000.h5", "trials.tsv"]
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from protocols import find_audio
+from tests.corpora import make_trials
+from tests.features.frames import Frames, extract
+
+class Slow(Frames):
+    def extract(self, waveforms):
+        time.sleep(0.03)
+        return super().extract(waveforms)
+
+extract(find_audio(make_trials(40), Path(sys.argv[1])), Path(sys.argv[2]), Slow())
+"""
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_cache(corpus, tmp_path):
+    trials, cache = corpus(40), tmp_path / "cache"
+    extract(trials, tmp_path / "whole", Frames())
+
+    def finished():
+        return {path.name: path.stat().st_mtime_ns for path in cache.glob("shard-*.h5")}
+
+    before = finished()
+    for seconds in (0.0, 0.05):
+        process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(tmp_path / "corpus/flac"), str(cache)], cwd=ROOT)
+        while finished() == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert before.items() < finished().items()
+        before = finished()
+        for name in before:
+            assert ShardReader(cache / name).corrupt() == []
+    extract(trials, cache, Frames())
+    assert contents(cache) == contents(tmp_path / "whole")
+    assert before.items() <= finished().items()
+
+
+class TestDisk:
+    @pytest.fixture
+    def limit_files(self):
+        """`limit_files(n)`: no file may grow beyond n bytes until the test ends."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_finished(self, corpus, tmp_path, limit_files):
+        trials = corpus(13)
+        half = replace(plan_for(trials, Frames()), shard_size=9)
+        limit_files(20_000)  # the four rows of the second shard fit, the nine of the first do not
+        with pytest.raises(StoreError, match=r"shard-00000\.h5: cannot be written \(File too large\); .* GB are free"):
+            module.extract_partition(trials, half, Frames(), tmp_path / "cache", OPTIONS)
+        assert set(names(tmp_path / "cache")) <= {"trials.tsv", "shard-00001.h5"}
+
+    def test_a_disk_too_full_for_the_trial_list(self, corpus, tmp_path, limit_files):
+        trials = corpus(13)
+        limit_files(10)
+        with pytest.raises(StoreError, match=r"/cache: cannot be written \(File too large\); expected a folder"):
+            extract(trials, tmp_path / "cache", Frames())
+
+    def test_a_file_where_a_folder_is_wanted(self, corpus, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match=r"/file/cache: cannot be written \(Not a directory\); expected a folder"):
+            extract(corpus(3), tmp_path / "file" / "cache", Frames())
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_folder_without_write_permission(self, corpus, tmp_path):
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(StoreError, match=r"/locked/cache: cannot be written \(Permission denied\)"):
+            extract(corpus(3), tmp_path / "locked" / "cache", Frames())
+
+
+def test_the_rate_is_measured_on_the_audio_that_is_there(corpus):
+    trials = [replace(trial, path=None) if index == 0 else trial for index, trial in enumerate(corpus(8))]
+    frontend = Frames()
+    assert measure_rate(trials, frontend, OPTIONS) > 0
+    assert frontend.seen == 2 * OPTIONS.batch_size
