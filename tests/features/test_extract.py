@@ -258,7 +258,7 @@ class TestBadAudio:
 
 class TestProgress:
     def run(self, trials, folder, frontend, options=OPTIONS):
-        steps: list[int] = []
+        steps = []
         extract(trials, folder, frontend, options, advance=steps.append)
         return sum(steps)
 
@@ -281,7 +281,7 @@ class TestTogether:
         trials = corpus(40)
         extract(trials, tmp_path / "whole", Frames())
         frontends, done = [Frames(), Frames()], []
-        steps: tuple[list[int], list[int]] = ([], [])
+        steps = ([], [])
 
         def work(frontend, heard):
             done.append(extract(trials, tmp_path / "cache", frontend, advance=heard.append))

@@ -31,7 +31,7 @@ def flip_a_byte(shard, row):
 
 
 def test_a_cache_as_it_was_written_is_fine(cache):
-    steps: list[int] = []
+    steps = []
     assert verify_partition(cache, steps.append) == []
     assert sum(steps) == 3
 
@@ -44,7 +44,7 @@ def test_a_flipped_byte_is_found(cache):
 
 def test_a_missing_shard_is_found(cache):
     (cache / "shard-00001.h5").unlink()
-    steps: list[int] = []
+    steps = []
     (problem,) = verify_partition(cache, steps.append)
     assert problem.startswith(f"{cache}/shard-00001.h5: not a whole shard of ours (No such file or directory)")
     assert sum(steps) == 3
