@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,8 +37,11 @@ class Sentence(click.ClickException):
     exit_code = 2
 
 
-def sentences(*input_errors: type[Exception]) -> Callable[[Function], Function]:
-    """Decorate a command: `input_errors`, OSError and Ctrl-C end it with a sentence, not a stack trace."""
+def sentences(*input_errors: type[Exception], after_interrupt: str = "") -> Callable[[Function], Function]:
+    """Decorate a command: `input_errors`, OSError and Ctrl-C end it with a sentence, not a stack trace.
+
+    `after_interrupt` tells the user how to go on.
+    """
     caught: tuple[type[Exception], ...] = (*input_errors, OSError)
 
     def decorate(function: Function) -> Function:
@@ -52,7 +56,7 @@ def sentences(*input_errors: type[Exception]) -> Callable[[Function], Function]:
                     raise
                 raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
             except KeyboardInterrupt:
-                click.echo("Interrupted. What was finished is kept; the same command goes on from there.", err=True)
+                click.echo(f"Interrupted; nothing half-made is left. {after_interrupt}".strip(), err=True)
                 click.get_current_context().exit(130)
 
         return command  # type: ignore[return-value]
@@ -76,6 +80,10 @@ def resolve_device(name: str) -> "torch.device":
         raise Sentence(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
 
+
+input_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+input_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+output = click.Path(path_type=Path)
 
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:k]", help="Where the network runs."
@@ -112,16 +120,18 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def _log_lines(description: str, total: int) -> Callable[[int], None]:
     start = last = time.monotonic()
-    done = 0
+    done = found = 0
 
     def advance(n: int) -> None:
-        nonlocal done, last
+        nonlocal done, found, last
         done += n
         now = time.monotonic()
+        if now - start < 1:  # finished earlier: it would only flatter the rate
+            found = done
         if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        rate = done / (now - start)
+        rate = (done - found) / (now - start)
         left = (total - done) / rate if rate else float("inf")
         click.echo(f"{description}: {done}/{total}, {rate:.1f}/s, {left:.0f} s left", err=True)
 

@@ -51,6 +51,8 @@ def main(
 ) -> None:
     """Equal error rate and minimum t-DCF (ASVspoof 2019 form) of countermeasure scores, pooled and per attack."""
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
+    if json_path and json_path.resolve() in {p.resolve() for p in (cm_path, asv_path, protocol_path) if p}:
+        raise cli.Sentence(f"{json_path}: is an input; choose another name for the results")
     for output in (json_path, *pictures):
         if output and output.exists() and not overwrite:
             raise cli.Sentence(f"{output}: exists already; choose another name, or --overwrite to replace it")

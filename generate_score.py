@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import Sentence, device_option, progress, resolve_device, sentences
+from cli import Sentence, device_option, input_folder, output, progress, resolve_device, sentences
 from engine.checkpoint import RunError, load_model
 from engine.score import score_partition
 from features.commit import atomic_path
@@ -18,13 +18,11 @@ Example:
   python generate_score.py --run runs/lcnn --features cache/…/eval --out scores/lcnn_eval.txt
 """
 
-path_type = click.Path(path_type=Path)
-
 
 @click.command(epilog=EXAMPLES)
-@click.option("--run", type=path_type, required=True, help="Run folder of main_train.py.")
-@click.option("--features", type=path_type, required=True, help="Cached partition to score.")
-@click.option("--out", type=path_type, required=True, help="Score file; must not exist.")
+@click.option("--run", type=input_folder, required=True, help="Run folder of main_train.py.")
+@click.option("--features", type=input_folder, required=True, help="Cached partition to score.")
+@click.option("--out", type=output, required=True, help="Score file; must not exist.")
 @click.option("--format", "form", type=click.Choice(list(FORMS)), default="asvspoof2019", show_default=True)
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -34,12 +32,12 @@ def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch
     """Score every cached utterance: log-odds, higher = more bona fide."""
     if out.exists():
         raise Sentence(f"{out} exists; expected a new file")
+    out.parent.mkdir(parents=True, exist_ok=True)
     model, about = load_model(run, checkpoint)
     data = CachedFeatures(features, expected=Identity(about.identity))
     with progress("scoring", len(data)) as advance:
         scores = score_partition(model, data, batch_size, resolve_device(device), advance)
     lines = format_cm_scores(scores, form)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as path:
         path.write_text("".join(lines), encoding="utf-8")
     missing = data.plan.n_trials - len(data)

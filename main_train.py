@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import device_option, progress, resolve_device, sentences
+from cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
 from engine.checkpoint import RunError
 from engine.config import ConfigError, load_config
 from engine.train import Epoch, Listener, fit
@@ -19,19 +19,17 @@ Examples:
   python main_train.py … --out runs/lfcc --resume
 """
 
-path_type = click.Path(path_type=Path)
-
 
 @click.command(epilog=EXAMPLES)
-@click.option("--config", type=path_type, required=True, help="Experiment, one of configs/*.toml.")
-@click.option("--train", type=path_type, required=True, help="Cached partition to train on.")
-@click.option("--dev", type=path_type, required=True, help="Cached partition that selects the best epoch.")
-@click.option("--out", type=path_type, required=True, help="Run folder; new, or with --resume an unfinished one.")
+@click.option("--config", type=input_file, required=True, help="Experiment, one of configs/*.toml.")
+@click.option("--train", type=input_folder, required=True, help="Cached partition to train on.")
+@click.option("--dev", type=input_folder, required=True, help="Cached partition that selects the best epoch.")
+@click.option("--out", type=output, required=True, help="Run folder; new, or with --resume an unfinished one.")
 @click.option("--set", "overrides", multiple=True, metavar="section.key=value", help="Override; may be repeated.")
 @click.option("--seed", type=int, help="Short for --set train.seed=…")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run in --out.")
 @device_option
-@sentences(ConfigError, RunError, StoreError)
+@sentences(ConfigError, RunError, StoreError, after_interrupt="The same command with --resume goes on from there.")
 def main(
     config: Path,
     train: Path,
@@ -51,6 +49,8 @@ def main(
     with progress("training", steps) as advance:
         listener = Listener(advance, _say)
         best = fit(experiment, train_data, dev_data, out, resolve_device(device), resume=resume, listener=listener)
+    if best.dev_eer > 0.5:
+        click.echo("The dev EER is above 50 %: the scores' sign may be inverted, or nothing was learnt.", err=True)
     click.echo(f"best epoch {best.epoch}: dev EER {best.dev_eer:.2%}, dev loss {best.dev_loss:.4f}")
     click.echo(out)
 

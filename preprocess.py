@@ -1,5 +1,6 @@
 """Stage one: corpus × front-end → HDF5 shards of features, once."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +8,14 @@ from typing import Any
 
 import click
 
-from cli import Sentence, device_option, progress, resolve_device, sentences
+from cli import Sentence, device_option, input_file, input_folder, output, progress, resolve_device, sentences
 from features.extract import ExtractOptions, extract_partition, make_identity, measure_rate
 from features.frontends import FRONTENDS, make_frontend
 from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
 from features.frontends.ssl import NORMALIZATIONS, PRECISIONS
 from features.plan import ITEM_BYTES, Plan, StoreError
 from features.verify import cached_partitions, verify_partition
-from features.waveform import FIT_RULES, MIN_SAMPLES, N_SAMPLES, AudioError
+from features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, AudioError
 from protocols import CORPORA, Location, load_trials, require_audio
 from protocols.trial import ProtocolError, Trial
 
@@ -35,26 +36,30 @@ Examples:
 Front-ends: {", ".join(FRONTENDS)}, or the hub's owner/name.
 """
 
-path_type = click.Path(path_type=Path)
-
 
 @click.command(epilog=EXAMPLES, context_settings={"show_default": True})
 @click.option("--corpus", type=click.Choice(list(CORPORA)), help="Which protocol reader.")
-@click.option("--root", type=path_type, help="Folder of a corpus in its official layout.")
-@click.option("--protocol", type=path_type, help="Protocol file (asvspoof19_style).")
-@click.option("--audio-dir", type=path_type, help="Folder of audio files (asvspoof19_style).")
+@click.option("--root", type=input_folder, help="Folder of a corpus in its official layout.")
+@click.option("--protocol", type=input_file, help="Protocol file (asvspoof19_style).")
+@click.option("--audio-dir", type=input_folder, help="Folder of audio files (asvspoof19_style).")
 @click.option("--partition", "partitions", multiple=True, help="train, dev, eval; may be repeated.")
 @click.option("--frontend", metavar="NAME", help="What turns waveforms into features.")
 @click.option("--layer", "layers", multiple=True, metavar="last|0…24", help="Hidden state by name; may be repeated.")
-@click.option("--weights", type=path_type, help="Local checkpoint folder in the hub's format, instead of the hub.")
+@click.option("--weights", type=input_folder, help="Local checkpoint folder in the hub's format, instead of the hub.")
 @click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="Of the waveform; the checkpoint's own if left.")
 @click.option(
     "--precision", type=click.Choice(list(PRECISIONS)), default="float32", help="Type that the network computes in."
 )
 @click.option("--dtype", type=click.Choice(list(ITEM_BYTES)), help="Stored type; the front-end's default if left.")
 @click.option("--fit", type=click.Choice(list(FIT_RULES)), default="repeat", help="What fills short audio.")
-@click.option("--length", "n_samples", type=click.IntRange(MIN_SAMPLES), default=N_SAMPLES, help="Samples at 16 kHz.")
-@click.option("--out", type=path_type, required=True, help="The cache: <out>/<corpus>/<front-end>/<partition>.")
+@click.option(
+    "--length",
+    "n_samples",
+    type=click.IntRange(MIN_SAMPLES, MAX_SAMPLES),
+    default=N_SAMPLES,
+    help="Samples, at 16 kHz.",
+)
+@click.option("--out", type=output, required=True, help="The cache: <out>/<corpus>/<front-end>/<partition>.")
 @click.option("--name", help="Name of the corpus folder; the registry name if left.")
 @click.option(
     "--on-bad-audio",
@@ -71,7 +76,7 @@ path_type = click.Path(path_type=Path)
 @click.option("--dry-run", is_flag=True, help="Say trials, gigabytes, missing files and time; touch nothing.")
 @click.option("--verify", is_flag=True, help="Re-read every cache below --out against its checksums.")
 @device_option
-@sentences(ProtocolError, AudioError, FrontEndError, StoreError)
+@sentences(ProtocolError, AudioError, FrontEndError, StoreError, after_interrupt="The same command goes on from there.")
 def main(verify: bool, out: Path, **options: Any) -> None:
     """Write the features of a corpus into HDF5 shards; run again, it goes on from what is finished."""
     if verify:
@@ -87,6 +92,11 @@ def _preprocess(
 ) -> None:  # fmt: skip
     if not (corpus and partitions and frontend):
         raise click.UsageError("--corpus, --partition and --frontend are needed (see --help)")
+    for folder_name in (*partitions, name or corpus):
+        if not re.fullmatch(r"[\w-][\w.-]*", folder_name):
+            raise click.UsageError(f"{folder_name!r} would name a folder; expected letters, digits, '.', '_' and '-'")
+    if protocol and len(set(partitions)) > 1:
+        raise click.UsageError("one --protocol is one --partition; expected a command for each")
     where = Location(root, protocol, audio_dir)
     selected = {partition: load_trials(corpus, where, partition) for partition in partitions}
     if limit:

@@ -5,8 +5,8 @@
 """
 
 import importlib.metadata
+import io
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from features.commit import atomic_path
@@ -27,6 +27,10 @@ MODEL = "model.safetensors"
 ABOUT = "model.json"
 LAST = "last.ckpt"
 
+FORMAT_VERSION = 1
+STATE = {"epoch", "best", "about", "conditions", "model", "optimizer", "scaler"}
+"""What `last.ckpt` holds."""
+
 
 class RunError(ValueError):
     """A run folder or a training that cannot go on; the message says what was expected."""
@@ -36,6 +40,7 @@ class RunError(ValueError):
 class About:
     """What a set of weights is: enough to rebuild the network and to refuse other features."""
 
+    format_version: int
     backend: str
     settings: Mapping[str, Any]
     feature_shape: tuple[int, ...]
@@ -49,10 +54,15 @@ class About:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
         """Inverse of `asdict`; RunError when it is not one of ours or of another polarity."""
+        version = fields.get("format_version")
+        if version != FORMAT_VERSION:
+            raise RunError(f"{source}: a model of format version {version}; expected {FORMAT_VERSION}")
         try:
             about = cls(**{**fields, "feature_shape": tuple(fields["feature_shape"])})
         except (KeyError, TypeError) as error:
             raise RunError(f"{source}: not the description of a model of ours ({error})") from error
+        if about.backend not in BACKENDS:
+            raise RunError(f"{source}: back-end {about.backend!r}; expected one of {', '.join(BACKENDS)}")
         if about.class_index != CLASS_INDEX:
             raise RunError(f"{source}: class index {about.class_index}; expected {dict(CLASS_INDEX)}")
         return about
@@ -74,16 +84,18 @@ def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[s
 def save_best(run: Path, model: nn.Module, about: About) -> None:
     """Write `model.safetensors`, then `model.json`; each names the epoch, so that a half-done pair is noticed."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(run / MODEL) as path:
-        save_file(weights, path, metadata={"epoch": str(about.epoch)})
+    with atomic_path(run / MODEL) as path:  # bytes first: a full disk is then an OSError like any other
+        path.write_bytes(save(weights, metadata={"epoch": str(about.epoch)}))
     with atomic_path(run / ABOUT) as path:
         path.write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
 
 
 def save_last(run: Path, state: Mapping[str, Any]) -> None:
     """Write `last.ckpt`: tensors, numbers, texts and containers of them."""
+    content = io.BytesIO()
+    torch.save(dict(state), content)
     with atomic_path(run / LAST) as path:
-        torch.save(dict(state), path)
+        path.write_bytes(content.getbuffer())
 
 
 def load_last(run: Path) -> dict[str, Any] | None:
@@ -92,9 +104,16 @@ def load_last(run: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise RunError(f"{path}: not a checkpoint of ours ({str(error).splitlines()[0]})") from error
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
+        raise RunError(f"{path}: not a checkpoint of ours ({_reason(error)})") from error
+    if not isinstance(state, dict) or not state.keys() >= STATE:
+        raise RunError(f"{path}: not a checkpoint of ours; expected {', '.join(sorted(STATE))} in it")
+    return state
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def load_model(run: Path, which: str) -> tuple[nn.Module, About]:
@@ -104,8 +123,11 @@ def load_model(run: Path, which: str) -> tuple[nn.Module, About]:
         RunError: no such weights there, or not ours.
     """
     weights, about = _read_best(run) if which == "best" else _read_last(run)
-    model = build_backend(about.backend, about.feature_shape, about.settings)
-    model.load_state_dict(weights)
+    try:
+        model = build_backend(about.backend, about.feature_shape, about.settings)
+        model.load_state_dict(weights)
+    except (TypeError, RuntimeError) as error:
+        raise RunError(f"{run}: weights and description do not fit ({_reason(error)})") from error
     return model.eval(), about
 
 
@@ -117,7 +139,7 @@ def _read_best(run: Path) -> tuple[dict[str, torch.Tensor], About]:
         with safe_open(run / MODEL, "pt") as file:
             epoch = (file.metadata() or {}).get("epoch")
         weights = load_file(run / MODEL)
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise RunError(f"{run}: {MODEL} or {ABOUT} is not ours or not whole ({error})") from error
     if epoch != str(about.epoch):
         raise RunError(

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ class ConfigError(ValueError):
     """A configuration that says something unknown; the message names file, key, value and what was expected."""
 
 
-def _number(default: float, **limit: float) -> Any:
-    """A field with a default and one limit, `at_least` or `above`."""
+def _number(default: float | tuple[float, ...], **limit: float) -> Any:
+    """A field with a default and limits, `at_least`, `above` or `below`, that hold for each of its numbers."""
     return field(default=default, metadata=limit)
 
 
@@ -56,7 +57,7 @@ class OptimizerConfig:
 
     name: Literal["adam"] = "adam"
     lr: float = _number(1e-4, above=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] = _number((0.9, 0.999), at_least=0, below=1)
     eps: float = _number(1e-8, above=0)
     weight_decay: float = _number(0.0, at_least=0)
 
@@ -78,7 +79,7 @@ class TrainConfig:
 
     epochs: int = _number(100, at_least=1)
     batch_size: int = _number(64, at_least=1)
-    seed: int = _number(0, at_least=0)
+    seed: int = _number(0, at_least=0, below=2**63)
     select: Literal["dev_eer", "dev_loss"] = "dev_eer"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool = False
@@ -157,10 +158,15 @@ def _parse(kind: type[Table], values: Any, source: str, prefix: str) -> Table:
 
 
 def _check_limit(limit: Mapping[str, Any], value: Any, source: str, name: str) -> None:
-    if "at_least" in limit and not value >= limit["at_least"]:
-        raise ConfigError(f"{source}: {name} is {value}; expected at least {limit['at_least']}")
-    if "above" in limit and not value > limit["above"]:
-        raise ConfigError(f"{source}: {name} is {value}; expected a number above {limit['above']}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ConfigError(f"{source}: {name} is {number}; expected a finite number")
+        if "at_least" in limit and not number >= limit["at_least"]:
+            raise ConfigError(f"{source}: {name} is {number}; expected at least {limit['at_least']}")
+        if "above" in limit and not number > limit["above"]:
+            raise ConfigError(f"{source}: {name} is {number}; expected a number above {limit['above']}")
+        if "below" in limit and not number < limit["below"]:
+            raise ConfigError(f"{source}: {name} is {number}; expected a number below {limit['below']}")
 
 
 def _require_known(key: str, known: Sequence[str], source: str, prefix: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from engine.checkpoint import (
     CONFIG,
+    FORMAT_VERSION,
     METRICS,
     About,
     RunError,
@@ -78,10 +80,11 @@ def fit(
         ShardMismatch: the caches are not what the config's `features` ask for, or not of one identity.
     """
     _check_data(config, train, dev)
+    training = _Training(config, train, dev, run, device)
     _open_run(run, config, resume)
     listener = listener or Listener()
     with _held(run):
-        training = _Training(config, train, dev, run, device)
+        training.restore()
         listener.advance(training.next_epoch * (len(train) + len(dev)))
         with SummaryWriter(run, purge_step=training.next_epoch) as curves:
             for epoch in range(training.next_epoch, config.train.epochs):
@@ -100,6 +103,12 @@ def _check_data(config: ExperimentConfig, train: CachedFeatures, dev: CachedFeat
         if classes != set(CLASS_INDEX):
             raise RunError(f"{data.folder}: all utterances are {', '.join(classes)}; expected both bonafide and spoof")
     dev.plan.identity.require_same(train.plan.identity, dev.folder)
+    common = {trial.utt_id for trial in train.trials} & {trial.utt_id for trial in dev.trials}
+    if common:
+        raise RunError(
+            f"{train.folder} and {dev.folder} share {len(common)} utterances, {min(common)} among them; expected none: "
+            "the best epoch would be selected on what was trained on"
+        )
 
 
 def _open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
@@ -109,10 +118,15 @@ def _open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
     run.mkdir(parents=True, exist_ok=True)
     path = run / CONFIG
     if not path.exists():
+        if any(not found.name.startswith(".") for found in run.iterdir()):
+            raise RunError(f"{run}: not empty and without {CONFIG}; --resume expects a run folder")
         with atomic_path(path) as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != config.to_toml():
-        raise RunError(f"{path}: another experiment than the one given; --resume expects the same one")
+        return
+    found, given = (dict(Identity(tomllib.loads(text)).flat()) for text in (path.read_text("utf-8"), config.to_toml()))
+    differing = sorted(key for key in found | given if found.get(key) != given.get(key))
+    if differing:
+        raise RunError(f"{path}: another experiment in {', '.join(differing)}; --resume expects the same one")
 
 
 @contextmanager
@@ -142,7 +156,6 @@ class _Training:
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision is torch.float16)
         self.next_epoch = 0
         self.best: Epoch | None = None
-        self._restore()
 
     def run_epoch(self, epoch: int, advance: Callable[[int], None]) -> Epoch:
         """Train on every utterance once, judge on dev, keep what was learnt."""
@@ -188,7 +201,7 @@ class _Training:
         mean = _WeightedMean()
         scores, labels = [], []
         batch_size = self._config.train.batch_size
-        for batch in run_network(self._model, self._dev, batch_size, self._device, self._precision, advance):
+        for batch in run_network(self._model, self._dev, batch_size, self._device, advance):
             mean.add(float(self._loss(batch.logits, batch.labels)), float(self._class_weights[batch.labels].sum()))
             scores.append(log_odds(batch.logits).cpu())
             labels.append(batch.labels.cpu())
@@ -198,22 +211,25 @@ class _Training:
         return mean.value, equal_error_rate(score[bonafide], score[~bonafide]).rate
 
     def _keep(self, line: Epoch) -> None:
-        """Write the epoch down. `last.ckpt` comes last: killed before it, a resumed run repeats this very epoch."""
+        """Write the epoch down. Killed before `last.ckpt`, a resumed run repeats this very epoch; killed between it
+        and the best weights, a resumed run finds these in it."""
         _append_line(self._run / METRICS, line)
         about = self._about(line)
-        if self.best is None or self._rank(line) < self._rank(self.best):
-            self.best = line
-            save_best(self._run, self._model, about)
+        is_best = self.best is None or self._rank(line) < self._rank(self.best)
+        self.best = line if is_best else self.best
+        assert self.best is not None
         state = {
             "epoch": line.epoch,
             "best": list(self.best),
             "about": asdict(about),
-            "data": self._data(),
+            "conditions": self._conditions(),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
         save_last(self._run, state)
+        if is_best:
+            save_best(self._run, self._model, about)
 
     def _rank(self, line: Epoch) -> tuple[float, ...]:
         return (line.dev_loss,) if self._config.train.select == "dev_loss" else (line.dev_eer, line.dev_loss)
@@ -221,6 +237,7 @@ class _Training:
     def _about(self, line: Epoch) -> About:
         backend, plan = self._config.backend, self._train.plan
         return About(
+            format_version=FORMAT_VERSION,
             backend=backend.name,
             settings=dict(backend.settings),
             feature_shape=plan.row_shape,
@@ -232,24 +249,28 @@ class _Training:
             versions=versions(),
         )
 
-    def _data(self) -> dict[str, str]:
-        """What the run is trained and selected on."""
-        return {
+    def _conditions(self) -> dict[str, str]:
+        """What a resumed run must share with its beginning, beside the config: caches, and `auto` precision."""
+        caches = {
             name: f"{data.plan.identity.digest} {data.plan.trial_list_sha256} {len(data)}"
-            for name, data in (("train", self._train), ("dev", self._dev))
+            for name, data in (("train cache", self._train), ("dev cache", self._dev))
         }
+        return caches | {"precision": str(self._precision).removeprefix("torch.")}
 
-    def _restore(self) -> None:
-        """Go on after the last finished epoch, if there is one."""
+    def restore(self) -> None:
+        """Go on after the last finished epoch of the run folder, if there is one."""
         state = load_last(self._run)
         if state is not None:
-            if state["data"] != self._data():
-                raise RunError(f"{self._run}: begun on other train or dev caches; --resume expects the same ones")
+            differing = [name for name, value in self._conditions().items() if state["conditions"].get(name) != value]
+            if differing:
+                raise RunError(f"{self._run}: begun with another {', '.join(differing)}; --resume expects the same")
             self._model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._scaler.load_state_dict(state["scaler"])
             self.next_epoch = state["epoch"] + 1
             self.best = Epoch(*state["best"])
+            if self.best.epoch == state["epoch"]:  # it may have been killed before it wrote these
+                save_best(self._run, self._model, About.from_json(state["about"], self._run))
         _keep_lines(self._run / METRICS, self.next_epoch)
 
 

@@ -7,6 +7,8 @@ leaves either the old state or the new one.
 import fcntl
 import os
 import secrets
+import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +21,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _publish(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say which file
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder`; it becomes `folder` when the block ends well, and goes when not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -39,10 +58,15 @@ def _fsync(path: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder while the block runs; BlockingIOError when another live process holds it."""
+    """Hold a folder while the block runs; BlockingIOError when another live process holds it.
+
+    What a killed holder left half-written there is removed. A file system without locks cannot tell: it lets all in.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _lock(descriptor):
+            for leftover in folder.glob(".*.part"):
+                leftover.unlink()
         yield
     finally:
         os.close(descriptor)
@@ -51,34 +75,36 @@ def exclusive(folder: Path) -> Iterator[None]:
 class Claim:
     """The right to make `path`, held by one live process; `Claim.take` gives it, the file system keeps it.
 
-    The temporary file is locked (flock) while its maker lives, so a second process leaves it alone, and what a
-    killed process left behind is simply taken over. Where the file system has no locks every process gets a
-    temporary name of its own: work may then be done twice, with the same result.
+    A lock file beside `path` is locked (flock) while the maker lives, so a second process leaves it alone, and what a
+    killed process left behind is taken over. Locks may be known to one machine only, or to none: temporary files are
+    named by machine, and without locks by process. Work may then be done twice, with the same result.
     """
 
-    def __init__(self, path: Path, temporary: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, temporary: Path, lock: Path | None, descriptor: int | None) -> None:
         self.path = path
         self.temporary = temporary
-        self._descriptor: int | None = descriptor
+        self._lock = lock
+        self._descriptor = descriptor
+        self._is_open = True
 
     @classmethod
     def take(cls, path: Path) -> "Claim | None":
         """The claim on `path`, or None while another process holds it."""
-        temporary = path.with_name(f".{path.name}.part")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = path.with_name(f".{path.name}.lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            has_locks = _lock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             return None
-        except OSError:  # no locks on this file system
+        if not has_locks:
             os.close(descriptor)
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-            return cls(path, temporary, os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666))
-        if not _is_still(descriptor, temporary):  # its maker has renamed or removed it since it was opened
+            lock.unlink(missing_ok=True)
+            return cls(path, path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), None, None)
+        if not _is_still(descriptor, lock):  # its holder has removed it since it was opened
             os.close(descriptor)
             return None
-        return cls(path, temporary, descriptor)
+        return cls(path, path.with_name(f".{path.name}.{socket.gethostname()}.part"), lock, descriptor)
 
     def commit(self) -> None:
         """Make the temporary file `path`, and let the claim go."""
@@ -87,14 +113,30 @@ class Claim:
 
     def abandon(self) -> None:
         """Remove the temporary file, and let the claim go. Does nothing after `commit`."""
-        if self._descriptor is not None:
+        if self._is_open:
             self.temporary.unlink(missing_ok=True)
             self._release()
 
     def _release(self) -> None:
-        if self._descriptor is not None:
+        self._is_open = False
+        if self._lock is not None and self._descriptor is not None:
+            self._lock.unlink(missing_ok=True)  # while it is still held: who waits for it sees that it is gone
             os.close(self._descriptor)
-            self._descriptor = None
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file for this process; False where the file system has no locks.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _is_still(descriptor: int, path: Path) -> bool:

@@ -44,14 +44,16 @@ class CachedFeatures(Dataset[Item]):
             plan.identity.require_same(expected, folder)
         self.folder = folder
         self.plan = plan
-        by_id = {trial.utt_id: trial for trial in read_trials(folder, plan)}
+        trials = read_trials(folder, plan)
         self.trials: list[Trial] = []
         self._rows: list[Any] = []
         for index in range(plan.shard_count):
             shard = ShardReader(plan.shard_path(folder, index))
             shard.require(plan, index)
-            self.trials += [by_id[utt_id] for utt_id in shard.utt_ids]
-            self._rows.append(_as_array(shard.features))
+            group = trials[plan.group(index)]
+            shard.require_utterances([trial.utt_id for trial in group])
+            self.trials += [trial for trial in group if trial.utt_id not in shard.skipped]
+            self._rows.append(_as_tensor(shard.features))
         if not self.trials:
             raise StoreError(f"{folder}: every utterance was left out; expected at least one")
         self._ends = list(accumulate(len(rows) for rows in self._rows))
@@ -62,12 +64,10 @@ class CachedFeatures(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         trial = self.trials[index]
         shard = bisect_right(self._ends, index)
-        # copied by NumPy, on this thread: torch's clone shares a row out among threads, and wherever another process
-        # wants a core it waits for the slowest of them (on 2 busy cores 0.3–2.9 k rows/s against 20 k)
-        row = np.array(self._rows[shard][index - self._ends[shard]])
-        return Item(from_stored(torch.from_numpy(row)), trial.label, trial.utt_id)
+        row = torch.as_tensor(self._rows[shard][index - self._ends[shard]])
+        return Item(from_stored(row.clone()), trial.label, trial.utt_id)  # clone copies on all of torch's threads
 
 
-def _as_array(rows: Any) -> Any:
-    """A memory map as a plain array over the same pages, quicker to index; an h5py dataset stays what it is."""
-    return np.asarray(rows) if isinstance(rows, np.memmap) else rows
+def _as_tensor(rows: Any) -> Any:
+    """A memory map as a tensor over the same pages, quicker to index; an h5py dataset stays what it is."""
+    return torch.from_numpy(rows) if isinstance(rows, np.memmap) else rows

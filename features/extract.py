@@ -90,12 +90,20 @@ def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
 
 
 def measure_rate(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions) -> float:
-    """Utterances per second, decoding included, over the second of two batches; the first one warms up."""
-    present = [trial for trial in trials if trial.path is not None]
+    """Utterances per second, decoding included, over the second of two batches; the first one warms up.
+
+    0 where the first audio files cannot be used.
+    """
+    present = [trial for trial in trials if trial.path is not None][: 2 * options.batch_size]
+    rate = 0.0
     for batch in (present[: options.batch_size], present[-options.batch_size :]):
         start = time.perf_counter()
-        frontend.extract(_stack([_load(trial, options) for trial in batch]))
-    return len(batch) / (time.perf_counter() - start)
+        try:
+            frontend.extract(_stack([_load(trial, options) for trial in batch])).cpu()  # waits for the device
+        except AudioError:
+            return 0.0
+        rate = len(batch) / (time.perf_counter() - start)
+    return rate
 
 
 def extract_partition(
@@ -200,6 +208,7 @@ class _Extraction:
             return False
         shard = ShardReader(self._path(index))
         shard.require(self.plan, index)
+        shard.require_utterances([trial.utt_id for trial in self._group(index)])
         return self.options.skip_bad_audio or not shard.skipped
 
     def _make_free(self, todo: Sequence[int]) -> set[int]:
@@ -258,7 +267,8 @@ class _Extraction:
         except AudioError as error:
             if not self.options.skip_bad_audio:
                 raise
-            return _Decoded(writer, trial.utt_id, None, str(error))
+            here = "" if trial.path is None else f"{trial.path.parent}/"  # no machine's folders in a cache
+            return _Decoded(writer, trial.utt_id, None, str(error).replace(here, ""))
 
     def _extract_batch(self, writer: ShardWriter, batch: Sequence[_Decoded], write: Callable[..., None]) -> None:
         for utterance in batch:

@@ -147,7 +147,7 @@ def skipped_table(skipped: Mapping[str, str]) -> bytes:
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
     table.writerow(("utt_id", "reason"))
     table.writerows(skipped.items())
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def read_manifest(folder: Path) -> Plan:

@@ -42,11 +42,11 @@ def to_stored(rows: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray
         index = int(bad.nonzero()[0])
         raise StoreError(
             f"utterance {utt_ids[index]}: a feature of magnitude {float(largest[index])} does not fit {dtype} "
-            f"(at most {limit:g}); store it with --dtype float32, or look at that utterance"
+            f"(at most {limit:g}); look at that utterance, or store a wider --dtype"
         )
     if dtype == "int16":
         rows = (rows * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
-    return rows.to(TORCH_DTYPE[dtype]).cpu().numpy()
+    return rows.to(TORCH_DTYPE[dtype]).cpu().contiguous().numpy()
 
 
 def from_stored(rows: torch.Tensor) -> torch.Tensor:
@@ -214,7 +214,9 @@ class ShardReader:
             if not len(self.features) == len(self.utt_ids) == len(self._checksums):
                 raise ValueError("features, utt_id and checksum of different lengths")
         except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise StoreError(f"{path}: not a whole shard of ours ({_first_line(error)})") from error
+            raise StoreError(
+                f"{path}: not a whole shard of ours ({_first_line(error)}); delete it and run preprocess.py again"
+            ) from error
 
     def require(self, plan: Plan, index: int) -> None:
         """ShardMismatch unless this is shard `index` of the plan."""
@@ -223,6 +225,14 @@ class ShardReader:
             found = self.header.get(name)
             if found != expected:
                 raise ShardMismatch(f"{self.path}: {name} is {found}; expected {expected}")
+        form, expected_form = (self.features.shape[1:], str(self.features.dtype)), (plan.row_shape, plan.identity.dtype)
+        if form != expected_form:
+            raise ShardMismatch(f"{self.path}: rows of {form}; expected {expected_form}")
+
+    def require_utterances(self, group: Sequence[str]) -> None:
+        """ShardMismatch unless rows and left-out utterances are those of the group, in its order."""
+        if self.utt_ids != [utt_id for utt_id in group if utt_id not in self.skipped]:
+            raise ShardMismatch(f"{self.path}: its utterances and those it left out are not those of the trial list")
 
     def corrupt(self) -> list[str]:
         """Re-read every row; the utterances whose bytes no longer have their checksum."""

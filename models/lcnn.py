@@ -42,13 +42,15 @@ class LCNN(nn.Module):
         dropout: before the linear layers.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 16 frames and 16 coefficients.
+        ValueError: the shape is not (T, D) with at least 16 frames and 16 coefficients, or dropout not in [0, 1).
     """
 
     def __init__(self, feature_shape: tuple[int, ...], dropout: float = 0.7) -> None:
         super().__init__()
         if len(feature_shape) != 2 or min(feature_shape) < 16:
             raise ValueError(f"LCNN on features of shape {feature_shape}; expected (T, D), both at least 16")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"LCNN with dropout {dropout}; expected 0 ≤ dropout < 1")
         frames, coefficients = feature_shape
         self.conv1 = _stage(1, 64, 5, pool=True)
         self.conv2 = _stage(32, 64, 1, norm=True)
@@ -65,9 +67,7 @@ class LCNN(nn.Module):
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
         x = features.transpose(1, 2).unsqueeze(1)  # [B, 1, D, T]: height = coefficient, width = time
-        for stage in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
-            x = stage(x)
-        for stage in (self.conv6, self.conv7, self.conv8, self.conv9):
-            x = stage(x)
+        for number in range(1, 10):
+            x = self.get_submodule(f"conv{number}")(x)
         embedding = self.out(x.flatten(1))
         return BackendOutput(embedding, self.fc_mu(embedding))

@@ -189,6 +189,9 @@ def test_bad_audio_stops_with_the_file_or_is_skipped_and_listed(corpus, tmp_path
         (("--frontend", "raw", "--dtype", "float16"), "--dtype float16 for raw; expected float32 or int16"),
         (("--frontend", "xls-r-300m", "--weights", "nowhere"), "nowhere"),
         (("--frontend", "lfcc", "--device", "tpu"), "--device tpu: expected auto, cpu, cuda"),
+        (("--frontend", "lfcc", "--partition", "train"), "one --protocol is one --partition"),
+        (("--frontend", "lfcc", "--name", "../elsewhere"), "'../elsewhere' would name a folder"),
+        (("--frontend", "lfcc", "--length", 10**12), "10000000"),
         ((), "--corpus, --partition and --frontend are needed"),
     ],
 )
@@ -237,6 +240,14 @@ def test_an_output_below_a_file_is_refused(corpus, tmp_path):
     (tmp_path / "file").write_text("")
     told = refusal("preprocess.py", *corpus["dev"], "--frontend", "lfcc", "--out", tmp_path / "file")
     assert "Not a directory" in told
+
+
+def test_an_input_is_never_overwritten_with_results(road, tmp_path):
+    copy = tmp_path / "scores.txt"
+    shutil.copy(road[0] / "eval.txt", copy)
+    options = ("--cm-scores", copy, "--json", copy, "--overwrite")
+    assert "is an input" in refusal("evaluate_tDCF_asvspoof19.py", *options)
+    assert copy.read_bytes() == (road[0] / "eval.txt").read_bytes()
 
 
 @pytest.mark.corpus

@@ -1,12 +1,13 @@
 """FRONTENDS: registry name → front-end."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
 from features.frontends.lfcc import LFCC
 from features.frontends.raw import Raw
-from features.frontends.ssl import HiddenStates
+from features.frontends.ssl import HUB_NAMES, HiddenStates
 
 FRONTENDS: Mapping[str, Callable[[FrontEndOptions], FrontEnd]] = {
     "xls-r-300m": partial(HiddenStates, "xls-r-300m"),
@@ -24,6 +25,9 @@ FRONTENDS: Mapping[str, Callable[[FrontEndOptions], FrontEnd]] = {
     "raw": Raw,
 }
 
+SHORT_NAMES: Mapping[str, str] = {hub_name: name for name, hub_name in HUB_NAMES.items()}
+"""So that a checkpoint has one identity by either name."""
+
 
 def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
     """The front-end of that registry name, or the hub's checkpoint `owner/name` of a family that we know.
@@ -33,6 +37,6 @@ def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
     """
     if name in FRONTENDS:
         return FRONTENDS[name](options)
-    if "/" in name:
-        return HiddenStates(name, options)
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
+        return HiddenStates(SHORT_NAMES.get(name, name), options)
     raise FrontEndError(f"front-end {name!r}; expected one of {', '.join(FRONTENDS)}, or a hub's owner/name")

@@ -67,6 +67,9 @@ class HiddenStates(FrontEnd):
             raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
         source = str(options.weights or HUB_NAMES.get(name, name))
         model = _load_model(source)
+        family = next((family for family in FAMILIES if name.startswith(family)), FAMILIES[0])
+        if name in HUB_NAMES and model.config.model_type != family:
+            raise FrontEndError(f"{source}: a {model.config.model_type} model; {name} expects one of {family}")
         self._check_layers(model.config.num_hidden_layers)
         self._normalize = options.normalize or _normalization_of(source)
         self._weights_sha256 = weights_sha256(model)
@@ -146,11 +149,13 @@ def _plain(value: Any) -> Any:
 
 def _load_model(source: str) -> Any:
     """The base model in float32, every weight from the checkpoint."""
+    from huggingface_hub.utils import enable_progress_bars
     from transformers import AutoConfig, AutoModel  # seconds to import: only who extracts pays
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    enable_progress_bars()  # of downloads: the line above silences them too
     try:
         family = AutoConfig.from_pretrained(source).model_type
         if family not in FAMILIES:

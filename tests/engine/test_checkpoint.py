@@ -1,10 +1,11 @@
 import json
+import resource
 import shutil
 
 import pytest
 import torch
 
-from engine.checkpoint import RunError, load_model
+from engine.checkpoint import RunError, load_model, save_best
 from engine.train import fit
 
 
@@ -34,6 +35,48 @@ def test_a_damaged_file_is_refused_by_name(run, name):
     (run / name).write_bytes(b"not what it was")
     with pytest.raises(RunError, match=name.replace(".", r"\.")):
         load_model(run, "last" if name == "last.ckpt" else "best")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"format_version": 2}, "format version 2; expected 1"),
+        ({"backend": "aasist9"}, "back-end 'aasist9'; expected one of lcnn"),
+        ({"settings": {"droput": 0.5}}, "weights and description do not fit"),
+        ({"feature_shape": [64, 64]}, "weights and description do not fit"),
+        ({"epoch": None}, r"model\.json of epoch None"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(run, fields, sentence):
+    about = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps(about | fields))
+    with pytest.raises(RunError, match=sentence):
+        load_model(run, "best")
+
+
+def test_colleagues_may_read_the_weights(run):
+    assert (run / "model.safetensors").stat().st_mode == (run / "model.json").stat().st_mode
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02}q\x00."], ids=["empty", "text", "foreign"])
+def test_a_last_checkpoint_that_is_not_ours_is_refused(run, content):
+    (run / "last.ckpt").write_bytes(content)
+    with pytest.raises(RunError, match=r"last\.ckpt: not a checkpoint of ours"):
+        load_model(run, "last")
+
+
+def test_a_full_disk_names_the_file(run, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    _, about = load_model(run, "best")
+    model = load_model(run, "best")[0]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*model\.safetensors"):
+            save_best(run, model, about)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_model(run, "best")[1] == about
+    assert not list(run.glob(".*"))
 
 
 def test_a_pickled_module_is_not_loaded(run):

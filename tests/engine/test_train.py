@@ -72,6 +72,20 @@ def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
     assert without_time[0] == without_time[1]
 
 
+def test_killed_before_it_wrote_the_best_weights_a_resumed_run_writes_them(experiment, caches, tmp_path, monkeypatch):
+    def die(*args):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.train.save_best", die)
+        with pytest.raises(KeyboardInterrupt):
+            fit(experiment("train.epochs=1"), *caches, run, CPU)
+    assert not (run / "model.safetensors").exists()
+    fit(experiment("train.epochs=1"), *caches, run, CPU, resume=True)
+    assert load_model(run, "best")[1] == load_model(run, "last")[1]
+
+
 def test_killed_between_the_metrics_and_the_checkpoint_an_epoch_is_repeated(experiment, caches, tmp_path, monkeypatch):
     run, saves = tmp_path / "run", []
 
@@ -149,15 +163,40 @@ def test_an_existing_run_folder_is_never_overwritten(experiment, caches, tmp_pat
 
 def test_another_experiment_does_not_resume_a_run(experiment, caches, tmp_path):
     fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
-    with pytest.raises(RunError, match=r"config\.toml: another experiment"):
+    with pytest.raises(RunError, match=r"config\.toml: another experiment in optimizer\.lr; --resume"):
         fit(experiment("train.epochs=1", "optimizer.lr=1e-4"), *caches, tmp_path / "run", CPU, resume=True)
 
 
 def test_other_data_does_not_resume_a_run(experiment, caches, tmp_path):
     train, dev = caches
     fit(experiment("train.epochs=1"), train, dev, tmp_path / "run", CPU)
-    with pytest.raises(RunError, match="begun on other train or dev caches"):
+    with pytest.raises(RunError, match="begun with another train cache, dev cache; --resume"):
         fit(experiment("train.epochs=1"), dev, train, tmp_path / "run", CPU, resume=True)
+
+
+def test_another_precision_does_not_resume_a_run(experiment, caches, tmp_path, monkeypatch):
+    fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
+    monkeypatch.setattr("engine.train._precision", lambda name, device: torch.bfloat16)
+    with pytest.raises(RunError, match="begun with another precision"):
+        fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU, resume=True)
+
+
+def test_a_folder_that_is_no_run_folder_is_not_resumed(experiment, caches, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"not empty and without config\.toml"):
+        fit(experiment(), *caches, tmp_path, CPU, resume=True)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".toml"] == ["thesis.txt"]
+
+
+def test_a_network_that_cannot_be_built_leaves_no_run_folder(experiment, caches, tmp_path):
+    with pytest.raises(RunError, match=r"dropout 2; expected 0 ≤ dropout < 1"):
+        fit(experiment("backend.settings.dropout=2"), *caches, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_dev_utterances_that_were_trained_on_are_refused(experiment, caches, tmp_path):
+    with pytest.raises(RunError, match=r"share 48 utterances, train_0000 among them; expected none"):
+        fit(experiment(), caches[0], caches[0], tmp_path / "run", CPU)
 
 
 def test_two_processes_do_not_train_in_one_folder(experiment, caches, tmp_path):
@@ -191,5 +230,7 @@ def test_features_that_the_config_does_not_ask_for_are_refused(experiment, cache
 def test_features_that_the_back_end_cannot_take_are_refused(experiment, tmp_path):
     trials = make_trials(30)
     short = CachedFeatures(write_cache(tmp_path / "short", trials, separable_rows(trials, shape=(8, 8))))
+    others = make_trials(30, "other")
+    dev = CachedFeatures(write_cache(tmp_path / "dev", others, separable_rows(others, shape=(8, 8))))
     with pytest.raises(RunError, match=r"shape \(8, 8\); expected \(T, D\)"):
-        fit(experiment(), short, short, tmp_path / "run", CPU)
+        fit(experiment(), short, dev, tmp_path / "run", CPU)

@@ -136,17 +136,18 @@ class TestClaim:
 
     def test_what_a_killed_process_left_is_taken_over(self, tmp_path, other_process):
         kill(other_process(HOLD_A_CLAIM, tmp_path / "a"))
-        (leftover,) = files(tmp_path)
+        assert ".a.lock" in files(tmp_path)
         claim = take(tmp_path / "a")
-        assert claim.temporary.name == leftover
+        assert claim.temporary.name in files(tmp_path)
         claim.temporary.write_text("whole")
         claim.commit()
         assert files(tmp_path) == ["a"]
         assert (tmp_path / "a").read_text() == "whole"
 
     def test_a_claim_whose_file_was_just_made_by_another_is_not_given(self, tmp_path, monkeypatch):
-        """The other process commits between our opening of its temporary file and our locking of it."""
+        """The other process commits between our opening of its lock file and our locking of it."""
         holder = take(tmp_path / "a")
+        holder.temporary.write_text("whole")
         open_file = os.open
 
         def open_then_commit(*args):
@@ -174,6 +175,20 @@ class TestClaim:
 
 
 class TestExclusive:
+    def test_what_a_killed_holder_left_half_written_is_removed(self, tmp_path):
+        (tmp_path / ".last.ckpt.0a1b2c3d.part").write_text("half")
+        (tmp_path / "last.ckpt").write_text("whole")
+        with exclusive(tmp_path):
+            assert files(tmp_path) == ["last.ckpt"]
+
+    def test_without_locks_everyone_is_let_in(self, tmp_path, monkeypatch):
+        def no_locks(descriptor, operation):
+            raise OSError("no locks available")
+
+        monkeypatch.setattr("features.commit.fcntl.flock", no_locks)
+        with exclusive(tmp_path), exclusive(tmp_path):
+            pass
+
     def test_while_another_process_holds_the_folder_it_is_refused(self, tmp_path, other_process):
         process = other_process(HOLD_A_FOLDER, tmp_path)
         with pytest.raises(BlockingIOError), exclusive(tmp_path):

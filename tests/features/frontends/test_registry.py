@@ -17,8 +17,20 @@ WITHOUT_NETWORK = sorted(set(FRONTENDS) - set(HUB_NAMES))
 @pytest.fixture(params=FRONTENDS)
 def frontend(request, checkpoint):
     """Each front-end of the registry; the speech models with narrow random weights instead of the hub's."""
-    weights = checkpoint("xls-r-300m") if request.param in HUB_NAMES else None
+    family = request.param.partition("-")[0]
+    architecture = {"hubert": "hubert-large", "wavlm": "wavlm-large"}.get(family, "xls-r-300m")
+    weights = checkpoint(architecture) if request.param in HUB_NAMES else None
     return make_frontend(request.param, FrontEndOptions(weights=weights))
+
+
+def test_a_checkpoint_of_another_family_is_not_taken_for_the_one_named(checkpoint):
+    with pytest.raises(FrontEndError, match="a wavlm model; xls-r-300m expects one of wav2vec2"):
+        make_frontend("xls-r-300m", FrontEndOptions(weights=checkpoint("wavlm-large")))
+
+
+def test_a_path_is_not_taken_for_a_name_on_the_hub(checkpoint):
+    with pytest.raises(FrontEndError, match="expected one of"):
+        make_frontend(str(checkpoint("xls-r-300m")), FrontEndOptions())
 
 
 def test_every_speech_model_has_its_name_on_the_hub():

@@ -1,0 +1,139 @@
+"""Does memory stay flat however long the corpus is? Peak resident memory of `preprocess.py`, by number of utterances.
+
+Synthetic FLACs of 1 to 6 s are written once; then the real command runs over the first N of them, each size in a
+process of its own, and the kernel says how much of it was resident at most. What counts is the ratio of each
+size's peak to that of the first size, the baseline.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.machine import Machine, write_json
+from cli import Sentence, sentences
+from features.waveform import SAMPLE_RATE
+
+COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
+
+SECONDS = (1.0, 6.0)
+"""Shortest and longest utterance, so that filling and cutting both happen."""
+
+DEFAULT_LIMITS = (200, 2000)
+
+EXAMPLES = """\b
+Examples:
+  python benchmarks/memory.py
+  python tools/make_random_ssl.py --architecture xls-r-300m --layers 2 --out /tmp/xlsr-2
+  python benchmarks/memory.py --limit 200 --limit 800 --frontend xls-r-300m --weights /tmp/xlsr-2
+"""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What one run of `preprocess.py` took."""
+
+    utterances: int
+    peak_bytes: int
+    seconds: float
+
+
+def write_corpus(folder: Path, n_utterances: int, seed: int) -> None:
+    """Write `protocol.txt` and `flac/`: noise [n] of random length, every tenth utterance called bona fide."""
+    generator = np.random.default_rng(seed)
+    audio = folder / "flac"
+    audio.mkdir()
+    lines = []
+    for index in range(n_utterances):
+        n_samples = int(generator.uniform(*SECONDS) * SAMPLE_RATE)
+        noise = 0.1 * generator.standard_normal(n_samples, dtype=np.float32)
+        soundfile.write(audio / f"U_{index:07d}.flac", noise, SAMPLE_RATE)
+        lines.append(f"SPEAKER U_{index:07d} - {'A01 spoof' if index % 10 else '- bonafide'}\n")
+    (folder / "protocol.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def measure(folder: Path, limit: int, options: Sequence[str]) -> Peak:
+    """Run `preprocess.py --limit` over the corpus in `folder`.
+
+    Raises:
+        Sentence: the command failed.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        command = [sys.executable, str(COMMAND), "--corpus", "asvspoof19_style", "--partition", "train"]
+        command += ["--protocol", str(folder / "protocol.txt"), "--audio-dir", str(folder / "flac")]
+        command += ["--out", cache, "--limit", str(limit), *options]
+        start = time.perf_counter()
+        peak = peak_of(command)
+        return Peak(limit, peak, time.perf_counter() - start)
+
+
+def peak_of(command: Sequence[str]) -> int:
+    """Run a command; its largest resident size in bytes.
+
+    A process inherits the peak of the one that starts it, so this one must stay the smaller: it never imports torch.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise Sentence(f"{' '.join(command)}: exit status {process.returncode}; expected 0")
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def table(peaks: Sequence[Peak]) -> str:
+    """The result as text: one line per size."""
+    lines = [f"{'utterances':>10s} {'peak MB':>9s} {'× first':>8s} {'seconds':>8s}"]
+    for peak in peaks:
+        ratio = peak.peak_bytes / peaks[0].peak_bytes
+        lines.append(f"{peak.utterances:10d} {peak.peak_bytes / 1e6:9.1f} {ratio:8.3f} {peak.seconds:8.1f}")
+    return "\n".join(lines)
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--limit",
+    "limits",
+    type=click.IntRange(1),
+    multiple=True,
+    default=DEFAULT_LIMITS,
+    show_default=True,
+    help="Number of utterances; may be repeated. The first is the baseline.",
+)
+@click.option("--frontend", default="lfcc", show_default=True, help="As in preprocess.py.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="As in preprocess.py.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="As in preprocess.py.")
+@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
+@click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
+@sentences()
+def main(
+    limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int, seed: int,
+    json_path: Path | None, folder: Path | None,
+) -> None:  # fmt: skip
+    """Peak resident memory of preprocess.py for several sizes of corpus."""
+    machine = Machine.here()
+    options = ["--frontend", frontend, "--batch-size", str(batch_size)]
+    options += ["--weights", str(weights.absolute())] if weights else []
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        write_corpus(Path(temporary), max(limits), seed)
+        peaks = [measure(Path(temporary), limit, options) for limit in limits]
+    click.echo(machine)
+    click.echo(f"preprocess.py {' '.join(options)}")
+    click.echo(table(peaks))
+    settings = {"frontend": frontend, "weights": str(weights) if weights else None, "batch_size": batch_size}
+    ratios = [peak.peak_bytes / peaks[0].peak_bytes for peak in peaks]
+    write_json(json_path, machine, {"settings": settings, "runs": [*map(asdict, peaks)], "ratio_to_first": ratios})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""How fast is one random item out of our cache, against the original's one `.pt` file per utterance?
+
+Three sides read the same rows at random, one at a time, out of the page cache, in turns within each round:
+`CachedFeatures[i]`; the same shards through h5py; and `torch.load` of a float32 `.pt` per utterance, the baseline.
+What counts is the median over rounds of the ratio within a round: a busy machine slows all sides alike.
+"""
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+import h5py
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.machine import Machine, OthersShare, write_json
+from cli import sentences
+from features.commit import Claim
+from features.dataset import CachedFeatures
+from features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, StoreError, write_manifest
+from features.store import ShardWriter
+from protocols.trial import Trial, snapshot
+
+ROW_SHAPE = (201, 1024)
+"""What XLS-R-300M makes of 64,600 samples."""
+
+BASELINE = "pt"
+SIDES: Mapping[str, str] = {
+    "cached_features": "CachedFeatures[i], float16",
+    "h5py": "h5py contiguous, float16",
+    BASELINE: "torch.load of one .pt, float32",
+}
+
+Read = Callable[[int], torch.Tensor]
+
+EXAMPLES = """\b
+Examples:
+  python benchmarks/read_cache.py
+  python benchmarks/read_cache.py --rows 4096 --json read_cache.json
+"""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Items per second of each side of SIDES, one number per round."""
+
+    rounds: Mapping[str, Sequence[float]]
+
+    def median_rate(self, side: str) -> float:
+        return median(self.rounds[side])
+
+    def ratios(self, side: str) -> list[float]:
+        """Rate over the baseline's in the same round."""
+        return [ours / base for ours, base in zip(self.rounds[side], self.rounds[BASELINE], strict=True)]
+
+
+def write_rows(folder: Path, n_rows: int, seed: int) -> Sequence[Path]:
+    """Write random rows twice: as a cache into `folder / "cache"`, and one `.pt` each, whose paths are returned."""
+    cache, files = folder / "cache", folder / "pt"
+    cache.mkdir()
+    files.mkdir()
+    trials = [Trial(f"U_{index:07d}", "bonafide") for index in range(n_rows)]
+    identity = Identity({"format_version": FORMAT_VERSION, "front_end": "random numbers", "dtype": "float16"})
+    plan = Plan.make("benchmark", "train", identity, trials, ROW_SHAPE)
+    (cache / TRIALS).write_bytes(snapshot(trials))
+    generator = np.random.default_rng(seed)
+    for index in range(plan.shard_count):
+        _write_shard(cache, plan, index, trials[plan.group(index)], files, generator)
+    write_manifest(cache, plan, {})
+    return [_pt_path(files, trial) for trial in trials]
+
+
+def _write_shard(
+    cache: Path, plan: Plan, index: int, trials: Sequence[Trial], files: Path, generator: np.random.Generator
+) -> None:
+    claim = Claim.take(plan.shard_path(cache, index))
+    if claim is None:
+        raise StoreError(f"{cache}: another process writes here; expected a folder of our own")
+    writer = ShardWriter(claim, plan, index)
+    for trial in trials:
+        row = generator.standard_normal((1, *ROW_SHAPE), dtype=np.float32)
+        torch.save(torch.from_numpy(row), _pt_path(files, trial))
+        writer.append([trial.utt_id], row.astype(np.float16))
+    writer.commit()
+
+
+def _pt_path(files: Path, trial: Trial) -> Path:
+    return files / f"{trial.utt_id}.pt"
+
+
+@contextmanager
+def open_sides(folder: Path, files: Sequence[Path]) -> Iterator[Mapping[str, Read]]:
+    """The sides of SIDES as functions from a row's index to its features: [201, 1024], of a `.pt` [1, 201, 1024]."""
+    cache = CachedFeatures(folder / "cache")
+    plan = cache.plan
+    names = [str(path) for path in files]
+    with ExitStack() as stack:
+        shards = [
+            stack.enter_context(h5py.File(plan.shard_path(cache.folder, index), locking=False))["features"]
+            for index in range(plan.shard_count)
+        ]
+
+        def read_h5py(index: int) -> torch.Tensor:
+            shard, row = divmod(index, plan.shard_size)
+            return torch.from_numpy(shards[shard][row])
+
+        yield {
+            "cached_features": lambda index: cache[index].features,
+            "h5py": read_h5py,
+            BASELINE: lambda index: torch.load(names[index]),
+        }
+
+
+def measure(sides: Mapping[str, Read], n_rows: int, items: int, rounds: int, seed: int) -> Rates:
+    """Read every row once on every side, then `items` random rows a round, the sides taking turns."""
+    for read in sides.values():
+        _rate(read, range(n_rows))
+    order = random.Random(seed)
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        indices = [order.randrange(n_rows) for _ in range(items)]
+        for side, read in sides.items():
+            rates[side].append(_rate(read, indices))
+    return Rates(rates)
+
+
+def _rate(read: Read, indices: Sequence[int]) -> float:
+    start = time.perf_counter()
+    for index in indices:
+        read(index)
+    return len(indices) / (time.perf_counter() - start)
+
+
+def table(rates: Rates) -> str:
+    """The result as text: one line per side."""
+    lines = [f"{'side':32s} {'items/s':>10s} {'MB/s':>8s} {'× baseline':>11s} {'least … most':>15s}"]
+    for side, title in SIDES.items():
+        ratios, rate = rates.ratios(side), rates.median_rate(side)
+        megabytes = rate * ROW_SHAPE[0] * ROW_SHAPE[1] * (4 if side == BASELINE else 2) / 1e6
+        spread = f"{min(ratios):.1f} … {max(ratios):.1f}"
+        lines.append(f"{title:32s} {rate:10.0f} {megabytes:8.0f} {median(ratios):11.1f} {spread:>15s}")
+    return "\n".join(lines)
+
+
+def figures(rates: Rates) -> dict[str, dict[str, object]]:
+    """The result under plain names: per side the rates of the rounds, their median, and the median ratio."""
+    return {
+        side: {
+            "items_per_second": rates.median_rate(side),
+            "ratio_to_pt": median(rates.ratios(side)),
+            "rounds": list(rates.rounds[side]),
+        }
+        for side in SIDES
+    }
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--rows", type=click.IntRange(1), default=1024, show_default=True, help="1.2 MB of disk each.")
+@click.option("--items", type=click.IntRange(1), default=2000, show_default=True, help="Reads per side and round.")
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the numbers and of the order of reading.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
+@click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
+@sentences(StoreError)
+def main(rows: int, items: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None) -> None:
+    """Random single reads: our cache, h5py, and one .pt per utterance."""
+    machine = Machine.here()
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        files = write_rows(Path(temporary), rows, seed)
+        with open_sides(Path(temporary), files) as sides, OthersShare() as others:
+            rates = measure(sides, rows, items, rounds, seed)
+    click.echo(f"{machine}, {torch.get_num_threads()} threads")
+    click.echo(f"{rows} rows of {' × '.join(map(str, ROW_SHAPE))}, {items} reads a side and round, {rounds} rounds")
+    click.echo(f"other processes took {others.share:.0%} of the cores meanwhile")
+    click.echo(table(rates))
+    settings = {"rows": rows, "items": items, "rounds": rounds, "seed": seed, "threads": torch.get_num_threads()}
+    result = {"settings": settings, "others_share": others.share, "sides": figures(rates)}
+    write_json(json_path, machine, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The memory benchmark runs the real command and keeps figures that make sense. No size asserted."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.memory import main, peak_of
+from cli import Sentence
+
+
+def test_prints_a_line_per_size_and_keeps_named_figures(tmp_path: Path) -> None:
+    result_file = tmp_path / "result.json"
+    options = ["--limit", "1", "--limit", "3", "--folder", str(tmp_path), "--json", str(result_file)]
+    done = CliRunner().invoke(main, options, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "--frontend lfcc" in done.stdout
+    result = json.loads(result_file.read_text())
+    assert set(result) == {"machine", "settings", "runs", "ratio_to_first"}
+    assert result["settings"] == {"frontend": "lfcc", "weights": None, "batch_size": 8}
+    assert [run["utterances"] for run in result["runs"]] == [1, 3]
+    assert all(run["peak_bytes"] > 2**20 and run["seconds"] > 0 for run in result["runs"])
+    assert result["ratio_to_first"][0] == 1
+    assert list(tmp_path.iterdir()) == [result_file]  # the corpus is gone
+
+
+def test_peak_is_that_of_the_command_itself() -> None:
+    small = peak_of([sys.executable, "-c", ""])
+    large = peak_of([sys.executable, "-c", f"bytearray(b'x') * {small + 300 * 2**20}"])
+    assert large - small > 200 * 2**20
+
+
+def test_a_failing_command_is_said() -> None:
+    with pytest.raises(Sentence, match="exit status 3"):
+        peak_of([sys.executable, "-c", "raise SystemExit(3)"])
