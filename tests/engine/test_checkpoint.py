@@ -1,5 +1,4 @@
 import json
-import resource
 import shutil
 
 import pytest
@@ -7,6 +6,7 @@ import torch
 
 from engine.checkpoint import RunError, load_model, save_best
 from engine.train import fit
+from tests.limits import file_size_limit
 
 
 @pytest.fixture
@@ -65,16 +65,10 @@ def test_a_last_checkpoint_that_is_not_ours_is_refused(run, content):
         load_model(run, "last")
 
 
-def test_a_full_disk_names_the_file(run, tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    _, about = load_model(run, "best")
-    model = load_model(run, "best")[0]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
-    try:
-        with pytest.raises(OSError, match=r"File too large: .*model\.safetensors"):
-            save_best(run, model, about)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def test_a_full_disk_names_the_file(run):
+    model, about = load_model(run, "best")
+    with file_size_limit(1_000), pytest.raises(OSError, match=r"File too large: .*model\.safetensors"):
+        save_best(run, model, about)
     assert load_model(run, "best")[1] == about
     assert not list(run.glob(".*"))
 

@@ -1,7 +1,6 @@
 """From trials to shards: the same numbers however often it is interrupted, and whoever else is at it."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from features.plan import ShardMismatch, StoreError
 from features.store import ShardReader
 from features.waveform import AudioError, fit_length, load_waveform
 from tests.features.frames import OPTIONS, Frames, by_hand, extract, items, plan_for
+from tests.limits import file_size_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIP = replace(OPTIONS, skip_bad_audio=True)
@@ -351,25 +351,19 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_cache(corpus, tmp_path):
 
 
 class TestDisk:
-    @pytest.fixture
-    def limit_files(self):
-        """`limit_files(n)`: no file may grow beyond n bytes until the test ends."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_finished(self, corpus, tmp_path, limit_files):
+    def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_finished(self, corpus, tmp_path):
         trials = corpus(13)
         half = replace(plan_for(trials, Frames()), shard_size=9)
-        limit_files(20_000)  # the four rows of the second shard fit, the nine of the first do not
-        with pytest.raises(StoreError, match=r"shard-00000\.h5: cannot be written \(File too large\); .* GB are free"):
+        sentence = r"shard-00000\.h5: cannot be written \(File too large\); .* GB are free"
+        # the four rows of the second shard fit, the nine of the first do not
+        with file_size_limit(20_000), pytest.raises(StoreError, match=sentence):
             module.extract_partition(trials, half, Frames(), tmp_path / "cache", OPTIONS)
         assert set(names(tmp_path / "cache")) <= {"trials.tsv", "shard-00001.h5"}
 
-    def test_a_disk_too_full_for_the_trial_list(self, corpus, tmp_path, limit_files):
+    def test_a_disk_too_full_for_the_trial_list(self, corpus, tmp_path):
         trials = corpus(13)
-        limit_files(10)
-        with pytest.raises(StoreError, match=r"/cache: cannot be written \(File too large\); expected a folder"):
+        sentence = r"/cache: cannot be written \(File too large\); expected a folder"
+        with file_size_limit(10), pytest.raises(StoreError, match=sentence):
             extract(trials, tmp_path / "cache", Frames())
 
     def test_a_file_where_a_folder_is_wanted(self, corpus, tmp_path):
