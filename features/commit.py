@@ -124,6 +124,14 @@ class Claim:
             os.close(self._descriptor)
 
 
+def clear_claims(folder: Path) -> None:
+    """Remove the claims that killed processes left in a folder whose files are all made; live ones are left alone."""
+    for lock in folder.glob(".*.lock"):
+        claim = Claim.take(folder / lock.name.removeprefix(".").removesuffix(".lock"))
+        if claim is not None:
+            claim.abandon()
+
+
 def _lock(descriptor: int) -> bool:
     """Lock a file for this process; False where the file system has no locks.
 

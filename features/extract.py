@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from features.commit import Claim, atomic_path
+from features.commit import Claim, atomic_path, clear_claims
 from features.frontends.base import FrontEnd
 from features.plan import (
     FORMAT_VERSION,
@@ -132,6 +132,7 @@ def extract_partition(
     for index in range(plan.shard_count):
         skipped |= ShardReader(plan.shard_path(folder, index)).skipped
     with _writing(folder):
+        clear_claims(folder)
         write_manifest(folder, plan, skipped)
     return Extracted(made, plan.shard_count - made, skipped)
 

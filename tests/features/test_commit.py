@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from features.commit import Claim, atomic_path, exclusive
+from features.commit import Claim, atomic_path, clear_claims, exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD_A_CLAIM = """
@@ -172,6 +172,15 @@ class TestClaim:
         second.temporary.write_text("same")
         second.commit()
         assert (tmp_path / "a").read_text() == "same"
+
+    def test_killed_after_its_file_was_made_a_process_leaves_a_claim_that_is_cleared(self, tmp_path, other_process):
+        kill(other_process(HOLD_A_CLAIM, tmp_path / "a"))
+        (tmp_path / "a").write_text("whole")
+        other_process(HOLD_A_CLAIM, tmp_path / "b")
+        clear_claims(tmp_path)
+        assert "a" in files(tmp_path)
+        assert ".a.lock" not in files(tmp_path)
+        assert ".b.lock" in files(tmp_path)  # its holder lives
 
 
 class TestExclusive:
