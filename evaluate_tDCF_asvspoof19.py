@@ -22,7 +22,6 @@ Examples:
          --protocol ASVspoof2019.LA.cm.eval.trl.txt --json lcnn.json --plots plots/
   python evaluate_tDCF_asvspoof19.py --cm-scores scores/lcnn_eval.txt
 """
-INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 CM_HELP = "Countermeasure scores: `utt_id attack key score`, or `utt_attack score key`."
@@ -34,9 +33,9 @@ OVERWRITE_HELP = "Replace the --json file and the pictures where they exist."
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--cm-scores", "cm_path", type=INPUT, required=True, help=CM_HELP)
-@click.option("--asv-scores", "asv_path", type=INPUT, help=ASV_HELP)
-@click.option("--protocol", "protocol_path", type=INPUT, help=PROTOCOL_HELP)
+@click.option("--cm-scores", "cm_path", type=cli.input_file, required=True, help=CM_HELP)
+@click.option("--asv-scores", "asv_path", type=cli.input_file, help=ASV_HELP)
+@click.option("--protocol", "protocol_path", type=cli.input_file, help=PROTOCOL_HELP)
 @click.option("--json", "json_path", type=OUTPUT, help=JSON_HELP)
 @click.option("--plots", type=FOLDER, help=PLOTS_HELP)
 @click.option("--overwrite", is_flag=True, help=OVERWRITE_HELP)

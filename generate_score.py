@@ -9,7 +9,7 @@ from engine.checkpoint import RunError, load_model
 from engine.score import score_partition
 from features.commit import atomic_path
 from features.dataset import CachedFeatures
-from features.plan import Identity, StoreError
+from features.plan import SKIPPED, Identity, StoreError
 from metrics.det import ScoreError
 from metrics.scores import FORMS, format_cm_scores
 
@@ -42,7 +42,7 @@ def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch
         path.write_text("".join(lines), encoding="utf-8")
     missing = data.plan.n_trials - len(data)
     if missing:
-        click.echo(f"{missing} of {data.plan.n_trials} trials have no score: {features / 'skipped.tsv'}", err=True)
+        click.echo(f"{missing} of {data.plan.n_trials} trials have no score: {features / SKIPPED}", err=True)
     click.echo(out)
 
 
