@@ -6,7 +6,7 @@ errors go to standard error.
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,6 +62,19 @@ def sentences(*input_errors: type[Exception], after_interrupt: str = "") -> Call
         return command  # type: ignore[return-value]
 
     return decorate
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
+    """Sentence when an output is an input, is named twice, or exists and is not to be replaced."""
+    read, seen = {path.resolve() for path in inputs}, set()
+    for path in outputs:
+        if path.resolve() in read:
+            raise Sentence(f"{path}: is an input; choose another name for the results")
+        if path.resolve() in seen:
+            raise Sentence(f"{path}: named twice; choose a name for each output")
+        if path.exists() and not overwrite:
+            raise Sentence(f"{path}: exists already; choose another name, or --overwrite to replace it")
+        seen.add(path.resolve())
 
 
 def resolve_device(name: str) -> "torch.device":

@@ -9,8 +9,9 @@ import click
 
 import cli
 from features.commit import atomic_path
+from metrics.checks import warnings_of
 from metrics.det import ScoreError
-from metrics.evaluation import SIGN_WARNING, Evaluation, as_text, evaluate_2019
+from metrics.evaluation import Evaluation, as_text, evaluate_2019
 from metrics.scores import CmScores, check_attacks, check_coverage, read_asv_scores, read_cm_scores
 from protocols.asvspoof19 import read_protocol
 from protocols.trial import ProtocolError
@@ -50,23 +51,19 @@ def main(
 ) -> None:
     """Equal error rate and minimum t-DCF (ASVspoof 2019 form) of countermeasure scores, pooled and per attack."""
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
-    if json_path and json_path.resolve() in {p.resolve() for p in (cm_path, asv_path, protocol_path) if p}:
-        raise cli.Sentence(f"{json_path}: is an input; choose another name for the results")
-    for output in (json_path, *pictures):
-        if output and output.exists() and not overwrite:
-            raise cli.Sentence(f"{output}: exists already; choose another name, or --overwrite to replace it")
+    inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
+    cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
     cm = read_cm_scores(cm_path)
     if protocol_path:
         _check_protocol(cm, cm_path, protocol_path)
     asv = read_asv_scores(asv_path) if asv_path else None
     if asv:
-        check_attacks(cm, asv, f"{cm_path} with {asv_path}")
+        check_attacks(cm.spoof_by_attack(), asv, f"{cm_path} with {asv_path}")
     evaluation = evaluate_2019(cm, asv)
     click.echo(as_text(evaluation))
-    if evaluation.sign_looks_inverted:
-        click.echo(f"Warning: {cm_path}: {SIGN_WARNING}", err=True)
+    for warning in warnings_of(str(cm_path), cm.scores, cm.is_bonafide):
+        click.echo(f"Warning: {warning}", err=True)
     if json_path:
-        inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
         _write_json(json_path, inputs, evaluation)
     if plots:
         plots.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,18 @@ class DetCurve(NamedTuple):
     thresholds: FloatArray
 
 
+class VerificationCurve(NamedTuple):
+    """Error rates of a speaker verification system at every threshold: four arrays [N + M + K + 1].
+
+    At point k the k lowest scores are rejected; `thresholds` as in `DetCurve`.
+    """
+
+    p_miss: FloatArray
+    p_fa_nontarget: FloatArray
+    p_fa_spoof: FloatArray
+    thresholds: FloatArray
+
+
 class EqualErrorRate(NamedTuple):
     """The rate (a fraction) at which misses and false acceptances meet, and the threshold where they do."""
 
@@ -54,9 +66,7 @@ def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> DetCurve:
     is_spoof = np.concatenate(([0], order >= accept.size))
     frr = np.cumsum(is_bonafide) / accept.size
     far = (reject.size - np.cumsum(is_spoof)) / reject.size
-    ascending = scores[order]
-    below_all = np.nextafter(ascending[0], -np.inf)
-    return DetCurve(frr, far, np.concatenate(([below_all], ascending)))
+    return DetCurve(frr, far, _thresholds(scores[order]))
 
 
 def equal_error_rate(bonafide: ArrayLike, spoof: ArrayLike) -> EqualErrorRate:
@@ -70,10 +80,40 @@ def equal_error_rate(bonafide: ArrayLike, spoof: ArrayLike) -> EqualErrorRate:
     Raises:
         ScoreError: as `det_curve`.
     """
-    curve = det_curve(bonafide, spoof)
+    return equal_error_rate_of(det_curve(bonafide, spoof))
+
+
+def equal_error_rate_of(curve: DetCurve) -> EqualErrorRate:
+    """Equal error rate of a curve that is at hand already."""
     nearest = int(np.argmin(np.abs(curve.frr - curve.far)))
     rate = (curve.frr[nearest] + curve.far[nearest]) / 2
     return EqualErrorRate(float(rate), float(curve.thresholds[nearest]))
+
+
+def verification_curve(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> VerificationCurve:
+    """Error rates at every threshold of a system that shall accept `target` [N] and reject the other two [M], [K].
+
+    Among equal scores targets are rejected first, then nontargets, then spoofs, as in the official code.
+
+    >>> verification_curve(target=[3], nontarget=[1], spoof=[2]).p_fa_spoof
+    array([1., 1., 0., 0.])
+
+    Raises:
+        ScoreError: a class is empty, or a score is NaN or infinite.
+    """
+    classes = [
+        _valid(scores, name) for scores, name in ((target, "target"), (nontarget, "nontarget"), (spoof, "spoof (ASV)"))
+    ]
+    scores = np.concatenate(classes)
+    kinds = np.repeat(np.arange(3), [len(one) for one in classes])
+    order = np.argsort(scores, kind="stable")
+    rejected = [np.concatenate(([0], np.cumsum(kinds[order] == kind))) / len(one) for kind, one in enumerate(classes)]
+    return VerificationCurve(rejected[0], 1 - rejected[1], 1 - rejected[2], _thresholds(scores[order]))
+
+
+def _thresholds(ascending: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):  # below the lowest float there is only −∞
+        return np.concatenate(([np.nextafter(ascending[0], -np.inf)], ascending))
 
 
 def _valid(scores: ArrayLike, name: str) -> FloatArray:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metrics.checks import SIGN_WARNING
 from metrics.det import FloatArray, equal_error_rate
 from metrics.scores import AsvScores, CmScores
-from metrics.tdcf import AsvErrorRates, asv_error_rates, min_tdcf_2019
-
-SIGN_WARNING = "an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
+from metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, min_tdcf
 
 
 @dataclass(frozen=True)
@@ -148,5 +147,5 @@ def _detection(bonafide: FloatArray, spoof: FloatArray, asv: AsvErrorRates | Non
         return Detection(spoof.size, eer.rate, eer.threshold)
     if asv.p_miss_spoof == 1:  # C2 = 0
         return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof)
-    tdcf = min_tdcf_2019(bonafide, spoof, asv)
+    tdcf = min_tdcf(bonafide, spoof, coefficients_2019(asv))
     return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof, tdcf.value, tdcf.threshold)

@@ -1,8 +1,10 @@
 """The tandem detection cost function (t-DCF): what a countermeasure costs in front of a fixed ASV system.
 
-Source: Kinnunen et al., "t-DCF: a detection cost function for the tandem assessment of spoofing countermeasures
-and automatic speaker verification", Odyssey 2018; in the normalised form and with the costs of the ASVspoof 2019
-evaluation plan (15 January 2019). ASVspoof 2021 revised the form: its numbers are not comparable with these.
+Two forms are in use, and their numbers are not comparable. That of 2019: Kinnunen et al., "t-DCF: a detection cost
+function for the tandem assessment of spoofing countermeasures and automatic speaker verification", Odyssey 2018, in
+the normalised form of the ASVspoof 2019 evaluation plan. That of 2021: Kinnunen et al., "Tandem assessment of
+spoofing countermeasures and automatic speaker verification: fundamentals", IEEE/ACM TASLP 2020, as in the
+ASVspoof 2021 evaluation plan; it counts what the ASV system costs by itself, too.
 """
 
 from dataclasses import dataclass
@@ -11,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metrics.dcf import ASVSPOOF5, Coefficients, CostModel, MinCost, check_cost, min_cost
 from metrics.det import FloatArray, ScoreError, det_curve
 
 
 @dataclass(frozen=True)
 class CostModel2019:
-    """Priors and costs of the t-DCF; the defaults are those of the ASVspoof 2019 evaluation plan.
+    """Priors and costs of the t-DCF of 2019; the defaults are those of the ASVspoof 2019 evaluation plan.
 
     Trials are spoof with `p_spoof`, and otherwise target : nontarget = 99 : 1. Costs are in units of one rejected
     target speaker.
@@ -45,13 +48,6 @@ class AsvErrorRates(NamedTuple):
     """Share of spoof trials rejected: what the countermeasure need not catch."""
 
 
-class MinTdcf(NamedTuple):
-    """Smallest normalised t-DCF over all countermeasure thresholds, and the threshold that gives it."""
-
-    value: float
-    threshold: float
-
-
 def asv_error_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, threshold: float) -> AsvErrorRates:
     """Error rates of an ASV system that accepts scores ≥ `threshold`; scores are [N] each.
 
@@ -71,39 +67,67 @@ def asv_error_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, t
     )
 
 
-def min_tdcf_2019(
-    bonafide: ArrayLike, spoof: ArrayLike, asv: AsvErrorRates, costs: CostModel2019 = ASVSPOOF2019
-) -> MinTdcf:
-    """Minimum normalised t-DCF of countermeasure scores `bonafide` [N] and `spoof` [M], ASVspoof 2019 form.
+def coefficients_2019(asv: AsvErrorRates, costs: CostModel2019 = ASVSPOOF2019) -> Coefficients:
+    """The t-DCF of 2019 as a cost of the countermeasure, for an ASV system fixed at its threshold.
 
-    With the ASV system fixed, and P_miss(s), P_fa(s) the countermeasure's error rates at threshold s
-    (ASVspoof 2019 evaluation plan, from the t-DCF of Kinnunen et al., Odyssey 2018):
-
-        t-DCF(s) = C1·P_miss(s) + C2·P_fa(s)
+        C0 = 0
         C1 = P_target·(C_miss,cm − C_miss,asv·P_miss,asv) − P_nontarget·C_fa,asv·P_fa,asv
         C2 = C_fa,cm·P_spoof·(1 − P_miss,spoof,asv)
 
-    The value is min over s of t-DCF(s) / min(C1, C2): 1 is the better of the two countermeasures that accept all
-    or reject all, 0 is perfect.
-
     Raises:
-        ScoreError: C1 or C2 is not positive (the cost is then no cost), a class is empty, a score not finite.
+        ScoreError: C1 or C2 is not positive: the cost is then no cost.
     """
     c1 = (
         costs.p_target * (costs.c_miss_cm - costs.c_miss_asv * asv.p_miss)
         - costs.p_nontarget * costs.c_fa_asv * asv.p_fa
     )
     c2 = costs.c_fa_cm * costs.p_spoof * (1 - asv.p_miss_spoof)
-    if c1 <= 0 or c2 <= 0:
-        raise ScoreError(
-            f"t-DCF is not defined for this ASV system: C1 = {c1:.4g}, C2 = {c2:.4g}; expected both above 0 (it "
-            f"rejects {asv.p_miss:.1%} of target and {asv.p_miss_spoof:.1%} of spoof trials, accepts "
-            f"{asv.p_fa:.1%} of nontarget)"
-        )
-    curve = det_curve(bonafide, spoof)
-    tdcf = (c1 * curve.frr + c2 * curve.far) / min(c1, c2)
-    best = int(np.argmin(tdcf))
-    return MinTdcf(float(tdcf[best]), float(curve.thresholds[best]))
+    return _checked(Coefficients(0.0, c1, c2), asv)
+
+
+def coefficients_2021(asv: AsvErrorRates, costs: CostModel = ASVSPOOF5) -> Coefficients:
+    """The t-DCF of 2021 as a cost of the countermeasure, for an ASV system fixed at its threshold.
+
+        C0 = P_target·C_miss·P_miss,asv + P_nontarget·C_fa·P_fa,asv
+        C1 = P_target·C_miss − C0
+        C2 = P_spoof·C_fa,spoof·P_fa,spoof,asv
+
+    The costs and priors of ASVspoof 2021 are those that ASVspoof 5 kept.
+
+    Raises:
+        ScoreError: C1 or C2 is not positive: the cost is then no cost.
+    """
+    c0 = costs.p_target * costs.c_miss * asv.p_miss + costs.p_nontarget * costs.c_fa * asv.p_fa
+    c1 = costs.p_target * costs.c_miss - c0
+    c2 = costs.p_spoof * costs.c_fa_spoof * (1 - asv.p_miss_spoof)
+    return _checked(Coefficients(c0, c1, c2), asv)
+
+
+def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, cost: Coefficients) -> MinCost:
+    """Minimum normalised t-DCF of countermeasure scores `bonafide` [N] and `spoof` [M].
+
+    `cost` comes from `coefficients_2019` or `coefficients_2021`, or is given per condition as in ASVspoof 2021. With
+    P_miss(s), P_fa(s) the countermeasure's error rates at threshold s, the value is
+
+        min over s of (C0 + C1·P_miss(s) + C2·P_fa(s)) / (C0 + min(C1, C2))
+
+    1 is the better of the two countermeasures that accept all or reject all; the smallest possible value is
+    C0 / (C0 + min(C1, C2)): 0 in the form of 2019.
+
+    Raises:
+        ScoreError: the coefficients are no cost, a class is empty, a score not finite.
+    """
+    check_cost(cost, "these coefficients")
+    return min_cost(det_curve(bonafide, spoof), cost)
+
+
+def _checked(cost: Coefficients, asv: AsvErrorRates) -> Coefficients:
+    check_cost(
+        cost,
+        f"an ASV system that rejects {asv.p_miss:.1%} of target and {asv.p_miss_spoof:.1%} of spoof trials and "
+        f"accepts {asv.p_fa:.1%} of nontarget trials",
+    )
+    return cost
 
 
 def _array(scores: ArrayLike, name: str) -> FloatArray:

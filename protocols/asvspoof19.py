@@ -4,12 +4,11 @@ A line has five columns: speaker, utterance, environment id (`-` in LA), attack 
 Counts: ASVspoof 2019 evaluation plan; those of LA recounted in the official protocol files.
 """
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from protocols.trial import UNKNOWN, ProtocolError, Trial, check_key, check_unique, read_text
+from protocols.trial import ProtocolError, Trial, read_columns
 
 COLUMNS = "speaker utterance environment attack key"
 PROTOCOL_SUFFIX: Mapping[str, str] = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
@@ -30,24 +29,7 @@ COUNTS: Mapping[str, Mapping[str, Counts]] = {
 
 def read_protocol(path: Path) -> list[Trial]:
     """Read a five-column protocol file, in its order; ProtocolError names the line that is wrong."""
-    lines = io.StringIO(read_text(path, f"lines of {COLUMNS}"))
-    trials = [_from_line(path, number, line) for number, line in enumerate(lines, 1)]
-    if not trials:
-        raise ProtocolError(f"{path}: empty; expected lines of {COLUMNS}")
-    check_unique(trials, path)
-    return trials
-
-
-def _from_line(path: Path, number: int, line: str) -> Trial:
-    columns = line.split()
-    if len(columns) != 5:
-        raise ProtocolError(f"{path}:{number}: {len(columns)} columns in {line.strip()[:60]!r}; expected 5: {COLUMNS}")
-    speaker, utt_id, environment, attack, key = columns
-    check_key(key, path, number)
-    if (key == "spoof") == (attack == UNKNOWN):
-        raise ProtocolError(f"{path}:{number}: attack {attack!r} with key {key}; expected '-' for bona fide only")
-    conditions = {} if environment == UNKNOWN else {"environment": environment}
-    return Trial(utt_id, key, attack, speaker, conditions=conditions)
+    return read_columns(path, COLUMNS)
 
 
 def read_partition(root: Path, scenario: str, partition: str) -> tuple[list[Trial], Path]:

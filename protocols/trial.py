@@ -1,9 +1,9 @@
-"""One trial of a countermeasure protocol, and the polarity that the whole house keeps."""
+"""One trial of a countermeasure protocol, the polarity that the whole house keeps, and what every reader needs."""
 
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,9 @@ CLASS_INDEX: Mapping[str, int] = {"spoof": 0, "bonafide": 1}
 
 UNKNOWN = "-"
 """What stands in a column that a protocol does not tell; bona fide trials have no attack."""
+
+NO_ATTACK = (UNKNOWN, "bonafide", "bona-fide")
+"""What corpora write in the attack column of a bona fide utterance; a `Trial` has UNKNOWN."""
 
 COLUMNS = ("utt_id", "speaker", "attack", "key")
 
@@ -25,7 +28,8 @@ class Trial:
     """One utterance to be judged.
 
     `path` is None where the audio is not at hand (a trial read from a cache's snapshot). `conditions` holds
-    what else the protocol says of the utterance (`environment` in ASVspoof 2019 PA), by column name.
+    what else the protocol says of the utterance (`environment` in ASVspoof 2019 PA), by column name; a column that
+    tells nothing of an utterance is left out.
     """
 
     utt_id: str
@@ -41,10 +45,10 @@ class Trial:
         return CLASS_INDEX[self.key]
 
 
-def check_unique(trials: Iterable[Trial], source: Path) -> None:
-    """ProtocolError for the first utterance that stands twice; `source` is the file to name."""
+def check_unique(trials: Iterable[Trial], source: Path, start: int = 1) -> None:
+    """ProtocolError for the first utterance that stands twice; `source` is the file to name, `start` its first line."""
     first_line: dict[str, int] = {}
-    for line, trial in enumerate(trials, 1):
+    for line, trial in enumerate(trials, start):
         if trial.utt_id in first_line:
             raise ProtocolError(
                 f"{source}:{line}: utterance {trial.utt_id} stands on line "
@@ -76,7 +80,7 @@ def snapshot_sha256(content: bytes) -> str:
 
 def read_snapshot(path: Path) -> list[Trial]:
     """Read a cache's `trials.tsv` back (trials without paths)."""
-    table = csv.reader(io.StringIO(read_text(path, f"a table of {' '.join(COLUMNS)}"), newline=""), delimiter="\t")
+    table = table_rows(read_text(path, f"a table of {' '.join(COLUMNS)}"), "\t", path)
     header = tuple(next(table, ()))
     if header[: len(COLUMNS)] != COLUMNS:
         raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}")
@@ -84,12 +88,76 @@ def read_snapshot(path: Path) -> list[Trial]:
 
 
 def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) -> Trial:
-    if len(row) != len(header):
-        raise ProtocolError(f"{path}:{line}: {len(row)} columns; expected {len(header)}: {' '.join(header)}")
     utt_id, speaker, attack, key = row[: len(COLUMNS)]
     check_key(key, path, line)
     named = zip(header[len(COLUMNS) :], row[len(COLUMNS) :], strict=True)
     return Trial(utt_id, key, attack, speaker, conditions={name: value for name, value in named if value != UNKNOWN})
+
+
+def table_rows(text: str, delimiter: str, source: Path) -> Iterator[list[str]]:
+    """The header and the rows of a table, one per line; ProtocolError for a row that is not as wide as the header."""
+    header: list[str] | None = None
+    for number, line in enumerate(io.StringIO(text), 1):
+        try:
+            (row,) = csv.reader((line,), delimiter=delimiter, strict=True)  # line by line: an open quote ends with it
+        except csv.Error as error:
+            found = f"{error} in {line.strip()[:60]!r}"
+            raise ProtocolError(f"{source}:{number}: {found}; expected a row of cells on one line") from error
+        header = row if header is None else header
+        if len(row) != len(header):
+            raise ProtocolError(f"{source}:{number}: {len(row)} columns; expected {len(header)}: {' '.join(header)}")
+        yield row
+
+
+Seen = dict[tuple[str, ...], dict[str, str]]
+"""Key and cells of the conditions → the conditions that they tell."""
+
+
+def read_columns(path: Path, columns: str, split: Callable[[str], list[str]] = str.split) -> list[Trial]:
+    """Read a protocol of lines without a header, in its order.
+
+    Args:
+        columns: their names, `speaker utterance key`, most often `attack`, and those of the conditions.
+        split: line → its values.
+
+    Raises:
+        ProtocolError: no line; another number of columns; an unknown key; bona fide with an attack, spoof without
+            one (where there is the column); an utterance that stands twice.
+    """
+    names, trials = columns.split(), []
+    seen: Seen = {}
+    for number, line in enumerate(io.StringIO(read_text(path, f"lines of {columns}")), 1):
+        values = split(line)
+        if len(values) != len(names):
+            found = f"{len(values)} columns in {line.strip()[:60]!r}"
+            raise ProtocolError(f"{path}:{number}: {found}; expected {len(names)}: {columns}")
+        trials.append(_from_columns(path, number, dict(zip(names, values, strict=True)), seen))
+    if not trials:
+        raise ProtocolError(f"{path}: empty; expected lines of {columns}")
+    check_unique(trials, path)
+    return trials
+
+
+def _from_columns(path: Path, line: int, row: dict[str, str], seen: Seen) -> Trial:
+    utt_id, key, speaker, attack = row.pop("utterance"), row.pop("key"), row.pop("speaker"), row.pop("attack", None)
+    check_key(key, path, line)
+    if attack is not None:
+        check_attack(attack, key, path, line)
+    if attack is None or key == "bonafide":
+        attack = UNKNOWN
+    return Trial(utt_id, key, attack, speaker, conditions=known(row, key, seen))
+
+
+def known(row: Mapping[str, str], key: str, seen: Seen) -> Mapping[str, str]:
+    """The columns that tell something: neither empty nor `-`, nor (of a bona fide utterance) `bonafide` once more.
+
+    `seen` is the caller's, one per file: rows that say the same share a mapping, which halves time and memory.
+    """
+    cells = (key, *row.values())
+    if cells not in seen:
+        nothing = ("", *NO_ATTACK) if key == "bonafide" else ("", UNKNOWN)
+        seen[cells] = {name: value for name, value in row.items() if value not in nothing}
+    return seen[cells]
 
 
 def read_text(path: Path, expected: str) -> str:
@@ -106,3 +174,9 @@ def check_key(key: str, source: Path, line: int) -> None:
     """ProtocolError unless `key` is one of CLASS_INDEX."""
     if key not in CLASS_INDEX:
         raise ProtocolError(f"{source}:{line}: key {key!r}; expected bonafide or spoof")
+
+
+def check_attack(attack: str, key: str, source: Path, line: int) -> None:
+    """ProtocolError unless spoof, and only spoof, has an attack."""
+    if (key == "spoof") == (attack in NO_ATTACK):
+        raise ProtocolError(f"{source}:{line}: attack {attack!r} with key {key}; expected '-' for bona fide only")

@@ -124,6 +124,11 @@ def test_separated_classes_have_no_errors(bonafide, spoof):
     assert equal_error_rate(np.array(bonafide) + 100, spoof) == (0.0, max(spoof))
 
 
+def test_below_the_lowest_float_there_is_minus_infinity():
+    lowest = -np.finfo(np.float64).max
+    assert det_curve([1.0], [lowest]).thresholds.tolist() == [-np.inf, lowest, 1.0]
+
+
 @pytest.mark.parametrize(
     ("bonafide", "spoof", "sentence"),
     [

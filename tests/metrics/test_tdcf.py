@@ -1,4 +1,4 @@
-"""The t-DCF of 2019: on paper, against a slow referee, against the official code."""
+"""The t-DCF of 2019 and of 2021: on paper, against a slow referee, against the official code."""
 
 import doctest
 
@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics import tdcf
+from metrics.dcf import Coefficients
 from metrics.det import ScoreError, equal_error_rate
 from metrics.scores import read_asv_scores, read_cm_scores
-from metrics.tdcf import AsvErrorRates, CostModel2019, asv_error_rates, min_tdcf_2019
+from metrics.tdcf import (
+    AsvErrorRates,
+    CostModel2019,
+    asv_error_rates,
+    coefficients_2019,
+    coefficients_2021,
+    min_tdcf,
+)
 
 PERFECT_ASV = AsvErrorRates(p_fa=0, p_miss=0, p_miss_spoof=0)  # C1 = 0.9405, C2 = 0.5
 
@@ -18,18 +26,30 @@ scores = st.lists(st.integers(-20, 20), min_size=1, max_size=20)
 rates = st.builds(AsvErrorRates, st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0, 0.9))
 
 
-def slow_min_tdcf(bonafide, spoof, asv):
-    """The definition in ../shared/data/README.md, one threshold at a time, the official costs written out."""
-    c1 = 0.9405 * (1 - 1 * asv.p_miss) - 0.0095 * 10 * asv.p_fa
-    c2 = 10 * 0.05 * (1 - asv.p_miss_spoof)
+def slow_min_tdcf(bonafide, spoof, c0, c1, c2):
+    """The definition in ../shared/data/README.md, one threshold at a time."""
     ranked = sorted([(s, 0) for s in bonafide] + [(s, 1) for s in spoof])
     costs = []
     for k in range(len(ranked) + 1):
         rejected_spoof = sum(is_spoof for _, is_spoof in ranked[:k])
         p_miss = (k - rejected_spoof) / len(bonafide)
         p_fa = 1 - rejected_spoof / len(spoof)
-        costs.append((c1 * p_miss + c2 * p_fa) / min(c1, c2))
+        costs.append((c0 + c1 * p_miss + c2 * p_fa) / (c0 + min(c1, c2)))
     return min(costs)
+
+
+def official_2019(asv):
+    """C0, C1, C2 with the costs written out."""
+    return 0, 0.9405 * (1 - 1 * asv.p_miss) - 0.0095 * 10 * asv.p_fa, 10 * 0.05 * (1 - asv.p_miss_spoof)
+
+
+def official_2021(asv):
+    c0 = 0.9405 * asv.p_miss + 0.0095 * 10 * asv.p_fa
+    return c0, 0.9405 - c0, 0.05 * 10 * (1 - asv.p_miss_spoof)
+
+
+def min_tdcf_2019(bonafide, spoof, asv):
+    return min_tdcf(bonafide, spoof, coefficients_2019(asv))
 
 
 def test_the_examples_in_the_docstrings():
@@ -70,11 +90,33 @@ def test_a_useless_countermeasure_costs_one_and_accepts_all():
     assert best.threshold < 1
 
 
-@given(scores, scores, rates)
-def test_equals_the_slow_referee(bonafide, spoof, asv):
-    value = min_tdcf_2019(bonafide, spoof, asv).value
-    assert value == pytest.approx(slow_min_tdcf(bonafide, spoof, asv), abs=1e-12)
+@pytest.mark.parametrize(
+    ("form", "official"), [(coefficients_2019, official_2019), (coefficients_2021, official_2021)], ids=["2019", "2021"]
+)
+@given(bonafide=scores, spoof=scores, asv=rates)
+def test_equals_the_slow_referee(form, official, bonafide, spoof, asv):
+    value = min_tdcf(bonafide, spoof, form(asv)).value
+    assert value == pytest.approx(slow_min_tdcf(bonafide, spoof, *official(asv)), abs=1e-12)
     assert 0 <= value <= 1
+
+
+def test_in_the_form_of_2021_a_perfect_countermeasure_still_pays_for_the_asv_system():
+    # C0 = 0.9405·0.2 + 0.095·0.1 = 0.1976, C1 = 0.7429, C2 = 0.5·0.4 = 0.2: nothing but C0 is left
+    asv = AsvErrorRates(p_fa=0.1, p_miss=0.2, p_miss_spoof=0.6)
+    best = min_tdcf([5, 6], [1, 2], coefficients_2021(asv))
+    assert best.value == pytest.approx(0.1976 / (0.1976 + 0.2))
+    assert best.threshold == 2
+
+
+def test_coefficients_given_per_condition():
+    # reject s0 only: 0.1 + 0.6·0 + 0.3·0.5 = 0.25, in units of 0.1 + 0.3; reject b1 and s2 as well: 0.1 + 0.6·0.5 = 0.4
+    assert min_tdcf([1, 3], [0, 2], Coefficients(0.1, 0.6, 0.3)) == (pytest.approx(0.25 / 0.4), 0.0)
+
+
+@pytest.mark.parametrize("cost", [(-0.1, 1, 1), (0, 0, 1), (0, 1, -1), (0, float("nan"), 1), (float("inf"), 1, 1)])
+def test_coefficients_that_are_no_cost_are_refused(cost):
+    with pytest.raises(ScoreError, match="not defined for these coefficients: C0 = "):
+        min_tdcf([1], [0], Coefficients(*cost))
 
 
 @given(scores, scores)
@@ -84,12 +126,12 @@ def test_only_the_order_of_the_scores_matters(bonafide, spoof):
 
 
 def test_an_asv_system_that_rejects_every_target_is_refused():
-    with pytest.raises(ScoreError, match=r"not defined .* C1 = -0.0095, C2 = 0.5; expected both above 0"):
+    with pytest.raises(ScoreError, match=r"rejects 100.0% of target .* C1 = -0.0095, C2 = 0.5; expected C0"):
         min_tdcf_2019([1], [0], AsvErrorRates(p_fa=0.1, p_miss=1, p_miss_spoof=0))
 
 
 def test_an_asv_system_that_rejects_every_spoof_is_refused():
-    with pytest.raises(ScoreError, match=r"C2 = 0; .* 100.0% of spoof trials"):
+    with pytest.raises(ScoreError, match=r"100.0% of spoof trials .*, C2 = 0;"):
         min_tdcf_2019([1], [0], AsvErrorRates(p_fa=0, p_miss=0, p_miss_spoof=1))
 
 
@@ -116,14 +158,18 @@ class TestOfficialFigures:
         assert official_asv.p_miss_spoof == pytest.approx(0.2393475470, abs=5e-11)
 
     @pytest.mark.parametrize(
-        ("file", "sign", "official"),
+        ("file", "sign", "in_2019", "in_2021"),
         [
-            ("cm_w2v2_lcnn_eval.txt", 1, 0.01903686213690652),
-            ("cm_inverted_sign_eval.txt", -1, 0.05581600618861608),
-            ("cm_incomplete_eval.txt", 1, 0.271513117743),
+            ("cm_w2v2_lcnn_eval.txt", 1, 0.01903686213690652, 0.08057550418704394),
+            ("cm_inverted_sign_eval.txt", -1, 0.05581600618861608, 0.1150473866370189),
         ],
     )
-    def test_min_tdcf(self, shared, official_asv, file, sign, official):
+    def test_min_tdcf(self, shared, official_asv, file, sign, in_2019, in_2021):
         cm = read_cm_scores(shared / "data/asvspoof2019_la" / file)
-        value = min_tdcf_2019(sign * cm.bonafide, sign * cm.spoof, official_asv).value
-        assert value == pytest.approx(official, rel=1e-9)
+        bonafide, spoof = sign * cm.bonafide, sign * cm.spoof
+        assert min_tdcf_2019(bonafide, spoof, official_asv).value == pytest.approx(in_2019, rel=1e-15)
+        assert min_tdcf(bonafide, spoof, coefficients_2021(official_asv)).value == pytest.approx(in_2021, rel=1e-15)
+
+    def test_min_tdcf_of_an_incomplete_file(self, shared, official_asv):
+        cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_incomplete_eval.txt")
+        assert min_tdcf_2019(cm.bonafide, cm.spoof, official_asv).value == pytest.approx(0.271513117743, abs=5e-13)

@@ -12,16 +12,6 @@ PA = "PA_0079 PA_T_0000001 aaa - bonafide\nPA_0080 PA_T_0005401 abc AB spoof\n"
 
 
 @pytest.fixture
-def protocol(tmp_path):
-    def write(content):
-        path = tmp_path / "protocol.txt"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
-@pytest.fixture
 def official_layout(tmp_path):
     """Put the content of a protocol where a partition of the official layout has it; gives the root."""
 
@@ -39,16 +29,20 @@ def official_layout(tmp_path):
     [LA, LA.replace("\n", "\r\n"), LA.rstrip(), "\ufeff" + LA, LA.replace(" ", "\t"), LA.replace(" ", "  ")],
     ids=["official", "windows-newlines", "no-last-newline", "byte-order-mark", "tabs", "wide"],
 )
-def test_five_columns_are_read(protocol, content):
-    assert read_protocol(protocol(content)) == [
+def test_five_columns_are_read(write, content):
+    assert read_protocol(write(content)) == [
         Trial("LA_T_1138215", "bonafide", "-", "LA_0079"),
         Trial("LA_T_1004644", "spoof", "A01", "LA_0080"),
     ]
 
 
-def test_the_environment_of_physical_access_is_kept_as_a_condition(protocol):
-    environments = [trial.conditions for trial in read_protocol(protocol(PA))]
+def test_the_environment_of_physical_access_is_kept_as_a_condition(write):
+    environments = [trial.conditions for trial in read_protocol(write(PA))]
     assert environments == [{"environment": "aaa"}, {"environment": "abc"}]
+
+
+def test_bona_fide_may_stand_in_the_attack_column_too(write):
+    assert [trial.attack for trial in read_protocol(write("LA_0079 LA_T_1 - bonafide bonafide\n"))] == ["-"]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +61,8 @@ def test_the_environment_of_physical_access_is_kept_as_a_condition(protocol):
         (LA.encode() + b"\x89PNG\xff\n", "{path}:3: byte 0x89 is not text; expected lines of speaker utterance"),
     ],
 )
-def test_a_broken_protocol_is_refused_with_line_and_value(protocol, content, sentence):
-    path = protocol(content)
+def test_a_broken_protocol_is_refused_with_line_and_value(write, content, sentence):
+    path = write(content)
     with pytest.raises(ProtocolError) as refusal:
         read_protocol(path)
     assert str(refusal.value).startswith(sentence.format(path=path))

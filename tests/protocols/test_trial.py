@@ -70,6 +70,7 @@ def test_what_was_written_reads_back(tmp_path_factory, trials):
         (b"", "{path}:1: header missing; expected utt_id speaker attack key"),
         (b"utt_id key\n", "{path}:1: header utt_id key; expected utt_id speaker attack key"),
         (THEIR_SNAPSHOT + b"LA_T_3\tspoof\n", "{path}:4: 2 columns; expected 4: utt_id speaker attack key"),
+        (THEIR_SNAPSHOT + b'"LA_T_3\tspoof\n', "{path}:4: unexpected end of data in '\"LA_T_3\\tspoof'; expected"),
         (THEIR_SNAPSHOT + b"LA_T_3\t-\t-\tgenuine\n", "{path}:4: key 'genuine'; expected bonafide or spoof"),
         (THEIR_SNAPSHOT + b"\x89HDF\r\n", "{path}:4: byte 0x89 is not text; expected a table of utt_id speaker attack"),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.waveform import SAMPLE_RATE, Waveform
 from metrics.det import ScoreError, equal_error_rate
-from metrics.tdcf import asv_error_rates, min_tdcf_2019
+from metrics.tdcf import asv_error_rates, coefficients_2019
 from protocols.trial import UNKNOWN
 from tools.demo_corpus.recordings import SpeechError
 from tools.spoofing.spectrum import FloatArray
@@ -77,7 +77,7 @@ def check_tdcf(rows: Sequence[AsvScore], partition: str) -> float:
     try:
         eer = equal_error_rate(by_key["target"], by_key["nontarget"])
         rates = asv_error_rates(**by_key, threshold=eer.threshold)
-        min_tdcf_2019([1.0], [0.0], rates)  # for its check of C1 and C2, which the ASV system alone decides
+        coefficients_2019(rates)  # for its check of C1 and C2, which the ASV system alone decides
     except ScoreError as error:
         raise SpeechError(f"{partition}: {error}") from error
     if eer.rate >= 0.5:

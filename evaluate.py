@@ -1,0 +1,189 @@
+"""Any score files × any protocols → figures with intervals, a comparison of systems, a report."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import click
+
+import cli
+from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs
+from features.commit import atomic_path
+from metrics import tables
+from metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of, tandem_behind
+from metrics.dcf import Coefficients
+from metrics.det import ScoreError
+from metrics.measures import CM_MEASURES, default_measures
+from metrics.page import report_page
+from metrics.sasv import compare_sasv
+from metrics.scores import read_asv_scores
+from protocols.trial import ProtocolError
+
+EXAMPLES = """\b
+Examples:
+  python evaluate.py lcnn.txt aasist=runs/aasist_eval.txt --protocol ASVspoof2019.LA.cm.eval.trl.txt \\
+         --asv-scores ASVspoof2019.LA.asv.eval.gi.trl.scores.txt --by attack --html report.html
+  python evaluate.py sls.txt --protocol keys/DF/CM/trial_metadata.txt --where phase=eval --by codec --by vocoder
+  python evaluate.py a=a_eval.txt b=b_eval.txt --calibrate a=a_dev.txt --calibrate b=b_dev.txt --fuse
+"""
+TITLE = "Evaluation of spoofing countermeasures"
+PROTOCOL_HELP = "Trials with their keys, in any known form; repeat for several test sets. Checks coverage."
+WHERE_HELP = "Only trials with this value in this column of the protocol, `phase=eval`."
+ASV_HELP = "ASV scores (`attack-or-bonafide target|nontarget|spoof score`), for t-DCF and t-EER."
+COSTS_HELP = "Coefficients of the t-DCF of 2021 by condition: tab-separated `condition c0 c1 c2` with header."
+SASV_HELP = "Scores of speaker and spoofing together, in the form of ASV scores: a-DCF."
+METRICS_HELP = f"Comma-separated, of {', '.join(CM_MEASURES)}; or `all`.  [default: what the inputs allow]"
+BY_HELP = "Also a table for every value of this column (attack, speaker, codec, …)."
+BOOTSTRAP_HELP = "Replicates for intervals and tests; 0 for none."
+CLUSTER_HELP = "Draw whole speakers (attacks, …) instead of trials: theirs are not independent."
+CALIBRATE_HELP = "Development scores of each system: adds its calibrated twin, actual DCF and Cllr."
+FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
+
+
+@click.command(epilog=EXAMPLES, no_args_is_help=True)
+@click.argument("scores", nargs=-1)
+@click.option("--protocol", "protocols", type=cli.input_file, multiple=True, help=PROTOCOL_HELP)
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help=WHERE_HELP)
+@click.option("--asv-scores", "asv", type=cli.input_file, multiple=True, help=ASV_HELP)
+@click.option("--tdcf-costs", "costs", type=cli.input_file, help=COSTS_HELP)
+@click.option("--sasv-scores", "sasv", multiple=True, metavar="[NAME=]FILE", help=SASV_HELP)
+@click.option("--metrics", default="", metavar="NAMES", help=METRICS_HELP)
+@click.option("--by", multiple=True, metavar="COLUMN", help=BY_HELP)
+@click.option("--bootstrap", "replicates", type=click.IntRange(0), default=1000, show_default=True, help=BOOTSTRAP_HELP)
+@click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--cluster", "clusters", multiple=True, metavar="COLUMN", help=CLUSTER_HELP)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--calibrate", "dev", multiple=True, metavar="NAME=FILE", help=CALIBRATE_HELP)
+@click.option("--dev-protocol", type=cli.input_file, help="Keys of the development scores, where they have none.")
+@click.option("--fuse", is_flag=True, help=FUSE_HELP)
+@click.option("--json", type=cli.output, help="Every number in full precision, rates as fractions.")
+@click.option("--csv", type=cli.output, help="The same as one long table.")
+@click.option("--latex", type=cli.output, help="The tables for a paper (booktabs).")
+@click.option("--html", type=cli.output, help="A report: one self-contained page with tables and pictures.")
+@click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
+@cli.sentences(ScoreError, ProtocolError)
+def main(**given: Any) -> None:
+    """Judge the scores of one system or several: EER, t-DCF, DCF, Cllr, with intervals and every warning.
+
+    SCORES are score files of any known form, each FILE or NAME=FILE. Without --protocol the keys are those of the
+    first file, and missing trials go unnoticed.
+    """
+    options = Options(**given)
+    if not options.scores and not options.sasv:
+        raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
+    inputs = [*options.protocols, *options.asv, *(one.path for one in parse_named((*options.scores, *options.sasv)))]
+    cli.check_outputs(options.outputs.values(), inputs, options.overwrite)
+    evaluated = _evaluation_sets(options) if options.scores else []
+    comparisons = _compare(options, evaluated)
+    for comparison in comparisons:
+        click.echo(tables.as_text(comparison))
+        if not sys.stdout.isatty():  # whoever looks at the results has read them there
+            for warning in comparison.warnings:
+                click.echo(f"Warning: {warning}", err=True)
+    _write(options, evaluated, comparisons)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command, by their names in Python."""
+
+    scores: tuple[str, ...]
+    protocols: tuple[Path, ...]
+    where: tuple[str, ...]
+    asv: tuple[Path, ...]
+    costs: Path | None
+    sasv: tuple[str, ...]
+    metrics: str
+    by: tuple[str, ...]
+    replicates: int
+    level: float
+    clusters: tuple[str, ...]
+    seed: int
+    dev: tuple[str, ...]
+    dev_protocol: Path | None
+    fuse: bool
+    json: Path | None
+    csv: Path | None
+    latex: Path | None
+    html: Path | None
+    overwrite: bool
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """The files to write, by their kind."""
+        files = {"json": self.json, "csv": self.csv, "latex": self.latex, "html": self.html}
+        return {kind: path for kind, path in files.items() if path}
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        return Uncertainty(self.replicates, self.level, self.clusters, self.seed)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What to compute: what was asked for, else what the inputs allow."""
+        if not self.metrics:
+            return default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=bool(self.dev))
+        names = CM_MEASURES if self.metrics == "all" else tuple(self.metrics.split(","))
+        for name in names:
+            if name not in CM_MEASURES:
+                raise cli.Sentence(f"--metrics {name}: expected some of {', '.join(CM_MEASURES)}, or all")
+        return names
+
+
+def _evaluation_sets(options: Options) -> list[EvaluationSet]:
+    systems = parse_named(options.scores)
+    costs = read_costs(options.costs) if options.costs else {}
+    evaluated = evaluation_sets(systems, options.protocols, options.where, options.asv, costs)
+    if not options.dev:
+        if options.fuse or options.dev_protocol:
+            raise cli.Sentence("--fuse and --dev-protocol need --calibrate, the development scores")
+        return evaluated
+    dev = parse_named(options.dev, names=list(dict.fromkeys(system.name for system in systems)))
+    return [calibrated(one, dev, options.dev_protocol, options.fuse) for one in evaluated]
+
+
+def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Comparison]:
+    measures, uncertainty = options.measures, options.uncertainty
+    n_tables = sum(len(groups_of(one.trials, options.by)[0]) for one in evaluated) + bool(options.sasv)
+    with cli.progress("bootstrap", options.replicates * n_tables) as advance:
+        comparisons = [compare(one, measures, options.by, uncertainty, advance) for one in evaluated]
+        if options.sasv:
+            systems = {one.name: read_asv_scores(one.path) for one in parse_named(options.sasv)}
+            comparisons.append(compare_sasv(systems, uncertainty, advance))
+    return comparisons
+
+
+def _costs(evaluated: Sequence[EvaluationSet]) -> dict[str, Coefficients | None]:
+    """What the t-DCF curve of each test set is drawn with."""
+    costs = {}
+    for one in evaluated:
+        (pooled,), _ = groups_of(one.trials, [])
+        tandem = tandem_behind(one, pooled, with_curve=False)
+        costs[one.name] = tandem.tdcf_2019 or tandem.tdcf_2021
+    return costs
+
+
+def _write(options: Options, evaluated: Sequence[EvaluationSet], comparisons: Sequence[Comparison]) -> None:
+    """Write the files that were asked for, each whole or not at all."""
+    made_by = f"SpoofCache, {date.today().isoformat()}"
+    make: dict[str, Callable[[], str]] = {
+        "json": lambda: json.dumps({"test_sets": [tables.as_record(one) for one in comparisons]}, indent=2) + "\n",
+        "csv": lambda: tables.as_csv(comparisons),
+        "latex": lambda: "\n".join(tables.as_latex(one) for one in comparisons),
+        "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by, _costs(evaluated)),
+    }
+    for kind, path in options.outputs.items():
+        text = make[kind]()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Traps that scores fall into, said in sentences; nothing is turned or dropped, and every number stays as it is."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.det import FloatArray, equal_error_rate
+
+SIGN_WARNING = "an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
+FEW_VALUES = 100
+"""With fewer distinct scores the steps of a DET curve are wider than 1 % on average, coarser than published EERs."""
+
+
+def warnings_of(name: str, scores: FloatArray, is_bonafide: NDArray[np.bool_]) -> list[str]:
+    """Sentences, each beginning with the system's `name`, on what makes N `scores` [N] doubtful.
+
+    An EER above 50 %, decisions instead of scores, few distinct values, scores that both classes share where the
+    order of equal scores decides the EER, a saturated soft-max.
+
+    Raises:
+        ScoreError: a class is empty, or a score is NaN or infinite.
+    """
+    bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
+    eer = equal_error_rate(bonafide, spoof).rate
+    values, value_of, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    found = [SIGN_WARNING] if eer > 0.5 else []
+    found += _coarseness(values, counts)
+    found += _ties(eer, bonafide, spoof, np.bincount(value_of[is_bonafide], minlength=values.size), counts)
+    return [f"{name}: {sentence}" for sentence in found]
+
+
+def not_llr_warning(name: str, scores: FloatArray) -> list[str]:
+    """A sentence where all scores lie in [0, 1]: actual DCF and Cllr judge log-likelihood ratios."""
+    if not _in_unit_interval(scores):
+        return []
+    return [
+        f"{name}: all scores lie between 0 and 1 as probabilities do; actual DCF and Cllr are meant for "
+        "log-likelihood ratios (write log-odds, or calibrate)"
+    ]
+
+
+def _coarseness(values: FloatArray, counts: NDArray[np.intp]) -> Iterator[str]:
+    n_trials = int(counts.sum())
+    if len(values) <= 2 < n_trials:
+        listed = " and ".join(f"{value:g}" for value in values)
+        yield f"no other score than {listed} in {n_trials:,} trials: decisions, where an EER needs graded scores"
+        return
+    if len(values) < FEW_VALUES and n_trials >= 10 * len(values):
+        yield f"only {len(values)} distinct scores in {n_trials:,} trials: the error rates move in coarse steps"
+    at_ends = counts[(values == 0) | (values == 1)]
+    if _in_unit_interval(values) and (at_ends > 1).any():
+        yield f"{at_ends.sum():,} scores are exactly 0 or 1: a saturated soft-max makes ties; log-odds would not"
+
+
+def _ties(
+    eer: float, bonafide: FloatArray, spoof: FloatArray, n_bonafide: NDArray[np.intp], counts: NDArray[np.intp]
+) -> Iterator[str]:
+    """`n_bonafide` and `counts`: bona fide trials and all trials of each distinct score."""
+    shared = (n_bonafide > 0) & (n_bonafide < counts)
+    if not shared.any():
+        return
+    # with the classes swapped, spoof goes first among equal scores, and every rate is one minus what it was
+    official, opposite = f"{100 * eer:.4f} %", f"{100 - 100 * equal_error_rate(spoof, bonafide).rate:.4f} %"
+    if official != opposite:  # other ties decide nothing
+        tied, tied_bonafide = int(counts[shared].sum()), int(n_bonafide[shared].sum())
+        yield (
+            f"{tied_bonafide:,} bona fide and {tied - tied_bonafide:,} spoof trials share scores with the other class: "
+            f"EER {official} with bona fide first among equal scores (the official order), {opposite} with spoof first"
+        )
+
+
+def _in_unit_interval(scores: FloatArray) -> bool:
+    return bool(np.all((scores >= 0) & (scores <= 1)))

@@ -1,0 +1,88 @@
+"""MEASURES: registry name → what a measure is called, how it is written, how it is computed.
+
+All are better when smaller.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, cllr, min_cllr, min_cost
+from metrics.det import DetCurve, FloatArray, VerificationCurve, det_curve, equal_error_rate_of
+from metrics.teer import tandem_equal_error_rate
+
+
+class Sample:
+    """Scores of one system on one group of trials; the curve that several measures share is made once."""
+
+    def __init__(self, bonafide: FloatArray, spoof: FloatArray) -> None:
+        self.bonafide, self.spoof = bonafide, spoof
+
+    @cached_property
+    def curve(self) -> DetCurve:
+        return det_curve(self.bonafide, self.spoof)
+
+
+@dataclass(frozen=True)
+class Tandem:
+    """The ASV system that stands behind the countermeasures, as far as it is known for a group of trials."""
+
+    tdcf_2019: Coefficients | None = None
+    tdcf_2021: Coefficients | None = None
+    curve: VerificationCurve | None = None
+
+
+class Measure(NamedTuple):
+    """One column of a table."""
+
+    title: str
+    """Heading in plain text: `EER`, `min t-DCF (2019)`."""
+    percent: bool
+    """Shown as a percentage (the value itself is a fraction)."""
+    digits: int
+    """Decimals shown."""
+    of: Callable[[Sample, Tandem], float | None]
+    """Its value; None where what it needs of the tandem is not known."""
+    needs: str = ""
+    """What else it needs: `tandem` for ASV scores (or, for the t-DCF of 2021, coefficients), `llr` for scores that are
+    log-likelihood ratios, `sasv` for scores of three classes."""
+    bootstrapped: bool = True
+    """Whether intervals are made for it."""
+
+
+def _tdcf_2019(sample: Sample, tandem: Tandem) -> float | None:
+    return min_cost(sample.curve, tandem.tdcf_2019).value if tandem.tdcf_2019 else None
+
+
+def _tdcf_2021(sample: Sample, tandem: Tandem) -> float | None:
+    return min_cost(sample.curve, tandem.tdcf_2021).value if tandem.tdcf_2021 else None
+
+
+def _t_eer(sample: Sample, tandem: Tandem) -> float | None:
+    return tandem_equal_error_rate(sample.curve, tandem.curve).rate if tandem.curve else None
+
+
+MEASURES: Mapping[str, Measure] = {
+    "eer": Measure("EER", True, 3, lambda sample, _: equal_error_rate_of(sample.curve).rate),
+    "min_tdcf_2019": Measure("min t-DCF (2019)", False, 5, _tdcf_2019, needs="tandem"),
+    "min_tdcf_2021": Measure("min t-DCF (2021)", False, 5, _tdcf_2021, needs="tandem"),
+    "t_eer": Measure("t-EER", True, 3, _t_eer, needs="tandem", bootstrapped=False),
+    "min_dcf": Measure("min DCF", False, 5, lambda sample, _: min_cost(sample.curve, ASVSPOOF5.cm).value),
+    "act_dcf": Measure("actual DCF", False, 5, lambda s, _: actual_dcf(s.bonafide, s.spoof), needs="llr"),
+    "cllr": Measure("Cllr (bits)", False, 4, lambda s, _: cllr(s.bonafide, s.spoof), needs="llr"),
+    "min_cllr": Measure("min Cllr (bits)", False, 4, lambda s, _: min_cllr(s.bonafide, s.spoof)),
+    "a_dcf": Measure("a-DCF", False, 5, lambda *_: None, needs="sasv"),  # of metrics/sasv.py: not of two classes
+}
+CM_MEASURES = tuple(name for name, measure in MEASURES.items() if measure.needs != "sasv")
+"""Those of countermeasure scores."""
+
+
+def default_measures(tandem: bool, costs: bool, calibrated: bool) -> tuple[str, ...]:
+    """What can be computed: the costs of an ASV system (of 2021 only: by `costs`) where they are known, and the
+    measures of log-likelihood ratios where there are such."""
+    wanted = {"eer", "min_dcf"}
+    wanted |= {"min_tdcf_2019", "min_tdcf_2021", "t_eer"} if tandem else set()
+    wanted |= {"min_tdcf_2021"} if costs else set()
+    wanted |= {"act_dcf", "cllr", "min_cllr"} if calibrated else set()
+    return tuple(name for name in MEASURES if name in wanted)

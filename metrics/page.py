@@ -1,0 +1,285 @@
+"""The report of an evaluation: one self-contained HTML page that needs no network and no script."""
+
+import html
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import NamedTuple
+
+from metrics.comparison import Comparison, EvaluationSet
+from metrics.dcf import Coefficients
+from metrics.measures import MEASURES
+from metrics.tables import BEST, Cell, Grid, Row, group_grids, legend, measures_of_groups, pooled_grid, printable
+
+DEFINITIONS: Mapping[str, str] = {
+    "eer": "Equal error rate: the mean of the shares of bona fide trials rejected and of spoof trials accepted, at the "
+    "threshold where they are nearest. Equal scores count against the system, as in the ASVspoof evaluation code.",
+    "min_tdcf_2019": "Smallest normalised tandem detection cost over all thresholds, with the costs of the ASVspoof "
+    "2019 evaluation plan (Kinnunen et al., Odyssey 2018). 1 is no better than accepting or rejecting every trial.",
+    "min_tdcf_2021": "Smallest tandem detection cost as revised for ASVspoof 2021 (Kinnunen et al., IEEE/ACM TASLP "
+    "2020), which counts the ASV system's own errors too: not comparable with the form of 2019.",
+    "t_eer": "Concurrent tandem equal error rate (Kinnunen et al., IEEE TPAMI 2023): with the thresholds of both "
+    "systems free, the rate at which nontarget and spoof trials are accepted as often as target trials are rejected.",
+    "min_dcf": "Smallest normalised detection cost over all thresholds, with the costs of ASVspoof 5 (a spoof in "
+    "twenty trials, its acceptance ten times as bad as a rejected bona fide).",
+    "act_dcf": "The detection cost of ASVspoof 5 at the threshold that is right for log-likelihood ratios.",
+    "cllr": "Cost of log-likelihood ratios (Brümmer and du Preez, Computer Speech & Language 2006), in bits: 0 is "
+    "perfect, 1 says nothing.",
+    "min_cllr": "Cllr after the best non-decreasing mapping of the scores (isotonic regression on these trials): what "
+    "is left of it when calibration is perfect.",
+    "a_dcf": "Architecture-agnostic detection cost (Shim et al., Odyssey 2024): the smallest normalised cost of one "
+    "score for speaker and spoofing together. 1 is no better than accepting or rejecting every trial.",
+}
+"""What each of MEASURES is, for readers of a report."""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Content security policy: the browser itself refuses scripts and everything from elsewhere."""
+MOST_NAMED = 6
+STYLE = """
+:root { color-scheme: light; --ink: #1d2329; --soft: #5c6670; --rule: #cfd5db; --accent: #0072b2; }
+* { box-sizing: border-box; }
+html { background: #f3f4f6; -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; max-width: 60rem; padding: 3rem 4rem 4rem; background: #fff; color: var(--ink);
+  font: 1.0625rem/1.55 Charter, "Bitstream Charter", "Sitka Text", Cambria, "Noto Serif", serif; }
+h1, h2, h3, table, figcaption, .legend, .made, .warnings, dt {
+  font-family: system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif; }
+h1 { margin: 0 0 .25rem; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere; }
+h2 { margin: 3rem 0 .75rem; padding-top: 1.25rem; border-top: 1px solid var(--rule); font-size: 1.4rem;
+  line-height: 1.25; overflow-wrap: anywhere; }
+h3 { margin: 2.25rem 0 .5rem; font-size: 1.05rem; }
+p { margin: .5rem 0; overflow-wrap: anywhere; }
+a { color: var(--accent); }
+.made { color: var(--soft); font-size: .875rem; }
+.name { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .87em; }
+.warnings { margin: 1.5rem 0; padding: .9rem 1.25rem 1rem; border: 1px solid #e3b7a0; border-left: 5px solid #d55e00;
+  background: #fff6f0; font-size: .95rem; overflow-wrap: anywhere; }
+.warnings h2 { margin: 0 0 .35rem; padding: 0; border: 0; color: #a34700; font-size: 1rem; }
+.warnings ul { margin: 0; padding-left: 1.2rem; }
+.scroll { overflow: auto; max-height: 92vh; }
+table { border-collapse: separate; border-spacing: 0; min-width: 100%; font-size: .875rem; line-height: 1.3;
+  font-variant-numeric: lining-nums tabular-nums; border: solid var(--ink); border-width: 2px 0; }
+th, td { padding: .38rem .7rem; text-align: right; vertical-align: top; }
+thead th { position: sticky; top: 0; z-index: 2; background: #fff; border-bottom: 1px solid var(--ink);
+  vertical-align: bottom; font-weight: 600; }
+thead th.name { white-space: normal; overflow-wrap: anywhere; min-width: 8.5rem; max-width: 13rem; }
+th:first-child { position: sticky; left: 0; z-index: 1; background: #fff; text-align: left; font-weight: 400; }
+tbody th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; max-width: 22rem; }
+thead th:first-child { z-index: 3; font-weight: 600; }
+tbody tr:nth-child(even) > * { background: #f7f8fa; }
+tfoot { display: table-row-group; }
+tfoot > tr > * { border-top: 1px solid var(--ink); }
+td small { display: inline-block; min-width: var(--interval); white-space: nowrap;
+  color: var(--soft); font-size: .82em; padding-left: .3em; }
+.value { white-space: nowrap; }
+.mark { display: inline-block; width: .85em; text-align: left; font-weight: 400; }
+figcaption { margin: .4rem 0 .6rem; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }
+.legend { margin: .45rem 0 0; color: var(--soft); font-size: .8rem; }
+figure { margin: 2rem 0; }
+figure .scroll { max-height: none; }
+figure img { display: block; max-width: 100%; height: auto; }
+dt { margin-top: .6rem; font-size: .9rem; font-weight: 600; }
+dd { margin: 0; }
+@media (max-width: 46rem) {
+  body { padding: 1.25rem 1rem 2rem; font-size: 1rem; }
+  h1 { font-size: 1.45rem; }
+  figure img { max-width: none; width: 40rem; }
+}
+@media print {
+  @page { margin: 18mm 16mm; }
+  html { background: none; font-size: 80%; }
+  body { max-width: none; padding: 0; }
+  .scroll { overflow: visible; max-height: none; }
+  th, td { padding: .25rem .4rem; }
+  th, thead th { position: static; }
+  tr, figure, .warnings { break-inside: avoid; }
+  h2, h3, .table figcaption { break-after: avoid; }
+  figure img { max-width: 82%; max-height: 220mm; }
+}
+"""
+
+
+class Picture(NamedTuple):
+    """A picture with the sentence beneath it and what a reader is told who cannot see it."""
+
+    svg: str
+    caption: str
+    alternative: str
+
+
+def report_page(
+    evaluated: Sequence[tuple[EvaluationSet | None, Comparison]],
+    title: str,
+    made_by: str,
+    tdcf: Mapping[str, Coefficients | None] | None = None,
+) -> str:
+    """The report of all test sets, pictures included, as HTML.
+
+    Args:
+        evaluated: test sets with what is said of them; one without trials (None) gets tables and no pictures.
+        made_by: program, version and date, for the line beneath the title.
+        tdcf: costs of the pooled t-DCF by test set; where there are none, there is no curve.
+    """
+    tdcf = tdcf or {}
+    sections = [(c, list(_pictures(e, c, tdcf.get(e.name))) if e else []) for e, c in evaluated]
+    return as_html(sections, title, made_by)
+
+
+def as_html(sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str, made_by: str) -> str:
+    """One page with a section for each test set: warnings, table of systems, pictures, tables by group, notes.
+
+    It is well-formed XML too. Everything that comes from outside is escaped.
+    """
+    numbers = {"Table": count(1), "Figure": count(1)}
+    measures = {measure for comparison, _ in sections for measure in comparison.measures}
+    body = [
+        f"<header><h1>{_text(title)}</h1><p class='made'>{_text(made_by)}</p></header>",
+        _warnings([comparison for comparison, _ in sections]),
+        *(_section(comparison, pictures, numbers) for comparison, pictures in sections),
+        _definitions([measure for measure in MEASURES if measure in measures]),
+    ]
+    head = (
+        "<meta charset='utf-8'/>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>'
+        "<meta name='viewport' content='width=device-width, initial-scale=1'/>"
+        f"<title>{_text(title)}</title><link rel='icon' href='data:,'/><style>{STYLE}</style>"
+    )
+    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head>\n<body>\n{_joined(body)}\n</body></html>\n"
+
+
+def _pictures(evaluated: EvaluationSet, comparison: Comparison, tdcf: Coefficients | None) -> Iterator[Picture]:
+    from metrics import report  # here, not above: whoever wants no pictures must not wait for matplotlib
+
+    yield Picture(
+        report.det_curves(evaluated),
+        "Detection error trade-off (DET) on normal-deviate axes. Circles mark the equal error rates; a rate of 0 is "
+        "drawn on the frame.",
+        "DET curves of all systems",
+    )
+    attacks = evaluated.trials.columns.get("attack")
+    if attacks is not None and len(set(attacks[~evaluated.trials.is_bonafide].tolist())) > 1:
+        yield Picture(
+            report.det_curves_by_attack(evaluated),
+            "DET curves of each attack against all bona fide trials. Black: the three attacks with the highest equal "
+            "error rates; grey: the others.",
+            "DET curves by attack, a panel for each system",
+        )
+    yield Picture(
+        report.histograms(evaluated),
+        "Distribution of the scores (higher: more bona fide), bona fide in the system's colour and spoof in grey, "
+        "each as a share of its own trials; dashed, the EER threshold. The vertical axis is a square-root scale, which "
+        "shows the tails where errors happen.",
+        "Score histograms of both classes, a panel for each system",
+    )
+    if tdcf:
+        yield Picture(
+            report.tdcf_curves(evaluated, tdcf),
+            f"Normalised t-DCF in the form of {2021 if tdcf.c0 else 2019} over the share of bona fide trials rejected, "
+            f"the best threshold for each share; C0 = {tdcf.c0:.4g}, C1 = {tdcf.c1:.4g}, C2 = {tdcf.c2:.4g}. Circles "
+            "mark the minima; at 1 (dotted) a countermeasure is no better than accepting or rejecting every trial.",
+            "Normalised t-DCF curves of all systems",
+        )
+    for column in comparison.by:
+        yield from _group_picture(comparison, column)
+
+
+def _group_picture(comparison: Comparison, column: str) -> Iterator[Picture]:
+    from metrics import report
+
+    measures = [MEASURES[measure].title for measure in measures_of_groups(comparison, column)[:2]]
+    if measures:
+        yield Picture(
+            report.figures_by_group(comparison, column),
+            f"{' and '.join(measures)} by {column}, on logarithmic axes: a 0 is drawn on the frame. Whiskers are "
+            "confidence intervals.",
+            f"{' and '.join(measures)} of all systems by {column}",
+        )
+
+
+def _section(comparison: Comparison, pictures: Sequence[Picture], numbers: Mapping[str, Iterator[int]]) -> str:
+    parts = [
+        f"<section><h2>{_text(comparison.test_set)}</h2>",
+        _summary(comparison),
+        _table(pooled_grid(comparison), numbers),
+        *(_figure(picture, numbers) for picture in pictures),
+    ]
+    for column in comparison.by:
+        tables = [_table(grid, numbers) for grid in group_grids(comparison, column)]
+        parts += [f"<h3>By {_text(column)}</h3>", *tables] if tables else []
+    if comparison.notes:
+        parts += ["<h3>How the figures were made</h3>", *(f"<p>{_text(note)}</p>" for note in comparison.notes)]
+    return _joined([*parts, "</section>"])
+
+
+def _warnings(comparisons: Sequence[Comparison]) -> str:
+    several = len(comparisons) > 1
+    sentences = [
+        f"{f'{comparison.test_set}: ' if several else ''}{warning}"
+        for comparison in comparisons
+        for warning in comparison.warnings
+    ]
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    heading = "Warning" if len(sentences) == 1 else f"{len(sentences)} warnings"
+    return f"<aside class='warnings'><h2>{heading}</h2><ul>{items}</ul></aside>" if sentences else ""
+
+
+def _summary(comparison: Comparison) -> str:
+    table = comparison.pooled
+    names = [f"<span class='name'>{_text(system)}</span>" for system in table.figures]
+    systems = "One system was" if len(names) == 1 else f"{len(names)} systems were"
+    named = f": {', '.join(names)}" if len(names) <= MOST_NAMED else ""  # the table names them too
+    return (
+        f"<p>{systems} judged on {table.n_bonafide + table.n_spoof:,} trials, {table.n_bonafide:,} bona fide and "
+        f"{table.n_spoof:,} spoof{named}. Every measure is better when smaller.</p>"
+    )
+
+
+def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
+    systems = " class='name'" if grid.count_heads else ""  # the heads of a table by group are names of systems
+    heads = [f"<th scope='col'>{_text(head)}</th>" for head in (grid.corner, *grid.count_heads)]
+    heads += [f"<th scope='col'{systems}>{_text(head)}</th>" for head in grid.heads]
+    widest = max(len(cell.interval) - 2 for row in grid.rows for cell in row.cells)  # brackets are narrow
+    rows = [_row(row) for row in grid.rows]
+    body, foot = (rows[:-1], rows[-1:]) if grid.count_heads else (rows, [])  # the last row is that of all groups
+    return _joined(
+        (
+            "<figure class='table'>",
+            f"<figcaption><b>Table {next(numbers['Table'])}.</b> {_text(grid.title)}.</figcaption>",
+            f"<div class='scroll'><table style='--interval: {max(widest, 0)}ch'>",
+            f"<thead><tr>{''.join(heads)}</tr></thead>",
+            f"<tbody>{_joined(body)}</tbody>",
+            f"<tfoot>{_joined(foot)}</tfoot>" if foot else "",
+            "</table></div>",
+            f"<p class='legend'>{_text('; '.join(legend([grid])))}</p></figure>",
+        )
+    )
+
+
+def _row(row: Row) -> str:
+    counts = "".join(f"<td>{number:,}</td>" for number in row.counts)
+    return f"<tr><th scope='row'>{_text(row.name)}</th>{counts}{''.join(map(_cell, row.cells))}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    value = f"<b>{cell.value}</b>" if cell.mark == BEST else cell.value
+    marked = f"<span class='value'>{value}<span class='mark'>{cell.mark}</span></span>"
+    return f"<td>{marked}<small>{cell.interval}</small></td>"
+
+
+def _figure(picture: Picture, numbers: Mapping[str, Iterator[int]]) -> str:
+    data = b64encode(picture.svg.encode()).decode()
+    return (
+        f"<figure><div class='scroll'><img src='data:image/svg+xml;base64,{data}' alt='{_text(picture.alternative)}'/>"
+        f"</div><figcaption><b>Figure {next(numbers['Figure'])}.</b> {_text(picture.caption)}</figcaption></figure>"
+    )
+
+
+def _definitions(measures: Sequence[str]) -> str:
+    items = "".join(f"<dt>{_text(MEASURES[name].title)}</dt><dd>{_text(DEFINITIONS[name])}</dd>" for name in measures)
+    return f"<section><h2>Measures</h2><dl>{items}</dl></section>"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _text(text: str) -> str:
+    return html.escape(printable(text))

@@ -1,0 +1,47 @@
+"""Systems with one score for speaker and spoofing together, by a-DCF."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from metrics.bootstrap import Resampling, bootstrap
+from metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of
+from metrics.dcf import a_dcf
+from metrics.det import FloatArray, ScoreError
+from metrics.scores import AsvScores
+
+
+def compare_sasv(
+    systems: Mapping[str, AsvScores],
+    uncertainty: Uncertainty = BY_TRIAL,
+    advance: Callable[[int], object] = lambda n: None,
+) -> Comparison:
+    """Compare systems whose scores are for target, nontarget and spoof trials, the same trials in the same order.
+
+    Raises:
+        ScoreError: the systems' trials differ.
+    """
+    first_name, first = next(iter(systems.items()))
+    for name, scores in systems.items():
+        if [each.size for each in scores.classes] != [each.size for each in first.classes] or (
+            scores.spoof_attacks != first.spoof_attacks
+        ):
+            raise ScoreError(f"{name} and {first_name} are not scores of the same trials in the same order")
+    values = [a_dcf(*scores.classes).value for scores in systems.values()]
+    drawn = None
+    if uncertainty.replicates:
+        classes = np.repeat(np.arange(3), [each.size for each in first.classes])
+        every = [np.concatenate(scores.classes) for scores in systems.values()]
+        drawn = bootstrap(every, _statistic, Resampling(classes, {}), uncertainty.replicates, uncertainty.seed, advance)
+    figures = figures_of(values, None if drawn is None else drawn[:, :, 0], uncertainty.level)
+    by_system = {name: {"a_dcf": figure} for name, figure in zip(systems, figures, strict=True)}
+    table = Table(first.target.size + first.nontarget.size, first.spoof.size, by_system)
+    note = (
+        f"{first.target.size:,} target and {first.nontarget.size:,} nontarget trials are the bona fide ones; costs and "
+        "priors of ASVspoof 5, track 2."
+    )
+    return Comparison("speaker and spoofing together (SASV)", ("a_dcf",), table, notes=(note,))
+
+
+def _statistic(target: FloatArray, nontarget: FloatArray, spoof: FloatArray) -> list[float]:
+    return [a_dcf(target, nontarget, spoof).value]

@@ -1,0 +1,194 @@
+"""Which scores belong to which protocol, what is refused, and what calibration adds."""
+
+import re
+
+import numpy as np
+import pytest
+
+from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs
+from metrics.dcf import Coefficients
+from metrics.det import ScoreError
+from protocols.trial import ProtocolError
+
+PROTOCOL = """SP1 b1 - - bonafide
+SP1 b2 - - bonafide
+SP2 s1 - A01 spoof
+SP2 s2 - A02 spoof
+"""
+METADATA = """SP1 d1 alaw loc_tx bonafide bonafide notrim eval
+SP1 d2 g722 loc_tx bonafide bonafide notrim progress
+SP2 d3 alaw loc_tx A07 spoof notrim eval
+SP2 d4 g722 loc_tx A08 spoof notrim progress
+"""
+SCORES = "s2 A02 spoof -3\nb1 - bonafide 2\ns1 A01 spoof -1\nb2 - bonafide 3\n"
+LA_SCORES = "d1 4\nd2 3\nd3 2\nd4 1\n"
+ASV = "bonafide target 2\nbonafide nontarget 0\nA01 spoof 3\nA02 spoof 0\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def file(name, content):
+        (tmp_path / name).write_text(content)
+        return tmp_path / name
+
+    return file
+
+
+def named(*texts):
+    return parse_named([str(text) for text in texts])
+
+
+class TestNames:
+    def test_a_system_is_named_after_its_file_or_by_the_user(self, write):
+        path = write("lcnn.txt", SCORES)
+        assert [(one.name, one.path) for one in named(path, f"mine={path}")] == [("lcnn", path), ("mine", path)]
+
+    def test_a_file_whose_name_has_an_equals_sign(self, write):
+        assert named(write("lr=0.1.txt", SCORES))[0].name == "lr=0.1"
+
+    def test_development_scores_take_the_systems_names_in_order(self, write):
+        dev = [str(write(f"dev{i}.txt", SCORES)) for i in (1, 2)]
+        assert [one.name for one in parse_named(dev, names=["a", "b"])] == ["a", "b"]
+        assert [one.name for one in parse_named([f"b={dev[0]}", dev[1]], names=["a"])] == ["b", "dev2"]
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(ScoreError, match=r"none.txt: no such file; expected a score file, or NAME=FILE"):
+            named(tmp_path / "none.txt")
+
+
+class TestSets:
+    def test_scores_come_in_the_order_of_the_protocol(self, write):
+        (one,) = evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)])
+        assert one.name == "P"
+        assert one.trials.utt_ids == ["b1", "b2", "s1", "s2"]
+        assert one.systems["a"].tolist() == [2, 3, -1, -3]
+        assert one.trials.columns["attack"].tolist() == ["-", "-", "A01", "A02"]
+        assert one.trials.columns["speaker"].tolist() == ["SP1", "SP1", "SP2", "SP2"]
+
+    def test_without_a_protocol_the_first_file_has_the_keys(self, write):
+        plain = write("plain.txt", "b1 9\nb2 8\ns1 7\ns2 6\n")
+        (one,) = evaluation_sets(named(write("a.txt", SCORES), plain))
+        assert one.trials.utt_ids == ["s2", "b1", "s1", "b2"]
+        assert one.systems["plain"].tolist() == [6, 9, 7, 8]
+
+    def test_each_file_goes_to_the_protocol_whose_trials_it_scores(self, write):
+        tests = [write("P.txt", PROTOCOL), write("LA.txt", METADATA)]
+        files = named(f"a={write('1.txt', LA_SCORES)}", f"a={write('2.txt', SCORES)}")
+        la, p = sorted(evaluation_sets(files, tests), key=lambda one: one.name)
+        assert (la.name, la.systems["a"].tolist()) == ("LA", [4, 3, 2, 1])
+        assert (p.name, p.systems["a"].tolist()) == ("P", [2, 3, -1, -3])
+
+    def test_where_leaves_trials_out_on_both_sides(self, write):
+        metadata, files = write("LA.txt", METADATA), named(write("a.txt", LA_SCORES))
+        (one,) = evaluation_sets(files, [metadata], where=["phase=eval"])
+        assert one.trials.utt_ids == ["d1", "d3"]
+        assert one.systems["a"].tolist() == [4, 2]
+        assert one.trials.columns["codec"].tolist() == ["alaw", "alaw"]
+
+    @pytest.mark.parametrize(
+        ("scores", "sentence"),
+        [
+            (SCORES.replace("b2 - bonafide 3\n", ""), "1 of 4 trials have no score"),
+            (SCORES + "b9 - bonafide 3\n", "1 of 5 scores belong to no trial"),
+            (SCORES.replace("s1 A01 spoof", "s1 - bonafide"), "keys"),
+            (SCORES.replace("s1 A01", "s1 A02"), "attacks"),
+        ],
+    )
+    def test_scores_that_contradict_the_protocol_are_refused(self, write, scores, sentence):
+        with pytest.raises(ScoreError, match=sentence):
+            evaluation_sets(named(write("a.txt", scores)), [write("P.txt", PROTOCOL)])
+
+    def test_one_system_has_one_file_for_a_test_set(self, write):
+        files = named(f"a={write('1.txt', SCORES)}", f"a={write('2.txt', SCORES)}")
+        with pytest.raises(ScoreError, match=r"2.txt: a second file of system a; give each a name"):
+            evaluation_sets(files, [write("P.txt", PROTOCOL)])
+
+    def test_a_file_of_no_protocol_is_refused(self, write):
+        tests = [write("P.txt", PROTOCOL), write("LA.txt", METADATA)]
+        with pytest.raises(ScoreError, match="scores utterances of none of the protocols P, LA; expected exactly one"):
+            evaluation_sets(named(write("x.txt", "x 1\ny 2\n")), tests)
+
+    def test_a_single_class_is_refused(self, write):
+        where = ["codec=alaw", "attack=-"]
+        with pytest.raises(ProtocolError, match=r"LA.txt: all 1 trials are bonafide"):
+            evaluation_sets(named(write("a.txt", "d1 4\n")), [write("LA.txt", METADATA)], where)
+
+    def test_where_needs_a_protocol(self, write):
+        with pytest.raises(ScoreError, match="--where phase=eval needs a --protocol"):
+            evaluation_sets(named(write("a.txt", SCORES)), where=["phase=eval"])
+
+
+class TestAsv:
+    def test_one_file_serves_every_protocol(self, write):
+        other_protocol, other_scores = (re.sub(r"\b([bs])(\d)", r"other_\1\2", text) for text in (PROTOCOL, SCORES))
+        protocols = [write("P.txt", PROTOCOL), write("Q.txt", other_protocol)]
+        files = named(f"a={write('1.txt', SCORES)}", f"a={write('2.txt', other_scores)}")
+        first, second = evaluation_sets(files, protocols, asv=[write("asv.txt", ASV)])
+        assert first.asv.target.tolist() == second.asv.target.tolist() == [2]
+
+    def test_asv_scores_of_another_corpus_are_refused(self, write):
+        asv = write("asv.txt", ASV.replace("A02", "A19"))
+        with pytest.raises(ScoreError, match=r"P with .*asv.txt: the ASV scores lack A02"):
+            evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)], asv=[asv])
+
+    def test_as_many_as_protocols_or_one(self, write):
+        asv = [write("asv.txt", ASV)] * 2
+        with pytest.raises(ScoreError, match="2 files of ASV scores for 1 protocols; expected one for each, or one"):
+            evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)], asv=asv)
+
+
+class TestCosts:
+    def test_coefficients_by_condition(self, write):
+        path = write("costs.tsv", "condition\tc0\tc1\tc2\npooled\t0.1\t0.8\t0.4\nalaw\t0\t1\t1\n")
+        assert read_costs(path) == {"pooled": Coefficients(0.1, 0.8, 0.4), "alaw": Coefficients(0, 1, 1)}
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            ("c0\tc1\n", "costs.tsv:1: header 'c0 c1'; expected condition c0 c1 c2"),
+            ("condition\tc0\tc1\tc2\nalaw\t1\t2\n", "costs.tsv:2: 'alaw 1 2'; expected condition c0 c1 c2"),
+            ("condition\tc0\tc1\tc2\nalaw\t1\t2\tx\n", "costs.tsv:2: 'alaw 1 2 x'; expected"),
+            ("condition\tc0\tc1\tc2\nalaw\t0\t-1\t1\n", "costs.tsv:2: C0 = 0, C1 = -1, C2 = 1; expected"),
+            ("condition\tc0\tc1\tc2\na\t0\t1\t1\na\t0\t1\t1\n", "costs.tsv:3: condition a stands twice"),
+        ],
+    )
+    def test_what_is_no_cost_is_refused_by_line(self, write, content, sentence):
+        with pytest.raises(ScoreError, match=sentence):
+            read_costs(write("costs.tsv", content))
+
+
+class TestCalibration:
+    def sets(self, write, seed, names=("a", "b")):
+        rng = np.random.default_rng(seed)
+        lines = {name: [] for name in names}
+        for i in range(400):
+            key, attack = ("bonafide", "-") if i % 2 else ("spoof", "A01")
+            for name in names:
+                lines[name].append(f"u{i} {attack} {key} {rng.normal(i % 2, 0.5)}\n")
+        return named(*(f"{name}={write(f'{name}{seed}.txt', ''.join(lines[name]))}" for name in names))
+
+    def test_every_system_gets_a_calibrated_twin_and_all_a_fusion(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1))
+        judged = calibrated(evaluated, self.sets(write, 2), None, fuse=True)
+        assert list(judged.systems) == ["a", "b", "a, calibrated", "b, calibrated", "fusion"]
+        assert judged.derived == ("a, calibrated", "b, calibrated", "fusion")
+        # means 0 and 1, deviation ½: the log-likelihood ratio is 4·score − 2
+        slope, offset = np.polyfit(judged.systems["a"], judged.systems["a, calibrated"], 1)
+        assert (slope, offset) == (pytest.approx(4, rel=0.2), pytest.approx(-2, abs=0.5))
+        assert judged.notes[2].startswith("Logistic fusion, fitted on development scores: fusion = ")
+
+    def test_a_system_without_development_scores_is_named(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1))
+        with pytest.raises(ScoreError, match="system b has no development scores; expected --calibrate b=FILE"):
+            calibrated(evaluated, self.sets(write, 2, names=("a",)), None, fuse=False)
+
+    def test_development_scores_of_no_system_are_refused(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1))
+        with pytest.raises(ScoreError, match="system a has no development scores"):
+            calibrated(evaluated, self.sets(write, 2, names=("x",)), None, fuse=False)
+
+    def test_an_inverted_sign_on_dev_names_the_system(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1, names=("a",)))
+        dev = write("dev.txt", "u1 - bonafide -1\nu2 - bonafide -2\nu3 A01 spoof 1\nu4 A01 spoof -1.5\n")
+        with pytest.raises(ScoreError, match="a, calibrated: the dev scores are higher for spoof"):
+            calibrated(evaluated, named(f"a={dev}"), None, fuse=False)

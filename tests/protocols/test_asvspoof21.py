@@ -1,0 +1,77 @@
+"""Trial metadata of ASVspoof 2021: columns after the sample rows of its evaluation package, ids our own."""
+
+import pytest
+
+from protocols.asvspoof21 import read_protocol
+from protocols.trial import Trial
+
+LA = (
+    "SPK_1 UTT_1 gsm xyz_tx A08 spoof notrim eval\n"
+    "SPK_2 UTT_2 none - bonafide bonafide notrim progress\n"
+    "SPK_2 UTT_3 none loc_tx - bonafide trim hidden\n"
+)
+DF = (
+    "SPK_1 UTT_1 low_ogg vcc2020 Task1-team99 spoof notrim eval neural_vocoder_autoregressive Task1 team99 MF E\n"
+    "SPK_2 UTT_2 nocodec asvspoof bonafide bonafide notrim eval bonafide - - - -\n"
+)
+PA = "SPK_1 UTT_1 R5 M2 d3 r4 m1 s2 c3 spoof notrim eval\nSPK_2 UTT_2 R5 M2 D3 - - - - bonafide notrim eval\n"
+
+
+def test_logical_access_tells_codec_transmission_trim_and_phase(write):
+    told = {"codec": "none", "trim": "notrim", "phase": "progress"}
+    hidden = {"codec": "none", "transmission": "loc_tx", "trim": "trim", "phase": "hidden"}
+    assert read_protocol(write(LA), "LA") == [
+        Trial(
+            "UTT_1",
+            "spoof",
+            "A08",
+            "SPK_1",
+            conditions={"codec": "gsm", "transmission": "xyz_tx", "trim": "notrim", "phase": "eval"},
+        ),
+        Trial("UTT_2", "bonafide", "-", "SPK_2", conditions=told),
+        Trial("UTT_3", "bonafide", "-", "SPK_2", conditions=hidden),
+    ]
+
+
+def test_deepfakes_tell_their_source_and_vocoder_and_bona_fide_leaves_out_what_it_has_not(write):
+    spoof, bonafide = read_protocol(write(DF), "DF")
+    assert (spoof.attack, bonafide.attack) == ("Task1-team99", "-")
+    assert spoof.conditions == {
+        "codec": "low_ogg",
+        "source": "vcc2020",
+        "trim": "notrim",
+        "phase": "eval",
+        "vocoder": "neural_vocoder_autoregressive",
+        "task": "Task1",
+        "team": "team99",
+        "gender_pair": "MF",
+        "language": "E",
+    }
+    assert bonafide.conditions == {"codec": "nocodec", "source": "asvspoof", "trim": "notrim", "phase": "eval"}
+
+
+def test_physical_access_names_rooms_and_devices_but_no_attack(write):
+    spoof, bonafide = read_protocol(write(PA), "PA")
+    where = {"asv_room": "R5", "asv_microphone": "M2", "trim": "notrim", "phase": "eval"}
+    replay = {"attacker_room": "r4", "attacker_microphone": "m1", "replay_device": "s2", "attacker_distance": "c3"}
+    assert spoof == Trial("UTT_1", "spoof", "-", "SPK_1", conditions=where | replay | {"asv_distance": "d3"})
+    assert bonafide == Trial("UTT_2", "bonafide", "-", "SPK_2", conditions=where | {"asv_distance": "D3"})
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (LA + "SPK_1 UTT_9 gsm\n", "FILE:4: 3 columns in 'SPK_1 UTT_9 gsm'; expected 8: speaker utterance codec trans"),
+        (LA + "S U gsm - A08 fake trim eval\n", "FILE:4: key 'fake'; expected bonafide or spoof"),
+        (LA + "S U gsm - - spoof trim eval\n", "FILE:4: attack '-' with key spoof; expected '-' for bona fide only"),
+        (
+            LA + "S U gsm - bonafide spoof trim eval\n",
+            "FILE:4: attack 'bonafide' with key spoof; expected '-' for bona",
+        ),
+        (LA + "S U gsm - A08 bonafide trim eval\n", "FILE:4: attack 'A08' with key bonafide; expected '-' for bona"),
+        (LA + LA, "FILE:4: utterance UTT_1 stands on line 1 already; expected every utterance once"),
+        ("", "FILE: empty; expected lines of speaker utterance codec transmission attack key trim phase"),
+    ],
+)
+def test_broken_metadata_are_refused_with_line_and_value(refusal, content, sentence):
+    assert refusal(lambda path: read_protocol(path, "LA"), content).startswith(sentence)

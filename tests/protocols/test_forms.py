@@ -1,0 +1,160 @@
+"""A protocol's form is told by its first line; columns and conditions pick among its trials."""
+
+from collections import Counter
+
+import pytest
+
+from protocols.forms import column, read_any_protocol, select
+from protocols.trial import ProtocolError, Trial
+
+TRIALS = [
+    Trial("a", "spoof", "A01", "S1", conditions={"codec": "alaw", "phase": "eval"}),
+    Trial("b", "spoof", "A02", "S1", conditions={"codec": "opus", "phase": "progress"}),
+    Trial("c", "bonafide", "-", "S2", conditions={"phase": "eval"}),
+    Trial("d", "bonafide", "-", "S3", conditions={"codec": "opus", "phase": "eval"}),
+]
+ASV_PLACE = {"asv_room", "asv_microphone", "asv_distance"}
+REPLAY = {"attacker_room", "attacker_microphone", "attacker_distance", "replay_device"}
+
+
+def ids(trials):
+    return [trial.utt_id for trial in trials]
+
+
+@pytest.mark.parametrize(
+    ("row", "conditions"),
+    [
+        ("S u abc AA spoof", {"environment"}),
+        ("S u gsm xyz_tx A08 spoof notrim eval", {"codec", "transmission", "trim", "phase"}),
+        ("S u R1 M1 d1 r1 m1 s2 c2 spoof notrim eval", ASV_PLACE | REPLAY | {"trim", "phase"}),
+        ("S u mp3m4a vcc2018 A spoof notrim eval unknown - - - -", {"codec", "source", "trim", "phase", "vocoder"}),
+        ("S u F C05 1 E_1 AC1 A20 spoof -", {"sex", "codec", "codec_quality", "codec_seed", "attack_tag"}),
+        ("S u F C05 1 E_1 bonafide bonafide -", {"sex", "codec", "codec_quality", "codec_seed"}),
+        ("file,label,speaker,codec\nu.wav,bona-fide,S,mp3", {"codec"}),
+        ("utt_id\tspeaker\tattack\tkey\tenvironment\nu\tS\tA01\tspoof\taaa", {"environment"}),
+    ],
+    ids=["2019", "2021-la", "2021-pa", "2021-df", "5", "5-nine-columns", "csv", "snapshot"],
+)
+def test_every_form_is_told_by_its_content(write, row, conditions):
+    (trial,) = read_any_protocol(write(row + "\n"))
+    assert (trial.utt_id, trial.speaker, set(trial.conditions)) == ("u", "S", conditions)
+
+
+def test_lines_below_the_first_keep_to_its_form(refusal):
+    sentence = refusal(read_any_protocol, "S u - - bonafide\nS v gsm xyz_tx A08 spoof notrim eval\n")
+    assert sentence.startswith("FILE:2: 8 columns in 'S v gsm xyz_tx A08 spoof notrim eval'; expected 5: speaker")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [("", "0 columns in ''"), ("u spoof\n", "2 columns in 'u spoof'"), ("u,spoof\n", "1 columns in 'u,spoof'")],
+)
+def test_an_unknown_form_is_refused_with_those_that_are_known(refusal, content, found):
+    assert refusal(read_any_protocol, content) == (
+        f"FILE:1: {found}; expected 5 columns (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), "
+        "10 (ASVspoof 5), or a header with commas or tabs that names the utterance "
+        "(utt_id, utterance, trial, file, filename) and the key (key, label, cm-label)"
+    )
+
+
+def test_a_picture_is_no_protocol(refusal):
+    assert refusal(read_any_protocol, b"\x89PNG\r\n").startswith(
+        "FILE:1: byte 0x89 is not text; expected a protocol of 5"
+    )
+
+
+def test_a_column_has_one_value_per_trial_and_a_dash_where_it_is_unknown():
+    assert column(TRIALS, "codec") == ["alaw", "opus", "-", "opus"]
+    assert column(TRIALS, "attack") == ["A01", "A02", "-", "-"]
+    assert column(TRIALS, "key") == ["spoof", "spoof", "bonafide", "bonafide"]
+    assert column(TRIALS, "speaker") == ["S1", "S1", "S2", "S3"]
+
+
+def test_an_unknown_column_is_refused_with_those_that_are_there():
+    with pytest.raises(ProtocolError, match=r"^column 'vocoder'; expected one of key, attack, speaker, codec, phase$"):
+        column(TRIALS, "vocoder")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "left"),
+    [
+        ([], "abcd"),
+        (["phase=eval"], "acd"),
+        (["codec=alaw,opus"], "abd"),
+        (["codec=-"], "c"),
+        (["phase=eval", "codec=opus,-"], "cd"),
+        (["speaker=S1", "attack=A02"], "b"),
+        (["key=bonafide"], "cd"),
+    ],
+    ids=" ".join,
+)
+def test_every_condition_holds_for_what_is_selected(conditions, left):
+    assert ids(select(TRIALS, conditions)) == list(left)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "sentence"),
+    [
+        (["phase"], "condition 'phase'; expected name=value or name=value,value"),
+        (["vocoder=x"], "column 'vocoder'; expected one of key, attack, speaker, codec, phase"),
+        (["phase=eval,hidden"], "phase 'hidden': no such trial; expected some of eval, progress"),
+        (["phase="], "phase '': no such trial; expected some of eval, progress"),
+        (["phase=progress", "codec=alaw"], "codec 'alaw': no such trial; expected some of opus"),
+    ],
+)
+def test_a_condition_that_nothing_meets_is_refused_with_what_there_is(conditions, sentence):
+    with pytest.raises(ProtocolError) as refused:
+        select(TRIALS, conditions)
+    assert str(refused.value) == sentence
+
+
+def test_of_many_values_twenty_are_listed():
+    speakers = [Trial(f"u{i}", "spoof", speaker=f"S{i:02}") for i in range(67)]
+    with pytest.raises(ProtocolError, match=r"expected some of S00, S01, .*, S19 and 47 more$"):
+        select(speakers, ["speaker=nobody"])
+
+
+@pytest.mark.corpus
+class TestSamples:
+    """The rows in ../shared that others have quoted, and the official protocols of 2019."""
+
+    @pytest.mark.parametrize(
+        ("file", "keys", "attacks", "known"),
+        [
+            ("asvspoof2021_LA_CM_trial_metadata", ["spoof", "bonafide"], ["A07", "-"], {"codec": ["alaw", "g722"]}),
+            (
+                "asvspoof2021_DF_CM_trial_metadata",
+                ["spoof"] * 3,
+                ["A14", "Task1-team20", "Task2-team12"],
+                {"phase": ["progress", "eval", "eval"], "gender_pair": ["-", "FF", "FF"], "language": ["-", "E", "G"]},
+            ),
+            (
+                "asvspoof5_track1_tsv",
+                ["spoof", "bonafide", "spoof", "bonafide"],
+                ["A05", "-", "A11", "-"],
+                {"sex": ["F", "F", "F", "M"], "attack_tag": ["AC3", "-", "AC1", "-"]},
+            ),
+            (
+                "in_the_wild_meta",
+                [*["spoof"] * 2, "bonafide", "spoof", *["bonafide"] * 4, "spoof", *["bonafide"] * 2],
+                ["-"] * 11,
+                {},
+            ),
+        ],
+    )
+    def test_quoted_rows(self, shared, file, keys, attacks, known):
+        (path,) = (shared / "data/format_samples").glob(f"{file}.sample.*")
+        trials = read_any_protocol(path)
+        assert (column(trials, "key"), column(trials, "attack")) == (keys, attacks)
+        assert {name: column(trials, name) for name in known} == known
+
+    @pytest.mark.parametrize("file", ["asvspoof5_track2.sample.txt", "fake_or_real_for-2sec.sample.txt"])
+    def test_what_is_no_protocol_of_ours_is_refused(self, shared, file):
+        with pytest.raises(ProtocolError, match="expected 5 columns"):
+            read_any_protocol(shared / "data/format_samples" / file)
+
+    def test_the_official_evaluation_partition_of_2019(self, shared):
+        path = shared / "data/asvspoof2019_la/ASVspoof2019.LA.cm.eval.trl.txt"
+        trials = read_any_protocol(path)
+        assert Counter(column(trials, "key")) == {"bonafide": 7_355, "spoof": 63_882}
+        assert len(select(trials, ["attack=A17,-"])) == 4_914 + 7_355  # 4,914 trials per attack: the evaluation plan

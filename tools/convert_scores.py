@@ -1,0 +1,91 @@
+"""A score file in one form → the same scores in another."""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli
+from features.commit import atomic_path
+from metrics.det import ScoreError
+from metrics.scores import (
+    FORMS,
+    UNKNOWN,
+    CmScores,
+    ScoreFile,
+    TrialList,
+    align,
+    format_cm_scores,
+    needs_keys,
+    read_scores,
+)
+from protocols.forms import read_any_protocol
+from protocols.trial import ProtocolError
+
+EXAMPLES = """\b
+Examples:
+  python tools/convert_scores.py scores/lcnn_eval.txt --to asvspoof5 --out scores/lcnn_eval.tsv
+  python tools/convert_scores.py theirs.txt --to asvspoof2019 --out theirs_2019.txt \\
+         --protocol ASVspoof2019.LA.cm.eval.trl.txt
+"""
+PROTOCOL_HELP = "Takes keys, attacks and order from this protocol, of any known form; refuses other trials than its."
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("source", metavar="IN", type=cli.input_file)
+@click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="Form to write.")
+@click.option("--out", type=cli.output, required=True, help="Score file to write.")
+@click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
+@click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
+@cli.sentences(ScoreError, ProtocolError)
+def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: bool) -> None:
+    """Write the score file IN, of any form, in another form; the numbers stay the same to the last bit.
+
+    A form without keys or attacks drops them; to get them back, give the protocol.
+    """
+    cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
+    scores = read_scores(source)
+    keyed = with_protocol(scores, protocol) if protocol else with_own_keys(scores, form)
+    lines = format_cm_scores(keyed, form)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+    click.echo(out)
+
+
+def with_protocol(scores: ScoreFile, protocol: Path) -> CmScores:
+    """The scores in the order of a protocol, with its keys and attacks.
+
+    Raises:
+        ScoreError: the scores do not stand for exactly its trials, or contradict it.
+        ProtocolError: a broken protocol.
+    """
+    trials = read_any_protocol(protocol)
+    utt_ids, attacks = [trial.utt_id for trial in trials], [trial.attack for trial in trials]
+    is_bonafide = np.array([trial.key == "bonafide" for trial in trials])
+    wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
+    return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, f"{scores.path} against {protocol}"))
+
+
+def with_own_keys(scores: ScoreFile, form: str) -> CmScores:
+    """The scores with what their file says of each trial; `form` is what they are meant for.
+
+    Raises:
+        ScoreError: the form needs keys, and the file has none.
+    """
+    is_bonafide = scores.is_bonafide
+    if is_bonafide is None:
+        if needs_keys(form):
+            raise ScoreError(
+                f"{scores.path}: form {scores.form} without keys, which form {form} needs; expected --protocol"
+            )
+        is_bonafide = np.zeros(scores.scores.size, bool)  # never written
+    attacks = scores.attacks or [UNKNOWN] * scores.scores.size
+    return CmScores(scores.utt_ids, attacks, is_bonafide, scores.scores)
+
+
+if __name__ == "__main__":
+    main()
