@@ -7,6 +7,7 @@ is the max-feature-map. State-dict names are those of the original.
 import torch
 from torch import nn
 
+from models.checks import require_frames, require_rate
 from models.output import BackendOutput
 
 
@@ -33,7 +34,29 @@ def _stage(
     return nn.Sequential(*stage)
 
 
-class LCNN(nn.Module):
+class LCNNTrunk(nn.Module):
+    """The nine convolutional stages; 157,504 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = _stage(1, 64, 5, pool=True)
+        self.conv2 = _stage(32, 64, 1, norm=True)
+        self.conv3 = _stage(32, 96, 3, pool=True, norm=True)
+        self.conv4 = _stage(48, 96, 1, norm=True)
+        self.conv5 = _stage(48, 128, 3, pool=True)
+        self.conv6 = _stage(64, 128, 1, norm=True)
+        self.conv7 = _stage(64, 64, 3, norm=True)
+        self.conv8 = _stage(32, 64, 1, norm=True)
+        self.conv9 = _stage(32, 64, 3, pool=True)
+
+    def trunk(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 1, H, W] → [B, 32, H // 16, W // 16]."""
+        for number in range(1, 10):
+            x = self.get_submodule(f"conv{number}")(x)
+        return x
+
+
+class LCNN(LCNNTrunk):
     """Features [B, T, D] → embedding [B, 256], logits [B, 2].
 
     Args:
@@ -47,27 +70,17 @@ class LCNN(nn.Module):
 
     def __init__(self, feature_shape: tuple[int, ...], dropout: float = 0.7) -> None:
         super().__init__()
-        if len(feature_shape) != 2 or min(feature_shape) < 16:
-            raise ValueError(f"LCNN on features of shape {feature_shape}; expected (T, D), both at least 16")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"LCNN with dropout {dropout}; expected 0 ≤ dropout < 1")
-        frames, coefficients = feature_shape
-        self.conv1 = _stage(1, 64, 5, pool=True)
-        self.conv2 = _stage(32, 64, 1, norm=True)
-        self.conv3 = _stage(32, 96, 3, pool=True, norm=True)
-        self.conv4 = _stage(48, 96, 1, norm=True)
-        self.conv5 = _stage(48, 128, 3, pool=True)
-        self.conv6 = _stage(64, 128, 1, norm=True)
-        self.conv7 = _stage(64, 64, 3, norm=True)
-        self.conv8 = _stage(32, 64, 1, norm=True)
-        self.conv9 = _stage(32, 64, 3, pool=True)
+        name = type(self).__name__
+        frames, coefficients = require_frames(name, feature_shape, frames=16, coefficients=16)
+        require_rate(name, "dropout", dropout)
         flat = 32 * (coefficients // 16) * (frames // 16)
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(flat, 160), MaxFeatureMap(), nn.Linear(80, 256))
         self.fc_mu = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = features.transpose(1, 2).unsqueeze(1)  # [B, 1, D, T]: height = coefficient, width = time
-        for number in range(1, 10):
-            x = self.get_submodule(f"conv{number}")(x)
+        return self.classify(self.trunk(features.transpose(1, 2).unsqueeze(1)))  # height = coefficient, width = time
+
+    def classify(self, x: torch.Tensor) -> BackendOutput:
+        """What the convolutions made, [B, …] of 32·⌊D/16⌋·⌊T/16⌋ values, to embedding and logits."""
         embedding = self.out(x.flatten(1))
         return BackendOutput(embedding, self.fc_mu(embedding))

@@ -5,7 +5,15 @@ import torch
 
 from models import BACKENDS
 
-SHAPES = {"lcnn": [(201, 1024), (404, 60), (17, 33)]}
+FRAMES, LAYERS, SAMPLES = (50, 64), (4, 30, 64), (10_000,)
+SHAPES: dict[str, list[tuple[int, ...]]] = {
+    **{name: [FRAMES] for name in BACKENDS},
+    "lcnn": [(201, 1024), (404, 60), (17, 33)],
+    **{name: [SAMPLES] for name in ("aasist", "aasist_l", "rawnet2")},
+    **{name: [LAYERS] for name in ("layerwise_ffn", "layerwise_aasist", "sls")},
+    **{name: [(20, 128)] for name in ("nes2net", "nes2net_x")},
+}
+"""Small features that each network takes."""
 CASES = [(name, shape) for name in BACKENDS for shape in SHAPES[name]]
 
 
@@ -18,22 +26,57 @@ def backend(request):
 
 def test_gives_an_embedding_and_two_finite_logits_per_utterance(backend):
     model, features = backend
-    output = model.eval()(features)
+    with torch.no_grad():
+        output = model.eval()(features)
     assert output.logits.shape == (3, 2)
     assert output.embedding.shape[0] == 3
+    assert output.embedding.dim() == 2
     assert output.logits.isfinite().all()
 
 
 def test_an_utterance_does_not_depend_on_its_batch(backend):
     model, features = backend
     model.eval()
-    together = model(features).logits
-    alone = torch.cat([model(utterance[None]).logits for utterance in features])
+    with torch.no_grad():
+        together = model(features).logits
+        alone = torch.cat([model(utterance[None]).logits for utterance in features])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_a_gradient_reaches_every_trainable_parameter(backend):
     model, features = backend
-    model.train()(features).logits.square().sum().backward()
-    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    torch.nn.functional.cross_entropy(model.train()(features).logits, torch.tensor([0, 1, 1])).backward()
+    unused = getattr(model, "UNUSED", ())  # parts of names that the original has in its checkpoints and never uses
+    without = [
+        name
+        for name, parameter in model.named_parameters()
+        if (parameter.grad is None or not parameter.grad.any()) and not set(name.split(".")) & set(unused)
+    ]
     assert not without
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_features_of_a_shape_that_it_does_not_take_are_refused_in_a_sentence(name):
+    with pytest.raises(ValueError, match=r"on features of shape \(2, 3, 4, 5, 6\); expected"):
+        BACKENDS[name]((2, 3, 4, 5, 6))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_embedding_is_what_the_logits_are_made_of(name):
+    torch.manual_seed(0)
+    model, features = BACKENDS[name](SHAPES[name][0]).eval(), torch.randn(2, *SHAPES[name][0], requires_grad=True)
+    output = model(features)
+    (gradient,) = torch.autograd.grad(output.logits[:, 1].sum(), output.embedding)
+    assert gradient.any()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_without_a_recurrent_layer_it_is_one_graph_for_the_compiler(name):
+    torch.manual_seed(0)
+    model, features = BACKENDS[name](SHAPES[name][0]), torch.randn(2, *SHAPES[name][0])
+    if any(isinstance(module, torch.nn.RNNBase) for module in model.modules()):
+        pytest.skip("recurrent layers stay eager")
+    compiled = torch.compile(model, fullgraph=True, backend="eager")  # traces it; a graph break is an error
+    assert compiled.train()(features).logits.shape == (2, 2)
+    expected = model.eval()(features).logits
+    torch.testing.assert_close(compiled.eval()(features).logits, expected)
