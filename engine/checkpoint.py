@@ -38,7 +38,11 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class About:
-    """What a set of weights is: enough to rebuild the network and to refuse other features."""
+    """What a set of weights is: enough to rebuild the network and to refuse other features.
+
+    `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained elsewhere; `versions` then tells from
+    which file they came.
+    """
 
     format_version: int
     backend: str
@@ -46,9 +50,9 @@ class About:
     feature_shape: tuple[int, ...]
     identity: Mapping[str, Any]
     class_index: Mapping[str, int]
-    epoch: int
-    dev_eer: float
-    dev_loss: float
+    epoch: int | None
+    dev_eer: float | None
+    dev_loss: float | None
     versions: Mapping[str, str]
 
     @classmethod
@@ -74,7 +78,9 @@ def versions() -> dict[str, str]:
 
 
 def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
-    """The network of that registry name; RunError when it does not take features of that shape."""
+    """The network of that registry name; RunError for another name, or features of a shape that it does not take."""
+    if name not in BACKENDS:
+        raise RunError(f"back-end {name!r}; expected one of {', '.join(BACKENDS)}")
     try:
         return BACKENDS[name](feature_shape, **settings)
     except ValueError as error:
@@ -106,13 +112,14 @@ def load_last(run: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of any kind: torch, pickle and zip files each have their own
-        raise RunError(f"{path}: not a checkpoint of ours ({_reason(error)})") from error
+        raise RunError(f"{path}: not a checkpoint of ours ({first_line(error)})") from error
     if not isinstance(state, dict) or not state.keys() >= STATE:
         raise RunError(f"{path}: not a checkpoint of ours; expected {', '.join(sorted(STATE))} in it")
     return state
 
 
-def _reason(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in a line that fits into a sentence of ours."""
     return (str(error) or repr(error)).splitlines()[0]
 
 
@@ -127,7 +134,7 @@ def load_model(run: Path, which: str) -> tuple[nn.Module, About]:
         model = build_backend(about.backend, about.feature_shape, about.settings)
         model.load_state_dict(weights)
     except (TypeError, RuntimeError) as error:
-        raise RunError(f"{run}: weights and description do not fit ({_reason(error)})") from error
+        raise RunError(f"{run}: weights and description do not fit ({first_line(error)})") from error
     return model.eval(), about
 
 

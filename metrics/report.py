@@ -1,6 +1,6 @@
 """Pictures of an evaluation: DET curves, score histograms, t-DCF curves, figures by attack; as SVG text or PNG file.
 
-Nothing else of the house imports matplotlib. A system has the same colour and line in every picture, taken from the
+Only `track` beside it imports matplotlib. A system has the same colour and line in every picture, taken from the
 palette of Okabe and Ito ("Color universal design", 2008), which colour-blind readers can tell apart.
 """
 

@@ -1,0 +1,198 @@
+"""A trained network × audio files → scores of the user's own recordings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import cli
+from engine.recordings import Scored, as_csv, as_json, find_recordings, name_pictures
+from features.commit import atomic_path
+from features.plan import StoreError
+from features.waveform import SAMPLE_RATE, AudioError
+
+if TYPE_CHECKING:  # `--help` must not wait for torch
+    from engine.detection import Detector
+
+EXAMPLES = """\b
+Examples:
+  # a run of main_train.py or tools/import_checkpoint.py
+  python detect.py --run runs/lcnn sample.wav recordings/
+\b
+  # a published checkpoint of a network that hears waveforms, with the score of its authors
+  python detect.py --model aasist --checkpoint AASIST.pth --input sample.wav --score bonafide-logit
+\b
+  # where in a long recording, with a picture of each file
+  python detect.py --run runs/lcnn interview.mp3 --windows --hop 1 --json interview.json --plot pictures/
+\b
+A score is a file's own: it does not depend on the files scored with it. Scores are not calibrated: they rank
+recordings, and none of them is by itself a verdict. Unusable files are named on standard error, the others are
+scored, and the exit status is then 2.
+"""
+RUN_HELP = "Run folder; its best epoch and the front-end that it was trained behind."
+MODEL_HELP = "Instead of a run: a back-end that hears waveforms (aasist, aasist_l, rawnet2), bona fide = class 1."
+WEIGHTS_HELP = "Local checkpoint folder of the run's speech model in the hub's format, instead of the hub."
+SCORES = ("llr", "bonafide-logit", "probability")
+SCORE_HELP = (
+    "llr: log-odds of bona fide (not calibrated); bonafide-logit: the network's output for bona fide as it is; "
+    "probability: the soft-max, which saturates. Higher = more bona fide."
+)
+THRESHOLD_HELP = "Adds a decision to each file: bonafide from this score up, else spoof."
+WINDOWS_HELP = "Scores windows over the whole file, not its beginning alone; a file's score is then their mean."
+HOP_HELP = "Seconds from window to window; the last one ends with the file.  [default: half a window]"
+JSON_HELP = "Everything in full precision, with --windows every window's score."
+PLOT_HELP = "With --windows: draw the scores over time into this folder, a PNG for each file."
+PATH = click.Path(exists=True, path_type=Path)
+
+
+@click.command(epilog=EXAMPLES, no_args_is_help=True)
+@click.argument("recordings", nargs=-1, type=PATH)
+@click.option("--input", "inputs", multiple=True, type=PATH, help="As RECORDINGS; may be repeated.")
+@click.option("--run", type=cli.input_folder, help=RUN_HELP)
+@click.option("--model", metavar="BACKEND", help=MODEL_HELP)
+@click.option("--checkpoint", type=cli.input_file, help="Published checkpoint of --model.")
+@click.option("--weights", type=cli.input_folder, help=WEIGHTS_HELP)
+@click.option("--score", type=click.Choice(SCORES), default="llr", show_default=True, help=SCORE_HELP)
+@click.option("--threshold", type=float, help=THRESHOLD_HELP)
+@click.option("--windows", is_flag=True, help=WINDOWS_HELP)
+@click.option("--hop", type=click.FloatRange(0.01, 600), metavar="SECONDS", help=HOP_HELP)
+@click.option("--json", type=cli.output, help=JSON_HELP)
+@click.option("--csv", type=cli.output, help="A line for each file: path, score, with --threshold decision.")
+@click.option("--plot", type=click.Path(file_okay=False, path_type=Path), help=PLOT_HELP)
+@click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Windows per network call.")
+@cli.device_option
+@cli.sentences(AudioError)
+def main(**given: Any) -> None:
+    """Score audio files, and those in folders and their subfolders: a line with path and score for each.
+
+    Of a file longer than the network's window (4 s by default) only the beginning is heard, unless --windows.
+    """
+    options = Options(**given)
+    options.check()
+    files = find_recordings([*options.recordings, *options.inputs])
+    pictures = name_pictures(options.plot, files) if options.plot else {}
+    outputs = [path for path in (options.json, options.csv, *pictures.values()) if path]
+    cli.check_outputs(outputs, [*files, *([options.checkpoint] if options.checkpoint else [])], options.overwrite)
+    scored = _score(options, files)
+    for row in scored.table():
+        path, score, *decision = row.values()
+        click.echo("\t".join((click.format_filename(path), f"{score:.7g}", *decision)))
+    if options.csv:
+        _write(options.csv, as_csv(scored))
+    if options.json:
+        made_by = {name: getattr(options, name) for name in ("run", "model", "checkpoint", "score")}
+        _write(options.json, as_json(scored, made_by, pictures))
+    if pictures:
+        _draw(scored, pictures)
+    if scored.unusable:
+        raise cli.Sentence(f"{len(scored.unusable)} of {len(files)} files could not be scored")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command, by their names in Python."""
+
+    recordings: tuple[Path, ...]
+    inputs: tuple[Path, ...]
+    run: Path | None
+    model: str | None
+    checkpoint: Path | None
+    weights: Path | None
+    score: str
+    threshold: float | None
+    windows: bool
+    hop: float | None
+    json: Path | None
+    csv: Path | None
+    plot: Path | None
+    overwrite: bool
+    batch_size: int
+    device: str
+
+    def check(self) -> None:
+        """UsageError for options that do not go together."""
+        if bool(self.run) == bool(self.model) or bool(self.model) != bool(self.checkpoint):
+            raise click.UsageError("expected --run, or --model with --checkpoint")
+        if self.model and self.weights:
+            raise click.UsageError("--weights is of a run's speech model; --model hears waveforms")
+        if not (self.recordings or self.inputs):
+            raise click.UsageError("no recordings; expected audio files or folders of them")
+        if (self.hop or self.plot) and not self.windows:
+            raise click.UsageError("--hop and --plot are of --windows")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise click.UsageError(f"--threshold {self.threshold}; expected a finite number")
+
+
+def _score(options: Options, files: Sequence[Path]) -> Scored:
+    from engine.checkpoint import RunError  # here, not above: these modules import torch
+    from features.frontends.base import FrontEndError
+
+    return cli.sentences(RunError, FrontEndError, StoreError)(_score_files)(options, files)
+
+
+def _score_files(options: Options, files: Sequence[Path]) -> Scored:
+    detector = _detector(options)
+    length, hop = detector.features.n_samples, None
+    if options.windows:
+        hop = round(options.hop * SAMPLE_RATE) if options.hop else length // 2
+    tracks, unusable = {}, {}
+    with cli.progress("scoring", len(files)) as advance:
+        for path in files:
+            try:
+                tracks[path] = detector.track(path, hop)
+            except (AudioError, StoreError) as error:  # not audio, or too loud for the stored type
+                unusable[path] = str(error)
+                click.echo(str(error), err=True)
+            advance(1)
+    return Scored(tracks, unusable, length, hop, options.threshold)
+
+
+def _detector(options: Options) -> "Detector":
+    """The network of a run or of a published checkpoint, and its features."""
+    from engine.checkpoint import load_model
+    from engine.detection import Detector
+    from engine.foreign import HEAR_WAVEFORMS, load_foreign
+    from features.extract import ExtractOptions
+    from features.frontends import make_frontend
+    from features.frontends.base import FrontEndOptions
+    from features.online import OnlineFeatures, rebuild_features
+    from features.plan import Identity
+
+    device = cli.resolve_device(options.device)
+    if options.run:
+        model, about = load_model(options.run, "best")
+        features = rebuild_features(Identity(about.identity), options.weights, device)
+    elif options.model in HEAR_WAVEFORMS:
+        assert options.checkpoint is not None
+        features = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions())
+        model, _ = load_foreign(options.checkpoint, options.model, features.row_shape(), features.identity)
+    else:
+        raise cli.Sentence(
+            f"--model {options.model}; expected one of {', '.join(HEAR_WAVEFORMS)}, or with other features --run and a "
+            "folder made by tools/import_checkpoint.py"
+        )
+    return Detector(model.to(device), features, device, options.score, options.batch_size)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files need not be UTF-8
+
+
+def _draw(scored: Scored, pictures: Mapping[Path, Path]) -> None:
+    from metrics.track import draw_track  # here, not above: scores must not wait for matplotlib
+
+    for path, track in scored.tracks.items():
+        picture, middles = pictures[path], (track.starts + track.ends) / 2
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(picture) as temporary:
+            draw_track(middles.tolist(), track.scores.tolist(), path.name, temporary, scored.threshold)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The user's own recordings → scores, by a network and the front-end that it was trained behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from engine.recordings import Track
+from features.online import OnlineFeatures
+from features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
+from models.output import log_odds
+
+SCORES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "llr": log_odds,
+    "bonafide-logit": lambda logits: logits[:, 1].float(),
+    "probability": lambda logits: logits.float().softmax(1)[:, 1],
+}
+"""What two logits [B, 2] may be told as [B] float32, higher = more bona fide."""
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network in evaluation mode and its features, on `device`; `score` is a key of SCORES."""
+
+    model: nn.Module
+    features: OnlineFeatures
+    device: torch.device
+    score: str = "llr"
+    batch_size: int = 8
+
+    def track(self, path: Path, hop: int | None = None) -> Track:
+        """Scores of an audio file's first window, or with a `hop` in samples of windows over the whole file.
+
+        A file does not depend on those scored with it.
+
+        Raises:
+            AudioError: unusable audio.
+            StoreError: a feature that a cache could not store.
+        """
+        waveform, length = load_waveform(path), self.features.n_samples
+        starts = window_starts(len(waveform), length, hop) if hop else [0]
+        windows = [waveform[start : start + length] for start in starts]
+        batches = [windows[at : at + self.batch_size] for at in range(0, len(windows), self.batch_size)]
+        scores = np.concatenate([self._scores(batch, str(path)) for batch in batches])
+        if not np.isfinite(scores).all():
+            raise AudioError(f"{path}: a score that is no number; expected samples around ±1")
+        first = np.array(starts, np.float64)
+        return Track(first / SAMPLE_RATE, np.minimum(first + length, len(waveform)) / SAMPLE_RATE, scores)
+
+    @torch.inference_mode()
+    def _scores(self, windows: Sequence[Waveform], name: str) -> NDArray[np.float64]:
+        features = self.features.extract(windows, name).to(self.device).float()
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as engine.score: float32 throughout
+            logits = self.model(features).logits
+        return SCORES[self.score](logits).cpu().numpy().astype(np.float64)
+
+
+def window_starts(n_samples: int, length: int, hop: int) -> list[int]:
+    """First samples of windows of that length, a hop apart; the last one ends with the waveform.
+
+    >>> window_starts(10, 4, 3), window_starts(9, 4, 3), window_starts(2, 4, 3)
+    ([0, 3, 6], [0, 3, 5], [0])
+    """
+    last = max(n_samples - length, 0)
+    return [*range(0, last, hop), last]

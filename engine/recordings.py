@@ -1,0 +1,115 @@
+"""What is told of the user's own recordings: scores over time, decisions, and their files. Imports no torch."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.waveform import SAMPLE_RATE, AudioError
+from protocols import AUDIO_ENDINGS
+
+
+@dataclass(frozen=True)
+class Track:
+    """Scores of a recording over time: `scores` [W] of windows that begin at `starts` [W] and end at `ends` [W].
+
+    Times are in seconds; the windows are those of the waveform, before a short one is filled.
+    """
+
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    @property
+    def score(self) -> float:
+        """The recording's own score: the mean over its windows."""
+        return float(self.scores.mean())
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Recordings with their tracks, and those that are unusable with the reason.
+
+    `length` and `hop` of the windows are in samples; without a hop only the first window was heard. A score from
+    `threshold` up is decided to be bona fide; without a threshold nothing is decided.
+    """
+
+    tracks: Mapping[Path, Track]
+    unusable: Mapping[Path, str]
+    length: int
+    hop: int | None
+    threshold: float | None
+
+    def table(self) -> list[dict[str, Any]]:
+        """`path`, `score` and, with a threshold, `decision` of every usable recording."""
+        rows: list[dict[str, Any]] = [{"path": path, "score": track.score} for path, track in self.tracks.items()]
+        if self.threshold is not None:
+            rows = [row | {"decision": "bonafide" if row["score"] >= self.threshold else "spoof"} for row in rows]
+        return rows
+
+
+def as_csv(scored: Scored) -> str:
+    """The table with a header."""
+    text = io.StringIO()
+    names = ("path", "score", *(["decision"] if scored.threshold is not None else []))
+    table = csv.DictWriter(text, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows(scored.table())
+    return text.getvalue()
+
+
+def as_json(scored: Scored, made_by: Mapping[str, Any], pictures: Mapping[Path, Path]) -> str:
+    """The table, every window's score and picture, and what made them."""
+    files = scored.table()
+    for file in files:
+        track = scored.tracks[file["path"]]
+        if scored.hop:
+            windows = zip(track.starts.tolist(), track.ends.tolist(), track.scores.tolist(), strict=True)
+            file["windows"] = [{"start": start, "end": end, "score": score} for start, end, score in windows]
+        if pictures:
+            file["picture"] = pictures[file["path"]]
+    record = {
+        **made_by,
+        "threshold": scored.threshold,
+        "window_seconds": scored.length / SAMPLE_RATE,
+        "hop_seconds": scored.hop / SAMPLE_RATE if scored.hop else None,
+        "files": files,
+        "unusable": [{"path": path, "reason": reason} for path, reason in scored.unusable.items()],
+    }
+    return json.dumps(record, indent=1, default=str) + "\n"
+
+
+def find_recordings(paths: Iterable[Path]) -> list[Path]:
+    """The files among the paths, and the audio files below the folders among them in order of name, each once.
+
+    Raises:
+        AudioError: a folder without audio.
+    """
+    files: dict[Path, None] = {}  # a set with an order
+    for path in paths:
+        found = _audio_below(path) if path.is_dir() else [path]
+        if not found:
+            raise AudioError(f"{path}: no audio file in it; expected {', '.join(AUDIO_ENDINGS)}")
+        files |= dict.fromkeys(found)
+    return list(files)
+
+
+def _audio_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+
+
+def name_pictures(folder: Path, files: Iterable[Path]) -> dict[Path, Path]:
+    """A picture for each file, numbered where files of several folders have the same name."""
+    pictures, count = {}, Counter[str]()
+    for file in files:
+        count[file.name] += 1
+        number = f"-{count[file.name]}" if count[file.name] > 1 else ""
+        pictures[file] = folder / f"{file.name}{number}.png"
+    return pictures

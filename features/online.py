@@ -1,0 +1,81 @@
+"""Waveforms → features as a cache would give them, without one: for the user's own recordings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from features.extract import ExtractOptions, make_identity
+from features.frontends import make_frontend
+from features.frontends.base import FrontEnd, FrontEndOptions
+from features.plan import Identity, ShardMismatch, StoreError
+from features.store import from_stored, to_stored
+from features.waveform import Waveform, fit_length
+
+
+class OnlineFeatures:
+    """A front-end with the length rule and the stored type of a cache.
+
+    Attributes:
+        identity: that of the cache whose numbers it gives.
+        n_samples: length of a window; longer waveforms are cut.
+
+    Raises:
+        StoreError: this front-end's output may not be stored in that type.
+    """
+
+    def __init__(self, frontend: FrontEnd, options: ExtractOptions) -> None:
+        self._frontend = frontend
+        self._options = options
+        self.identity = make_identity(frontend, options)
+        self.n_samples = options.n_samples
+
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one utterance's features."""
+        return self._frontend.row_shape(self.n_samples)
+
+    def extract(self, waveforms: Sequence[Waveform], name: str) -> torch.Tensor:
+        """Waveforms, each [n] at 16 kHz, → features [B, T, D], [B, L, T, D] or [B, n_samples].
+
+        Rounded to the stored type as in the cache, since a network was trained on that.
+
+        Raises:
+            StoreError: a feature does not fit the stored type; says `name`.
+        """
+        fitted = [fit_length(waveform, self.n_samples, self._options.fit) for waveform in waveforms]
+        features = self._frontend.extract(torch.from_numpy(np.stack(fitted)))
+        return from_stored(torch.from_numpy(to_stored(features, self.identity.dtype, [name] * len(fitted))))
+
+
+def rebuild_features(identity: Identity, weights: Path | None, device: torch.device) -> OnlineFeatures:
+    """The features of that identity.
+
+    Args:
+        identity: of the cache that a network was trained on.
+        weights: folder of the speech model's checkpoint in the hub's format, instead of the hub.
+        device: where the front-end runs.
+
+    Raises:
+        FrontEndError: the front-end cannot be had.
+        ShardMismatch: it can be had in another version only (other weights, say); names what differs.
+        StoreError: not an identity of ours.
+    """
+    try:
+        settings, front_end = identity.settings, identity.settings["front_end"]
+        how = ExtractOptions(fit=settings["fit"], n_samples=settings["n_samples"], dtype=settings["dtype"])
+        layers, name = tuple(front_end.get("layers", ())), front_end["name"]
+        precision = front_end.get("precision", "float32")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error
+    options = FrontEndOptions(layers, weights, front_end.get("normalize"), precision, device)
+    online = OnlineFeatures(make_frontend(name, options), how)
+    found, expected = online.identity.flat(), identity.flat()
+    differing = [
+        f"{field} is {found.get(field)!r}, expected {expected.get(field)!r}"
+        for field in found | expected
+        if found.get(field) != expected.get(field)
+    ]
+    if differing:
+        raise ShardMismatch(f"front-end {name}: not the one that the network was trained on: {'; '.join(differing)}")
+    return online

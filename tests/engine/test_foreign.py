@@ -1,0 +1,192 @@
+"""Published checkpoints: what is read, swapped and refused."""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from engine.checkpoint import RunError, build_backend, load_model, save_best
+from engine.foreign import HEAR_WAVEFORMS, load_foreign, output_layer
+from features.plan import Identity
+from models import BACKENDS
+from tests.corpora import IDENTITY
+from tests.models.test_registry import SHAPES
+
+SHAPE = (3, 5)
+ONE_LOGIT = ("nes2net", "lcnn_lstm")
+NAMES = ("linear.weight", "linear.bias")
+
+
+@pytest.fixture
+def weights():
+    """Of a pooled linear network on three frames of five coefficients."""
+    torch.manual_seed(0)
+    return BACKENDS["pooled_linear"](SHAPE).state_dict()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """`read(content)`: what is had of a checkpoint with that content, as a pooled linear network."""
+
+    def load(content, **options):
+        torch.save(content, tmp_path / "theirs.pth")
+        return load_foreign(tmp_path / "theirs.pth", "pooled_linear", SHAPE, IDENTITY, **options)
+
+    return load
+
+
+def logits(model, features):
+    with torch.no_grad():
+        return model.eval()(features).logits
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"state_dict": state, "epoch": 7, "lr": 1e-4},
+        lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": []}},
+        lambda state: OrderedDict((f"module.{name}", tensor) for name, tensor in state.items()),
+        lambda state: {"net": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}},
+    ],
+    ids=["bare", "state_dict", "model", "DataParallel", "compiled"],
+)
+def test_weights_come_through_every_wrapper(read, weights, wrap):
+    model, _ = read(wrap(weights))
+    found = model.state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in NAMES)
+
+
+def test_a_prefix_picks_the_network_among_others(read, weights):
+    content = {f"head.{name}": tensor for name, tensor in weights.items()} | {"criterion.weight": torch.ones(2)}
+    assert torch.equal(read(content, prefix="head.")[0].linear.bias, weights["linear.bias"])
+    with pytest.raises(RunError, match=r"no name begins with 'tail\.'; expected a prefix of names like head\.linear"):
+        read(content, prefix="tail.")
+
+
+def test_rows_of_the_other_polarity_are_swapped(read, weights):
+    found = read(weights, bonafide_index=0)[0].state_dict()
+    for name in NAMES:
+        assert torch.equal(found[name], weights[name][[1, 0]])
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name not in ONE_LOGIT])
+def test_the_output_layer_of_every_back_end_is_the_one_whose_rows_are_the_logits(name, tmp_path):
+    torch.manual_seed(0)
+    shape = SHAPES[name][0]
+    model, features = BACKENDS[name](shape), torch.randn(2, *shape)
+    torch.save(model.state_dict(), tmp_path / "theirs.pth")
+    swapped, _ = load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, bonafide_index=0)
+    torch.testing.assert_close(logits(swapped, features), logits(model, features)[:, [1, 0]], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ONE_LOGIT)
+def test_a_single_logit_cannot_be_swapped(name, tmp_path):
+    shape = SHAPES[name][0]
+    torch.save(BACKENDS[name](shape).state_dict(), tmp_path / "theirs.pth")
+    assert output_layer(load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY)[0]) is None
+    with pytest.raises(RunError, match=f"{name} has one output, not a row for each class to swap"):
+        load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, bonafide_index=0)
+
+
+def test_the_run_folder_says_where_the_weights_come_from(read, weights, tmp_path):
+    model, about = read(weights, settings={"deviation": False})
+    (tmp_path / "run").mkdir()
+    save_best(tmp_path / "run", model, about)
+    again, told = load_model(tmp_path / "run", "best")
+    assert told == about
+    assert (told.epoch, told.dev_eer, told.dev_loss) == (None, None, None)
+    assert told.versions["imported_from"].startswith("theirs.pth (SHA-256 ")
+    assert Identity(told.identity) == IDENTITY
+    assert torch.equal(again.linear.weight, weights["linear.weight"])
+
+
+class Private(nn.Module):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            nn.Linear(5, 2),
+            r"a pickled torch\.nn\.modules\.linear\.Linear, .*; expected a state dict, exported by torch",
+        ),
+        ({"model": Private()}, r"holds a pickled \S*Private, and unpickling runs its code"),
+        ({"state_dict": {}, "eer": np.float64(1)}, r"holds a pickled numpy\S+scalar"),
+        ([1, 2], r"theirs\.pth: no state dict in it; expected what torch\.save\(model\.state_dict\(\), …\) writes"),
+        ({}, "no state dict in it"),
+        ({"epoch": 3}, "no state dict in it"),
+        ({0: torch.ones(2)}, "no state dict in it"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(read, content, sentence):
+    with pytest.raises(RunError, match=sentence):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda content: content[: len(content) // 2], "truncated; expected a file that"),
+        (lambda content: b"", "truncated, or no checkpoint of torch; expected"),
+        (lambda content: b"<html>404</html>", "truncated, or no checkpoint of torch; expected"),
+        (lambda content: pickle.dumps({"a": 1}), "truncated, or no checkpoint of torch; expected"),
+    ],
+    ids=["half", "empty", "text", "pickle"],
+)
+def test_a_file_that_is_not_whole_or_no_checkpoint_is_refused(weights, tmp_path, spoil, sentence):
+    path = tmp_path / "theirs.pth"
+    torch.save(weights, path)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(RunError, match=sentence):
+        load_foreign(path, "pooled_linear", SHAPE, IDENTITY)
+
+
+def test_a_script_of_torch_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "theirs.pth", "w") as file:  # as torch.jit.save lays it out
+        for name in ("constants.pkl", "data.pkl", "code/x.py", "version"):
+            file.writestr(f"theirs/{name}", "3\n")
+    with pytest.raises(RunError, match="holds a pickled TorchScript"):
+        load_foreign(tmp_path / "theirs.pth", "pooled_linear", SHAPE, IDENTITY)
+
+
+def test_the_wrong_network_is_told_by_counts_and_names(read, weights):
+    other = {f"fc.{number}.weight": torch.ones(1) for number in range(5)}
+    with pytest.raises(RunError) as refusal:
+        read(weights | other | {"linear.weight": torch.ones(2, 4), "linear.bias": torch.tensor([0, torch.nan])})
+    assert str(refusal.value).endswith(
+        "theirs.pth: not the weights of pooled_linear: "
+        "5 unexpected (fc.0.weight, fc.1.weight, fc.2.weight, …); "
+        "1 of another shape (linear.weight (2, 4) instead of (2, 5)); "
+        "1 not finite (linear.bias)"
+    )
+
+
+def test_missing_entries_are_told(read, weights):
+    with pytest.raises(RunError, match=r"not the weights of pooled_linear: 1 missing \(linear\.bias\)$"):
+        read({"linear.weight": weights["linear.weight"]})
+
+
+def test_a_speaker_encoder_without_our_output_is_refused(tmp_path):
+    state = build_backend("ecapa_tdnn", (50, 64), {}).state_dict()
+    torch.save({name: tensor for name, tensor in state.items() if "classifier" not in name}, tmp_path / "sb.ckpt")
+    sentence = r"2 missing \(classifier\.weight, classifier\.bias\); classifier is the 2-class output, without which"
+    with pytest.raises(RunError, match=sentence):
+        load_foreign(tmp_path / "sb.ckpt", "ecapa_tdnn", (50, 64), IDENTITY)
+
+
+def test_unknown_back_ends_and_settings_are_refused(read, weights):
+    with pytest.raises(RunError, match=r"back-end pooled_linear with settings \{'width': 3\}: .*argument 'width'"):
+        read(weights, settings={"width": 3})
+    with pytest.raises(RunError, match="back-end 'speechformer'; expected one of lcnn, "):
+        build_backend("speechformer", SHAPE, {})
+
+
+def test_those_that_hear_waveforms_are_told_from_the_others():
+    hearing = [name for name in BACKENDS if SHAPES[name] == [(10_000,)]]
+    assert sorted(hearing) == sorted(HEAR_WAVEFORMS)
