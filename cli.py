@@ -49,6 +49,8 @@ def sentences(*input_errors: type[Exception], after_interrupt: str = "") -> Call
         def command(*args: Any, **kwargs: Any) -> Any:
             try:
                 return function(*args, **kwargs)
+            except BrokenPipeError:  # `| head`: click ends quietly
+                raise
             except caught as error:
                 raise Sentence(str(error)) from error
             except RuntimeError as error:

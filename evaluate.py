@@ -12,16 +12,14 @@ from typing import Any
 import click
 
 import cli
-from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs
+from engine.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
 from features.commit import atomic_path
 from metrics import tables
-from metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of, tandem_behind
-from metrics.dcf import Coefficients
+from metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
 from metrics.det import ScoreError
 from metrics.measures import CM_MEASURES, default_measures
 from metrics.page import report_page
 from metrics.sasv import compare_sasv
-from metrics.scores import read_asv_scores
 from protocols.trial import ProtocolError
 
 EXAMPLES = """\b
@@ -47,7 +45,7 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
 @click.argument("scores", nargs=-1)
-@click.option("--protocol", "protocols", type=cli.input_file, multiple=True, help=PROTOCOL_HELP)
+@click.option("--protocol", "protocols", metavar="[NAME=]FILE", multiple=True, help=PROTOCOL_HELP)
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help=WHERE_HELP)
 @click.option("--asv-scores", "asv", type=cli.input_file, multiple=True, help=ASV_HELP)
 @click.option("--tdcf-costs", "costs", type=cli.input_file, help=COSTS_HELP)
@@ -59,7 +57,7 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--cluster", "clusters", multiple=True, metavar="COLUMN", help=CLUSTER_HELP)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--calibrate", "dev", multiple=True, metavar="NAME=FILE", help=CALIBRATE_HELP)
-@click.option("--dev-protocol", type=cli.input_file, help="Keys of the development scores, where they have none.")
+@click.option("--dev-protocol", metavar="FILE", help="Keys of the development scores, where they have none.")
 @click.option("--fuse", is_flag=True, help=FUSE_HELP)
 @click.option("--json", type=cli.output, help="Every number in full precision, rates as fractions.")
 @click.option("--csv", type=cli.output, help="The same as one long table.")
@@ -76,8 +74,9 @@ def main(**given: Any) -> None:
     options = Options(**given)
     if not options.scores and not options.sasv:
         raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
-    inputs = [*options.protocols, *options.asv, *(one.path for one in parse_named((*options.scores, *options.sasv)))]
-    cli.check_outputs(options.outputs.values(), inputs, options.overwrite)
+    if not options.scores and options.of_scores:
+        raise cli.Sentence(f"{options.of_scores[0]} says how SCORES are judged; expected SCORES beside --sasv-scores")
+    cli.check_outputs(options.outputs.values(), options.inputs, options.overwrite)
     evaluated = _evaluation_sets(options) if options.scores else []
     comparisons = _compare(options, evaluated)
     for comparison in comparisons:
@@ -93,7 +92,7 @@ class Options:
     """The options of the command, by their names in Python."""
 
     scores: tuple[str, ...]
-    protocols: tuple[Path, ...]
+    protocols: tuple[str, ...]
     where: tuple[str, ...]
     asv: tuple[Path, ...]
     costs: Path | None
@@ -105,7 +104,7 @@ class Options:
     clusters: tuple[str, ...]
     seed: int
     dev: tuple[str, ...]
-    dev_protocol: Path | None
+    dev_protocol: str | None
     fuse: bool
     json: Path | None
     csv: Path | None
@@ -120,6 +119,22 @@ class Options:
         return {kind: path for kind, path in files.items() if path}
 
     @property
+    def inputs(self) -> list[Path]:
+        """Every file that is read."""
+        named = (*self.scores, *self.sasv, *self.dev, *self.protocols, *filter(None, [self.dev_protocol]))
+        return [*self.asv, *filter(None, [self.costs]), *(one.path for one in parse_named(named))]
+
+    @property
+    def of_scores(self) -> list[str]:
+        """Options that were given and have a meaning for SCORES only."""
+        names = (
+            "--protocol --where --asv-scores --tdcf-costs --metrics --by --cluster --calibrate --dev-protocol --fuse"
+        )
+        values = (self.protocols, self.where, self.asv, self.costs, self.metrics, self.by, self.clusters, self.dev)
+        given = zip(names.split(), (*values, self.dev_protocol, self.fuse), strict=True)
+        return [name for name, value in given if value]
+
+    @property
     def uncertainty(self) -> Uncertainty:
         return Uncertainty(self.replicates, self.level, self.clusters, self.seed)
 
@@ -128,23 +143,37 @@ class Options:
         """What to compute: what was asked for, else what the inputs allow."""
         if not self.metrics:
             return default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=bool(self.dev))
-        names = CM_MEASURES if self.metrics == "all" else tuple(self.metrics.split(","))
+        at_hand = default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=True)
+        if self.metrics == "all":
+            return at_hand
+        names = tuple(dict.fromkeys(name.strip() for name in self.metrics.split(",")))
         for name in names:
             if name not in CM_MEASURES:
                 raise cli.Sentence(f"--metrics {name}: expected some of {', '.join(CM_MEASURES)}, or all")
+            if name not in at_hand:
+                raise cli.Sentence(f"--metrics {name}: needs --asv-scores")
         return names
 
 
 def _evaluation_sets(options: Options) -> list[EvaluationSet]:
     systems = parse_named(options.scores)
     costs = read_costs(options.costs) if options.costs else {}
-    evaluated = evaluation_sets(systems, options.protocols, options.where, options.asv, costs)
+    evaluated = evaluation_sets(systems, parse_named(options.protocols), options.where, options.asv, costs)
     if not options.dev:
         if options.fuse or options.dev_protocol:
             raise cli.Sentence("--fuse and --dev-protocol need --calibrate, the development scores")
         return evaluated
-    dev = parse_named(options.dev, names=list(dict.fromkeys(system.name for system in systems)))
-    return [calibrated(one, dev, options.dev_protocol, options.fuse) for one in evaluated]
+    names = sorted({system.name for system in systems})
+    dev = parse_named(options.dev)
+    if len(names) == len(dev) == 1:  # no name is needed
+        dev = [Named(names[0], dev[0].path)]
+    strangers = [one.name for one in dev if one.name not in names]
+    if strangers:
+        raise cli.Sentence(
+            f"--calibrate {strangers[0]}: no system has that name; expected {', '.join(names)}, NAME=FILE"
+        )
+    protocol = parse_named([options.dev_protocol])[0] if options.dev_protocol else None
+    return [calibrated(one, dev, protocol, options.fuse) for one in evaluated]
 
 
 def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Comparison]:
@@ -153,19 +182,8 @@ def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Compa
     with cli.progress("bootstrap", options.replicates * n_tables) as advance:
         comparisons = [compare(one, measures, options.by, uncertainty, advance) for one in evaluated]
         if options.sasv:
-            systems = {one.name: read_asv_scores(one.path) for one in parse_named(options.sasv)}
-            comparisons.append(compare_sasv(systems, uncertainty, advance))
+            comparisons.append(compare_sasv(read_sasv(parse_named(options.sasv)), uncertainty, advance))
     return comparisons
-
-
-def _costs(evaluated: Sequence[EvaluationSet]) -> dict[str, Coefficients | None]:
-    """What the t-DCF curve of each test set is drawn with."""
-    costs = {}
-    for one in evaluated:
-        (pooled,), _ = groups_of(one.trials, [])
-        tandem = tandem_behind(one, pooled, with_curve=False)
-        costs[one.name] = tandem.tdcf_2019 or tandem.tdcf_2021
-    return costs
 
 
 def _write(options: Options, evaluated: Sequence[EvaluationSet], comparisons: Sequence[Comparison]) -> None:
@@ -175,7 +193,7 @@ def _write(options: Options, evaluated: Sequence[EvaluationSet], comparisons: Se
         "json": lambda: json.dumps({"test_sets": [tables.as_record(one) for one in comparisons]}, indent=2) + "\n",
         "csv": lambda: tables.as_csv(comparisons),
         "latex": lambda: "\n".join(tables.as_latex(one) for one in comparisons),
-        "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by, _costs(evaluated)),
+        "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by),
     }
     for kind, path in options.outputs.items():
         text = make[kind]()

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from metrics.scores import (
     read_asv_scores,
     read_scores,
     trial_list,
+    without_ending,
 )
 from protocols.forms import column, read_any_protocol, select
-from protocols.trial import UNKNOWN, ProtocolError
+from protocols.trial import UNKNOWN, ProtocolError, read_text
 
 COSTS = "condition c0 c1 c2"
 
@@ -44,30 +45,29 @@ class _Test:
     name: str
     trials: TrialList
     outside: frozenset[str]
+    note: str
+    warnings: tuple[str, ...] = ()
 
 
-def parse_named(texts: Sequence[str], names: Sequence[str] = ()) -> list[Named]:
-    """`FILE` or `NAME=FILE`, as the user wrote them.
-
-    A file without a name has the one at its place in `names` where there are as many, else its own.
+def parse_named(texts: Sequence[str]) -> list[Named]:
+    """`FILE` or `NAME=FILE`, as the user wrote them; a file without a name has its own.
 
     Raises:
-        ScoreError: a file that is not there.
+        ScoreError: a file that is not there, or an empty name.
     """
     named = []
-    defaults = names if len(names) == len(texts) else [Path(text).stem for text in texts]
-    for default, text in zip(defaults, texts, strict=True):
+    for text in texts:
         name, equals, path = text.partition("=")
-        one = Named(name, Path(path)) if equals and not Path(text).exists() else Named(default, Path(text))
-        if not one.path.is_file():
-            raise ScoreError(f"{one.path}: no such file; expected a score file, or NAME=FILE")
+        one = Named(name, Path(path)) if equals and not Path(text).exists() else Named(Path(text).stem, Path(text))
+        if not one.name or not one.path.is_file():
+            raise ScoreError(f"{one.path}: no such file; expected FILE or NAME=FILE")
         named.append(one)
     return named
 
 
 def evaluation_sets(
     systems: Sequence[Named],
-    protocols: Sequence[Path] = (),
+    protocols: Sequence[Named] = (),
     where: Sequence[str] = (),
     asv: Sequence[Path] = (),
     costs_2021: Mapping[str, Coefficients] | None = None,
@@ -82,58 +82,109 @@ def evaluation_sets(
 
     Raises:
         ScoreError: files that cannot be read, that do not score exactly the trials of one protocol, or that
-            contradict it; two files of one system for one protocol; ASV scores that lack an attack.
+            contradict it; two files of one system for one protocol; a protocol without scores; ASV scores that lack
+            an attack.
         ProtocolError: a protocol that cannot be read, or a condition that it does not know.
     """
     files = [read_scores(system.path) for system in systems]
     tests = _tests(protocols, where, files[0])
     if len(asv) not in (0, 1, len(tests)):
         raise ScoreError(f"{len(asv)} files of ASV scores for {len(tests)} protocols; expected one for each, or one")
-    scored: dict[str, dict[str, FloatArray]] = {test.name: {} for test in tests}
+    asv_paths: list[Path | None] = (
+        [None] * len(tests) if not asv else [asv[0]] * len(tests) if len(asv) == 1 else [*asv]
+    )
+    found = {test.name: {} for test in tests}  # type: dict[str, dict[str, ScoreFile]]
     for system, file in zip(systems, files, strict=True):
         test = _test_of(file, tests)
-        if system.name in scored[test.name]:
+        if system.name in found[test.name]:
             raise ScoreError(f"{file.path}: a second file of system {system.name}; give each a name, NAME=FILE")
-        scored[test.name][system.name] = align(file, test.trials, f"{file.path} against {test.name}", test.outside)
-    asv_paths = list(asv) * len(tests) if len(asv) == 1 else asv
-    asv_of = dict(zip((test.name for test in tests), asv_paths, strict=False))
+        found[test.name][system.name] = file
     return [
-        EvaluationSet(
-            test.name,
-            test.trials,
-            scored[test.name],
-            _read_asv(asv_of[test.name], test) if test.name in asv_of else None,
-            costs_2021 or {},
-        )
-        for test in tests
-        if scored[test.name]
+        _evaluation_set(test, found[test.name], asv_path, costs_2021 or {})
+        for test, asv_path in zip(tests, asv_paths, strict=True)
     ]
 
 
-def calibrated(evaluated: EvaluationSet, dev: Sequence[Named], protocol: Path | None, fuse: bool) -> EvaluationSet:
+def _evaluation_set(
+    test: _Test, files: Mapping[str, ScoreFile], asv_path: Path | None, costs: Mapping[str, Coefficients]
+) -> EvaluationSet:
+    if not files:
+        raise ScoreError(f"protocol {test.name}: none of the score files is of its utterances; expected at least one")
+    notes = [test.note, "Scores: " + ", ".join(f"{name} = {file.path}" for name, file in files.items()) + "."]
+    if asv_path:
+        notes.append(f"ASV scores: {asv_path}.")
+    return EvaluationSet(
+        name=test.name,
+        trials=test.trials,
+        systems={
+            name: align(file, test.trials, f"{file.path} against {test.name}", test.outside)
+            for name, file in files.items()
+        },
+        asv=_read_asv(asv_path, test) if asv_path else None,
+        costs_2021=costs,
+        notes=tuple(notes),
+        warnings=test.warnings,
+    )
+
+
+def calibrated(evaluated: EvaluationSet, dev: Sequence[Named], protocol: Named | None, fuse: bool) -> EvaluationSet:
     """The evaluation set with a calibrated twin of every system and, on request, their fusion, fitted on `dev`.
 
     Args:
-        dev: development scores of the systems, under the same names; those of other systems are not used.
+        dev: development scores of the systems, under the same names.
         protocol: of the development trials; without it their files must hold the keys.
 
     Raises:
-        ScoreError: a system without development scores, scores of different trials, scores that cannot be calibrated.
+        ScoreError: a system without development scores, scores of different trials, or of those to be judged; scores
+            that cannot be calibrated; a system that has the name of a new one.
     """
     ours = [one for one in dev if one.name in evaluated.systems]
     missing = [name for name in evaluated.systems if name not in {one.name for one in ours}]
     if missing:
         raise ScoreError(f"system {missing[0]} has no development scores; expected --calibrate {missing[0]}=FILE")
+    if fuse and len(evaluated.systems) < 2:
+        raise ScoreError(f"--fuse: {evaluated.name} has one system; expected two or more")
     (learned,) = evaluation_sets(ours, [protocol] if protocol else [])
-    systems, notes = dict(evaluated.systems), []
+    _require_other_trials(learned, evaluated)
     groups = {f"{name}, calibrated": [name] for name in evaluated.systems}
     if fuse:
         groups["fusion"] = list(evaluated.systems)
+    taken = [name for name in groups if name in evaluated.systems]
+    if taken:
+        raise ScoreError(f"a system is called {taken[0]!r}, as one that --calibrate makes; give it another name")
+    systems, notes = dict(evaluated.systems), [*evaluated.notes]
     for new, names in groups.items():
         calibration = _fit(new, [learned.systems[name] for name in names], learned.trials.is_bonafide)
         systems[new] = calibration.apply([evaluated.systems[name] for name in names])
-        notes.append(_formula(new, names, calibration))
+        notes.append(_formula(new, names, calibration, [one.path for one in ours if one.name in names]))
     return replace(evaluated, systems=systems, derived=tuple(groups), notes=tuple(notes))
+
+
+def _require_other_trials(learned: EvaluationSet, evaluated: EvaluationSet) -> None:
+    """Names like 0001 recur from corpus to corpus; the same name with the same score is the same trial."""
+    row_of = {utt_id: row for row, utt_id in enumerate(learned.trials.utt_ids)}
+    shared = [(row_of[utt_id], row) for row, utt_id in enumerate(evaluated.trials.utt_ids) if utt_id in row_of]
+    for name, scores in learned.systems.items():
+        same = sum(scores[ours] == evaluated.systems[name][theirs] for ours, theirs in shared)
+        if same:
+            raise ScoreError(
+                f"system {name}: {same} of the development scores are those of trials to be judged; expected "
+                "development trials of their own"
+            )
+
+
+def read_sasv(systems: Sequence[Named]) -> dict[str, AsvScores]:
+    """Scores of speaker and spoofing together, in the form of ASV scores, by system.
+
+    Raises:
+        ScoreError: two files of one system, or one that cannot be read.
+    """
+    scores: dict[str, AsvScores] = {}
+    for system in systems:
+        if system.name in scores:
+            raise ScoreError(f"{system.path}: a second file of system {system.name}; give each a name, NAME=FILE")
+        scores[system.name] = read_asv_scores(system.path)
+    return scores
 
 
 def read_costs(path: Path) -> dict[str, Coefficients]:
@@ -142,7 +193,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     Raises:
         ScoreError: another header, a row that is none, coefficients that are no cost, a condition that stands twice.
     """
-    table = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), delimiter="\t")
+    table = csv.reader(io.StringIO(read_text(path, f"{COSTS}, tab-separated")), delimiter="\t")
     header = " ".join(next(table, []))
     if header != COSTS:
         raise ScoreError(f"{path}:1: header {header!r}; expected {COSTS}, tab-separated")
@@ -151,7 +202,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
         where = f"{path}:{line}"
         try:
             condition, *numbers = row
-            cost = Coefficients(*map(float, numbers))
+            cost = Coefficients(*(float(number.replace("_", "?")) for number in numbers))  # float() reads 1_0 as 10
         except (ValueError, TypeError):
             raise ScoreError(f"{where}: {' '.join(row)[:60]!r}; expected {COSTS}, tab-separated") from None
         check_cost(cost, where)
@@ -161,18 +212,20 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     return costs
 
 
-def _tests(protocols: Sequence[Path], where: Sequence[str], first: ScoreFile) -> list[_Test]:
+def _tests(protocols: Sequence[Named], where: Sequence[str], first: ScoreFile) -> list[_Test]:
     if protocols:
-        names = [path.stem for path in protocols]
+        names = [protocol.name for protocol in protocols]
         if len(set(names)) < len(names):
-            raise ScoreError(f"protocols {', '.join(names)}: two have the same name; expected different file names")
-        return [_read_protocol(path, where) for path in protocols]
+            raise ScoreError(f"protocols {', '.join(names)}: two have the same name; give each its own, NAME=FILE")
+        return [_read_protocol(protocol, where) for protocol in protocols]
     if where:
         raise ScoreError(f"--where {where[0]} needs a --protocol, whose columns it names")
-    return [_Test(first.path.stem, trial_list(first), frozenset())]
+    unchecked = f"no protocol was given: the keys are those of {first.path}, and missing trials would go unnoticed"
+    return [_Test(first.path.stem, trial_list(first), frozenset(), f"Keys: {first.path}.", (unchecked,))]
 
 
-def _read_protocol(path: Path, where: Sequence[str]) -> _Test:
+def _read_protocol(protocol: Named, where: Sequence[str]) -> _Test:
+    path = protocol.path
     everything = read_any_protocol(path)
     chosen = select(everything, where)
     names = ["attack", "speaker", *sorted({name for trial in chosen for name in trial.conditions})]
@@ -184,7 +237,16 @@ def _read_protocol(path: Path, where: Sequence[str]) -> _Test:
         np.array([trial.label for trial in chosen], dtype=bool),
         {name: np.array(column(chosen, name)) for name in names},
     )
-    return _Test(path.stem, trials, frozenset(trial.utt_id for trial in everything).difference(trials.utt_ids))
+    outside = frozenset(trial.utt_id for trial in everything).difference(trials.utt_ids)
+    note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(chosen):,} trials."
+    return _Test(protocol.name, trials, outside, note, tuple(_phases(trials)))
+
+
+def _phases(trials: TrialList) -> Iterator[str]:
+    """ASVspoof 2021's figures are those of one phase; pooling the others in moves an EER by percents."""
+    phases = sorted(set(trials.columns["phase"].tolist())) if "phase" in trials.columns else []
+    if len(phases) > 1:
+        yield f"the phases {', '.join(phases)} are pooled; papers judge phase eval alone (--where phase=eval)"
 
 
 def _test_of(file: ScoreFile, tests: Sequence[_Test]) -> _Test:
@@ -192,7 +254,7 @@ def _test_of(file: ScoreFile, tests: Sequence[_Test]) -> _Test:
     if len(tests) == 1:
         return tests[0]  # whether it fits, `align` says better
     found = set(file.utt_ids)
-    fitting = [test for test in tests if not found.isdisjoint(test.trials.utt_ids)]
+    fitting = [test for test in tests if not found.isdisjoint(map(without_ending, test.trials.utt_ids))]
     if len(fitting) != 1:
         names = ", ".join(test.name for test in fitting) or "none"
         raise ScoreError(
@@ -216,10 +278,11 @@ def _fit(name: str, dev: Sequence[FloatArray], is_bonafide: NDArray[np.bool_]) -
         raise ScoreError(f"{name}: {error}") from error
 
 
-def _formula(name: str, systems: Sequence[str], calibration: Calibration) -> str:
+def _formula(name: str, systems: Sequence[str], calibration: Calibration, dev: Sequence[Path]) -> str:
     terms = " ".join(f"{weight:+.6g}·({system})" for weight, system in zip(calibration.weights, systems, strict=True))
     kind = "Logistic fusion" if len(systems) > 1 else "Logistic calibration"
-    sentence = f"{kind}, fitted on development scores: {name} = {calibration.offset:.6g} {terms}."
+    files = ", ".join(map(str, dev))
+    sentence = f"{kind}, fitted on {files}: {name} = {calibration.offset:.6g} {terms}."
     if (calibration.weights < 0).any():
         sentence += " A negative weight says that a system's sign is inverted, or that the systems repeat each other."
     return sentence

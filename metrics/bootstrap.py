@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.det import FloatArray, ScoreError
+from metrics.scores import UNKNOWN
 
-UNKNOWN = "-"
 MOST_DRAWS = 100
 """Draws of clusters until one has both classes."""
 

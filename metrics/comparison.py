@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.bootstrap import UNKNOWN, ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
-from metrics.checks import not_llr_warning, warnings_of
+from metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
+from metrics.checks import SIGN_WARNING, not_llr_warning, warnings_of
 from metrics.dcf import Coefficients
 from metrics.det import FloatArray, ScoreError, equal_error_rate, verification_curve
 from metrics.measures import MEASURES, Sample, Tandem
-from metrics.scores import AsvScores, TrialList
+from metrics.scores import UNKNOWN, AsvScores, TrialList
 from metrics.tdcf import asv_error_rates, coefficients_2019, coefficients_2021
 
 POOLED = "pooled"
@@ -31,9 +31,11 @@ class EvaluationSet:
     costs_2021: Mapping[str, Coefficients] = field(default_factory=dict)
     """Coefficients of the t-DCF of 2021 by condition (`pooled`, `A07`, `alaw`, …), as ASVspoof 2021 gave them."""
     derived: Collection[str] = ()
-    """Systems that were made from others (calibrated, fused): warnings are about the originals."""
+    """Systems that were made from others (calibrated, fused): but for the sign, warnings are about the originals."""
     notes: tuple[str, ...] = ()
-    """How the derived ones were made."""
+    """Where everything came from, and how the derived systems were made."""
+    warnings: tuple[str, ...] = ()
+    """What could not be checked about all this."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ class Uncertainty:
     seed: int = 0
 
 
-FEW_REPLICATES = 100
-"""With fewer, the paired test's smallest p-value, 2 in (replicates + 1), is near 0.05 or above."""
+SIGNIFICANT = 0.05
+"""From this p-value on a system is said not to differ from the best."""
+FEW_TRIALS = 20
+"""With fewer trials in a class one trial moves its error rate by more than 5 %."""
 
 BY_TRIAL = Uncertainty()
 
@@ -65,7 +69,8 @@ class Figure:
     best: bool = False
     """No other system of the table has a smaller value."""
     p_value: float | None = None
-    """Of the paired test against the best system, corrected for the number of systems; None for the best itself."""
+    """Of the paired test against the best system, corrected for the number of systems; None for the best itself, and
+    where the replicates are too few for any difference to be significant."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ class Group:
 def groups_of(trials: TrialList, by: Sequence[str]) -> tuple[list[Group], list[str]]:
     """All trials, then the groups of each column in `by`; and notes on groups that lack a class and are left out.
 
-    A bona fide trial whose value is not known (no attack, no vocoder) counts with every group of that column.
+    In a column that no bona fide trial has a value in (attack, vocoder) all of them count with every group. Where some
+    have one, each counts with its own group only.
 
     Raises:
         ScoreError: a column that the trials do not have, or no value in it.
@@ -115,18 +121,23 @@ def groups_of(trials: TrialList, by: Sequence[str]) -> tuple[list[Group], list[s
     groups, notes = [Group(POOLED, POOLED, np.ones(trials.is_bonafide.size, dtype=bool))], []
     for column in by:
         values = _column(trials, column)
-        shared = trials.is_bonafide & (values == UNKNOWN)
+        unknown = values == UNKNOWN
+        shared = trials.is_bonafide & unknown & unknown[trials.is_bonafide].all()
         found = [
             Group(column, str(value), (values == value) | shared) for value in np.unique(values[values != UNKNOWN])
         ]
+        left_out = int(np.count_nonzero(unknown & ~shared))
+        if left_out:
+            notes.append(f"By {column}: {left_out:,} trials have no {column} and are in none of the groups.")
         whole = [group for group in found if len(set(trials.is_bonafide[group.members].tolist())) == 2]
         groups += whole
         if not whole:
             raise ScoreError(f"no group by {column} has both bona fide and spoof trials; expected at least one")
         if len(whole) < len(found):
             lacking = [group.value for group in found if group not in whole]
-            first = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
-            notes.append(f"By {column}: {len(lacking)} of {len(found)} groups lack a class and are left out ({first}).")
+            notes.append(
+                f"By {column}: {len(lacking)} of {len(found)} groups lack a class and are left out ({_first(lacking)})."
+            )
     return groups, notes
 
 
@@ -148,8 +159,10 @@ def compare(
     """
     groups, notes = groups_of(evaluated.trials, by)
     tables: dict[str, dict[str, Table]] = {}
+    without_intervals: dict[str, list[str]] = {}
+    _check_costs(evaluated, groups)
     for group in groups:
-        tandem = tandem_behind(evaluated, group, with_curve="t_eer" in measures)
+        tandem = tandem_behind(evaluated, group, measures)
         judge = _Judge(evaluated, group, tandem, measures)
         try:
             table = judge.table(uncertainty, advance)
@@ -157,36 +170,46 @@ def compare(
             if group.column == POOLED:
                 raise
             table = judge.table(replace(uncertainty, replicates=0), advance)
-            notes.append(f"No intervals for {group.value}: {error}.")
+            without_intervals.setdefault(str(error), []).append(group.value)
             advance(uncertainty.replicates)
         tables.setdefault(group.column, {})[group.value] = table
     pooled = tables.pop(POOLED)[POOLED]
+    notes += [f"No intervals for {_first(names)}: {error}." for error, names in without_intervals.items()]
     notes = [*_how_made(evaluated, measures, by, uncertainty), *notes, *_undefined(measures, pooled, tables)]
     warnings = _warnings(evaluated, measures)
     return Comparison(evaluated.name, tuple(measures), pooled, tables, tuple(warnings), tuple(notes))
 
 
-def tandem_behind(evaluated: EvaluationSet, group: Group, with_curve: bool = True) -> Tandem:
-    """What the ASV system does to the group's spoofs: to those of one attack where it is one, otherwise to all.
+def tandem_behind(evaluated: EvaluationSet, group: Group, measures: Sequence[str]) -> Tandem:
+    """What the ASV system does to the group's spoofs, as far as the `measures` need it.
 
-    The ASV threshold is that of the EER between target and nontarget trials, the same for every group.
+    Of the ASV system's spoof trials those of the group's attacks count; all of them, where the group has spoofs of
+    unknown attack. The ASV threshold is that of the EER between target and nontarget trials, the same for every group.
 
     Raises:
-        ScoreError: the ASV scores lack the attack, or allow no t-DCF.
+        ScoreError: the ASV scores lack an attack, or allow no t-DCF.
     """
     given, asv = evaluated.costs_2021.get(group.value), evaluated.asv
     if asv is None:
         return Tandem(tdcf_2021=given)
-    spoof = asv.spoof
-    if group.column == "attack":
-        spoof = spoof[np.array(asv.spoof_attacks) == group.value]
-        if not spoof.size:
-            raise ScoreError(f"the ASV scores have no trials of attack {group.value}; expected those of every attack")
-    curve = verification_curve(asv.target, asv.nontarget, spoof) if with_curve else None
+    spoof = _asv_spoof(asv, evaluated.trials, group)
+    curve = verification_curve(asv.target, asv.nontarget, spoof) if "t_eer" in measures else None
     rates = asv_error_rates(asv.target, asv.nontarget, spoof, equal_error_rate(asv.target, asv.nontarget).threshold)
     if rates.p_miss_spoof == 1:  # no spoof deceives the ASV system: a countermeasure has nothing to save
         return Tandem(tdcf_2021=given, curve=curve)
-    return Tandem(coefficients_2019(rates), given or coefficients_2021(rates), curve)
+    derived = None if evaluated.costs_2021 or "min_tdcf_2021" not in measures else coefficients_2021(rates)
+    return Tandem(coefficients_2019(rates) if "min_tdcf_2019" in measures else None, given or derived, curve)
+
+
+def _asv_spoof(asv: AsvScores, trials: TrialList, group: Group) -> FloatArray:
+    attacks = set(trials.columns["attack"][group.members & ~trials.is_bonafide].tolist())
+    known = set(asv.spoof_attacks)
+    if UNKNOWN in attacks or attacks == known:
+        return asv.spoof
+    if not attacks <= known:
+        missing = _first(sorted(attacks - known))
+        raise ScoreError(f"the ASV scores have no trials of attack {missing}; expected those of every attack")
+    return asv.spoof[np.isin(asv.spoof_attacks, sorted(attacks))]
 
 
 class _Judge:
@@ -246,12 +269,22 @@ def figures_of(values: Sequence[float | None], drawn: FloatArray | None, level: 
     best = values.index(lowest)
     others = [number for number, figure in enumerate(figures) if len(values) > 1 and not figure.best]
     p_values = holm([paired_p_value(drawn[:, number] - drawn[:, best]) for number in others])
-    corrected = dict(zip(others, p_values, strict=True))
+    tested = can_be_significant(len(values), len(drawn))
+    corrected = dict(zip(others, p_values, strict=True)) if tested else {}
     intervals = [percentile_interval(drawn[:, number], level) for number in range(len(values))]
     return [
         replace(figure, low=interval.low, high=interval.high, p_value=corrected.get(number))
         for number, (figure, interval) in enumerate(zip(figures, intervals, strict=True))
     ]
+
+
+def can_be_significant(n_systems: int, replicates: int) -> bool:
+    """Whether the smallest p-value there is, 2 in (replicates + 1) times Holm's factor, is below SIGNIFICANT."""
+    return 2 * (n_systems - 1) / (replicates + 1) < SIGNIFICANT
+
+
+def _first(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _column(trials: TrialList, name: str) -> NDArray[np.str_]:
@@ -261,13 +294,44 @@ def _column(trials: TrialList, name: str) -> NDArray[np.str_]:
     return trials.columns[name]
 
 
+def _check_costs(evaluated: EvaluationSet, groups: Sequence[Group]) -> None:
+    """Given coefficients belong to one group each."""
+    values = [group.value for group in groups]
+    for condition in evaluated.costs_2021:
+        if values.count(condition) != 1:
+            raise ScoreError(
+                f"t-DCF coefficients of {condition}: {values.count(condition)} groups have that name; expected one of "
+                f"{_first(values, 10)} (--by names the column)"
+            )
+
+
 def _warnings(evaluated: EvaluationSet, measures: Sequence[str]) -> Iterator[str]:
+    yield from evaluated.warnings
+    is_bonafide = evaluated.trials.is_bonafide
+    for key, number in (("bona fide", np.count_nonzero(is_bonafide)), ("spoof", np.count_nonzero(~is_bonafide))):
+        if number < FEW_TRIALS:
+            yield f"{evaluated.name}: only {number} {key} trials; every figure hangs on each of them"
     wants_llr = any(MEASURES[name].needs == "llr" for name in measures)
     for name, scores in evaluated.systems.items():
         if name in evaluated.derived:
+            turned = equal_error_rate(scores[is_bonafide], scores[~is_bonafide]).rate > 0.5
+            yield from [f"{name}: {SIGN_WARNING}"] * turned
             continue
-        yield from warnings_of(name, scores, evaluated.trials.is_bonafide)
+        yield from warnings_of(name, scores, is_bonafide)
         yield from not_llr_warning(name, scores) if wants_llr else ()
+    if evaluated.asv and _uses_asv(measures):
+        yield from _asv_warnings(evaluated.asv, evaluated.trials)
+
+
+def _asv_warnings(asv: AsvScores, trials: TrialList) -> Iterator[str]:
+    if equal_error_rate(asv.target, asv.nontarget).rate > 0.5:
+        yield f"the ASV system: {SIGN_WARNING.replace('bona fide', 'target')}"
+    if (trials.columns["attack"][~trials.is_bonafide] == UNKNOWN).any():
+        yield "the trials do not name their attacks: whether the ASV scores are of the same corpus cannot be checked"
+
+
+def _uses_asv(measures: Sequence[str]) -> bool:
+    return any(MEASURES[name].needs == "tandem" for name in measures)
 
 
 def _how_made(
@@ -276,34 +340,55 @@ def _how_made(
     """What a reader must know to make the figures again."""
     yield from evaluated.notes
     if uncertainty.replicates:
-        yield _intervals_note(evaluated.trials, uncertainty)
+        yield intervals_note(_how_drawn(evaluated.trials, by, uncertainty), uncertainty, len(evaluated.systems))
+    if evaluated.asv and _uses_asv(measures):
+        yield from _asv_notes(evaluated, by)
+    if evaluated.costs_2021 and "min_tdcf_2021" in measures:
+        yield f"min t-DCF (2021): coefficients were given for {_first(list(evaluated.costs_2021), 10)}."
+
+
+def _asv_notes(evaluated: EvaluationSet, by: Sequence[str]) -> Iterator[str]:
     asv = evaluated.asv
-    if asv is not None and any(MEASURES[name].needs == "tandem" for name in measures):
-        eer = equal_error_rate(asv.target, asv.nontarget)
-        rates = asv_error_rates(asv.target, asv.nontarget, asv.spoof, eer.threshold)
-        yield (
-            f"ASV system: EER {100 * eer.rate:.4f} % between {asv.target.size:,} target and {asv.nontarget.size:,} "
-            f"nontarget trials; at its threshold {eer.threshold:.7g} it accepts {1 - rates.p_miss_spoof:.2%} of "
-            f"{asv.spoof.size:,} spoof trials."
-        )
-        others = [column for column in by if column != "attack"]
-        if others:
-            yield f"t-DCF and t-EER by {' and '.join(others)} use the ASV system's error rates on all its trials."
-
-
-def _intervals_note(trials: TrialList, uncertainty: Uncertainty) -> str:
-    how = "drawing trials one by one within each class"
-    if uncertainty.clusters:
-        sizes = {name: len(set(_column(trials, name).tolist()) - {UNKNOWN}) for name in uncertainty.clusters}
-        how = "drawing whole " + " and ".join(f"{name}s ({size})" for name, size in sizes.items())
-        if min(sizes.values()) < FEW_CLUSTERS:
-            how += ", which are few: the intervals are rough"
-    if uncertainty.replicates < FEW_REPLICATES:
-        how += " (too few replicates for a difference to be significant)"
-    return (
-        f"Intervals: {uncertainty.level:.0%} percentile bootstrap, {uncertainty.replicates:,} replicates, {how}; "
-        "differences from the best system: paired bootstrap test on the same draws, Holm's correction."
+    assert asv is not None
+    (pooled,), _ = groups_of(evaluated.trials, [])
+    spoof = _asv_spoof(asv, evaluated.trials, pooled)
+    eer = equal_error_rate(asv.target, asv.nontarget)
+    rates = asv_error_rates(asv.target, asv.nontarget, spoof, eer.threshold)
+    yield (
+        f"ASV system: EER {100 * eer.rate:.4f} % between {asv.target.size:,} target and {asv.nontarget.size:,} "
+        f"nontarget trials; at its threshold {eer.threshold:.7g} it accepts {1 - rates.p_miss_spoof:.2%} of "
+        f"{spoof.size:,} spoof trials of the attacks that are judged."
     )
+    others = [column for column in by if column != "attack"]
+    if others:
+        yield f"t-DCF and t-EER by {' and '.join(others)}: ASV error rates are those of each group's attacks, no finer."
+
+
+def _how_drawn(trials: TrialList, by: Sequence[str], uncertainty: Uncertainty) -> str:
+    if not uncertainty.clusters:
+        return "drawing trials one by one within each class"
+    sizes = {name: len(set(_column(trials, name).tolist()) - {UNKNOWN}) for name in uncertainty.clusters}
+    how = "drawing whole " + " and ".join(f"{name}s ({size})" for name, size in sizes.items())
+    if min(sizes.values()) < FEW_CLUSTERS:
+        how += ", which are few: the intervals are rough"
+    both = [name for name in uncertainty.clusters if name in by]
+    return how + "".join(f"; in the tables by {name} without regard to it" for name in both)
+
+
+def intervals_note(how: str, uncertainty: Uncertainty, n_systems: int) -> str:
+    """How the intervals and, with several systems, the tests were made."""
+    note = (
+        f"Intervals: {uncertainty.level:.0%} percentile bootstrap, {uncertainty.replicates:,} replicates (seed "
+        f"{uncertainty.seed}), {how}."
+    )
+    if n_systems > 1 and can_be_significant(n_systems, uncertainty.replicates):
+        note += (
+            " Differences from the best system: paired bootstrap test on the same draws, with Holm's correction for "
+            "the systems of one cell (not for the number of cells)."
+        )
+    elif n_systems > 1:
+        note += f" No tests: with {n_systems} systems they need more than {round(2 * (n_systems - 1) / SIGNIFICANT)}."
+    return note
 
 
 def _undefined(measures: Sequence[str], pooled: Table, by: Mapping[str, Mapping[str, Table]]) -> Iterator[str]:
@@ -316,8 +401,7 @@ def _undefined(measures: Sequence[str], pooled: Table, by: Mapping[str, Mapping[
             if any(figures[measure].value is None for figures in table.figures.values())
         ]
         if empty:
-            where = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
             yield (
-                f"{MEASURES[measure].title} is not defined for {where}: no costs are known there, or the ASV system "
-                "rejects every spoof by itself."
+                f"{MEASURES[measure].title} is not defined for {_first(empty)}: no costs are known there, or the ASV "
+                "system rejects every spoof by itself."
             )

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from metrics.comparison import Comparison, EvaluationSet
-from metrics.dcf import Coefficients
+from metrics.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
 from metrics.measures import MEASURES
 from metrics.tables import BEST, Cell, Grid, Row, group_grids, legend, measures_of_groups, pooled_grid, printable
 
@@ -109,17 +108,14 @@ def report_page(
     evaluated: Sequence[tuple[EvaluationSet | None, Comparison]],
     title: str,
     made_by: str,
-    tdcf: Mapping[str, Coefficients | None] | None = None,
 ) -> str:
     """The report of all test sets, pictures included, as HTML.
 
     Args:
         evaluated: test sets with what is said of them; one without trials (None) gets tables and no pictures.
         made_by: program, version and date, for the line beneath the title.
-        tdcf: costs of the pooled t-DCF by test set; where there are none, there is no curve.
     """
-    tdcf = tdcf or {}
-    sections = [(c, list(_pictures(e, c, tdcf.get(e.name))) if e else []) for e, c in evaluated]
+    sections = [(c, list(_pictures(e, c)) if e else []) for e, c in evaluated]
     return as_html(sections, title, made_by)
 
 
@@ -145,7 +141,7 @@ def as_html(sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str
     return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head>\n<body>\n{_joined(body)}\n</body></html>\n"
 
 
-def _pictures(evaluated: EvaluationSet, comparison: Comparison, tdcf: Coefficients | None) -> Iterator[Picture]:
+def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
     from metrics import report  # here, not above: whoever wants no pictures must not wait for matplotlib
 
     yield Picture(
@@ -169,16 +165,26 @@ def _pictures(evaluated: EvaluationSet, comparison: Comparison, tdcf: Coefficien
         "shows the tails where errors happen.",
         "Score histograms of both classes, a panel for each system",
     )
-    if tdcf:
-        yield Picture(
-            report.tdcf_curves(evaluated, tdcf),
-            f"Normalised t-DCF in the form of {2021 if tdcf.c0 else 2019} over the share of bona fide trials rejected, "
-            f"the best threshold for each share; C0 = {tdcf.c0:.4g}, C1 = {tdcf.c1:.4g}, C2 = {tdcf.c2:.4g}. Circles "
-            "mark the minima; at 1 (dotted) a countermeasure is no better than accepting or rejecting every trial.",
-            "Normalised t-DCF curves of all systems",
-        )
+    yield from _tdcf_picture(evaluated, comparison)
     for column in comparison.by:
         yield from _group_picture(comparison, column)
+
+
+def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
+    """The t-DCF curves, where the comparison has the pooled t-DCF."""
+    from metrics import report
+
+    (pooled,), _ = groups_of(evaluated.trials, [])
+    tandem = tandem_behind(evaluated, pooled, [name for name in comparison.measures if name != "t_eer"])
+    cost, form = tandem.tdcf_2019 or tandem.tdcf_2021, 2019 if tandem.tdcf_2019 else 2021
+    if cost:
+        yield Picture(
+            report.tdcf_curves(evaluated, cost),
+            f"Normalised t-DCF in the form of {form} over the share of bona fide trials rejected, the best threshold "
+            f"for each share; C0 = {cost.c0:.4g}, C1 = {cost.c1:.4g}, C2 = {cost.c2:.4g}. Circles mark the minima; at "
+            "1 (dotted) a countermeasure is no better than accepting or rejecting every trial.",
+            "Normalised t-DCF curves of all systems",
+        )
 
 
 def _group_picture(comparison: Comparison, column: str) -> Iterator[Picture]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from metrics.bootstrap import Resampling, bootstrap
-from metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of
+from metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
 from metrics.dcf import a_dcf
 from metrics.det import FloatArray, ScoreError
 from metrics.scores import AsvScores
@@ -36,11 +36,13 @@ def compare_sasv(
     figures = figures_of(values, None if drawn is None else drawn[:, :, 0], uncertainty.level)
     by_system = {name: {"a_dcf": figure} for name, figure in zip(systems, figures, strict=True)}
     table = Table(first.target.size + first.nontarget.size, first.spoof.size, by_system)
-    note = (
+    notes = [
         f"{first.target.size:,} target and {first.nontarget.size:,} nontarget trials are the bona fide ones; costs and "
         "priors of ASVspoof 5, track 2."
-    )
-    return Comparison("speaker and spoofing together (SASV)", ("a_dcf",), table, notes=(note,))
+    ]
+    if uncertainty.replicates:
+        notes.append(intervals_note("drawing trials one by one within each class", uncertainty, len(systems)))
+    return Comparison("speaker and spoofing together (SASV)", ("a_dcf",), table, notes=tuple(notes))
 
 
 def _statistic(target: FloatArray, nontarget: FloatArray, spoof: FloatArray) -> list[float]:

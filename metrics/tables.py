@@ -8,18 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from metrics.comparison import Comparison, Figure, Table
+from metrics.comparison import SIGNIFICANT, Comparison, Figure, Table
 from metrics.measures import MEASURES, Measure
 
 BEST, SAME = "*", "≈"
-SIGNIFICANT = 0.05
-"""From this p-value on a system is said not to differ from the best."""
 UNDEFINED = "–"
 TEXT_WIDTH = 100
 HEAD_WIDTH = 26
 MOST_SIDE_BY_SIDE = 2
 """Columns of a LaTeX table with intervals beside the values; with more of them the page would be too narrow."""
-CSV_HEADER = ("test_set", "column", "group", "system", "measure", "value", "low", "high", "best", "p_value")
+CSV_HEADER = (
+    *("test_set", "column", "group", "n_bonafide", "n_spoof", "system", "measure"),
+    *("value", "low", "high", "best", "p_value", "warnings"),
+)
 LATEX_CHARACTERS = {character: f"\\{character}" for character in "{}$&#%_"}
 LATEX_CHARACTERS |= {character: f"{{{character}}}" for character in "[*-"}  # `\\ [`, `\\ *` and `--` mean something
 LATEX_CHARACTERS |= {
@@ -100,26 +101,30 @@ def as_text(comparison: Comparison) -> str:
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """One line per figure, in full precision, rates as fractions; an undefined value is an empty field.
 
-    The figures of all trials have the column `pooled` and no group.
+    The figures of all trials have the column `pooled` and no group. Every line repeats the warnings of its test set.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
     for comparison in comparisons:
+        warnings = " | ".join(comparison.warnings)
         for column, group, table in _tables(comparison):
+            counts = (table.n_bonafide, table.n_spoof)
             for system, measure, figure in _figures(table):
-                writer.writerow((comparison.test_set, column, group, system, measure, *asdict(figure).values()))
+                head = (comparison.test_set, column, group, *counts, system, measure)
+                writer.writerow((*head, *asdict(figure).values(), warnings))
     return text.getvalue()
 
 
 def as_latex(comparison: Comparison) -> str:
-    """The tables in LaTeX with booktabs: the best figures bold, SAME as a superscript, the notes in the caption.
+    """The tables in LaTeX with booktabs: best figures bold, SAME as a superscript, notes and warnings in the caption.
 
     Everything that comes from outside is escaped; what pdfLaTeX cannot set without further packages is written as
     its code point, `[U+6F22]`.
     """
     tables = _grids(comparison)
-    notes = " ".join(map(_latex, comparison.notes))
+    remarks = [*comparison.notes, *(f"Warning: {warning}." for warning in comparison.warnings)]
+    notes = " ".join(map(_latex, remarks))
     return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex_table(grid, notes) for grid in tables)
 
 

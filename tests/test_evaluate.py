@@ -103,11 +103,11 @@ def test_calibration_adds_actual_dcf_and_cllr_before_and_after(folder):
         )
         (folder / f"{name}.txt").write_text(text)
     out = folder / "out.json"
-    options = ("--calibrate", "dev.txt", "--fuse", "--bootstrap", "0", "--json", out)
+    options = ("--calibrate", "dev.txt", "--bootstrap", "0", "--json", out)
     assert evaluate(folder, "eval.txt", *options).exit_code == 0
     (test_set,) = json.loads(out.read_text())["test_sets"]
     figures = test_set["systems"]
-    assert list(figures) == ["eval", "eval, calibrated", "fusion"]
+    assert list(figures) == ["eval", "eval, calibrated"]
     assert figures["eval, calibrated"]["cllr"]["value"] < figures["eval"]["cllr"]["value"]
     assert figures["eval, calibrated"]["act_dcf"]["value"] < figures["eval"]["act_dcf"]["value"]
     assert figures["eval, calibrated"]["eer"]["value"] == figures["eval"]["eer"]["value"]
@@ -132,7 +132,7 @@ def test_every_warning_is_on_standard_error_too(folder):
     ("arguments", "sentence"),
     [
         (["--bootstrap", "0"], "no score file; expected SCORES or --sasv-scores"),
-        (["none.txt"], "none.txt: no such file; expected a score file, or NAME=FILE"),
+        (["none.txt"], "none.txt: no such file; expected FILE or NAME=FILE"),
         (["good.txt"], "good.txt: form asvspoof2021 without keys; expected"),
         (["cm.txt", "--metrics", "eer,auc"], "--metrics auc: expected some of eer, "),
         (["cm.txt", "--by", "codec"], "the trials have no column codec; expected one of attack"),
@@ -142,10 +142,31 @@ def test_every_warning_is_on_standard_error_too(folder):
         (["cm.txt", "--json", "x.out", "--csv", "x.out"], "x.out: named twice"),
         (["cm.txt", "--json", "cm.txt", "--overwrite"], "cm.txt: is an input"),
         (["cm.txt", "--cluster", "attack", "--by", "speaker"], "no column speaker"),
+        (["cm.txt", "--metrics", "t_eer"], "--metrics t_eer: needs --asv-scores"),
+        (["cm.txt", "--calibrate", "cm.txt"], "8 of the development scores are those of trials to be judged"),
+        (["--sasv-scores", "sasv.txt", "--by", "attack"], "--by says how SCORES are judged; expected SCORES beside"),
+        (["--sasv-scores", "sasv.txt", "--sasv-scores", "sasv.txt"], "a second file of system sasv"),
     ],
 )
 def test_refusals_are_one_sentence(folder, arguments, sentence):
     assert sentence in refused(evaluate(folder, *arguments))
+
+
+def test_development_scores_of_no_system_are_refused(folder):
+    sentence = refused(evaluate(folder, "cm.txt", "good.txt", "--calibrate", f"typo={folder / 'cm.txt'}"))
+    assert sentence == "--calibrate typo: no system has that name; expected cm, good, NAME=FILE"
+
+
+def test_no_input_is_replaced_whatever_it_is_for(folder):
+    (folder / "costs.tsv").write_text("condition\tc0\tc1\tc2\npooled\t0.1\t0.8\t0.4\n")
+    for option, name in (
+        ("--calibrate", "good.txt"),
+        ("--dev-protocol", "protocol.txt"),
+        ("--tdcf-costs", "costs.tsv"),
+    ):
+        before = (folder / name).read_bytes()
+        assert "is an input" in refused(evaluate(folder, "cm.txt", option, name, "--csv", name, "--overwrite"))
+        assert (folder / name).read_bytes() == before
 
 
 def test_a_refusal_writes_nothing(folder):

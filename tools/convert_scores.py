@@ -44,6 +44,8 @@ PROTOCOL_HELP = "Takes keys, attacks and order from this protocol, of any known 
 def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: bool) -> None:
     """Write the score file IN, of any form, in another form; the numbers stay the same to the last bit.
 
+    Utterance names lose the ending of an audio file (`0.wav` becomes `0`), as everywhere in the house.
+
     A form without keys or attacks drops them; to get them back, give the protocol.
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs
+from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
 from metrics.dcf import Coefficients
 from metrics.det import ScoreError
 from protocols.trial import ProtocolError
@@ -46,19 +46,18 @@ class TestNames:
     def test_a_file_whose_name_has_an_equals_sign(self, write):
         assert named(write("lr=0.1.txt", SCORES))[0].name == "lr=0.1"
 
-    def test_development_scores_take_the_systems_names_in_order(self, write):
-        dev = [str(write(f"dev{i}.txt", SCORES)) for i in (1, 2)]
-        assert [one.name for one in parse_named(dev, names=["a", "b"])] == ["a", "b"]
-        assert [one.name for one in parse_named([f"b={dev[0]}", dev[1]], names=["a"])] == ["b", "dev2"]
+    def test_a_name_is_not_empty(self, write):
+        with pytest.raises(ScoreError, match="expected FILE or NAME=FILE"):
+            named(f"={write('a.txt', SCORES)}")
 
     def test_a_missing_file_is_named(self, tmp_path):
-        with pytest.raises(ScoreError, match=r"none.txt: no such file; expected a score file, or NAME=FILE"):
+        with pytest.raises(ScoreError, match=r"none.txt: no such file; expected FILE or NAME=FILE"):
             named(tmp_path / "none.txt")
 
 
 class TestSets:
     def test_scores_come_in_the_order_of_the_protocol(self, write):
-        (one,) = evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)])
+        (one,) = evaluation_sets(named(write("a.txt", SCORES)), named(write("P.txt", PROTOCOL)))
         assert one.name == "P"
         assert one.trials.utt_ids == ["b1", "b2", "s1", "s2"]
         assert one.systems["a"].tolist() == [2, 3, -1, -3]
@@ -72,7 +71,7 @@ class TestSets:
         assert one.systems["plain"].tolist() == [6, 9, 7, 8]
 
     def test_each_file_goes_to_the_protocol_whose_trials_it_scores(self, write):
-        tests = [write("P.txt", PROTOCOL), write("LA.txt", METADATA)]
+        tests = named(write("P.txt", PROTOCOL), write("LA.txt", METADATA))
         files = named(f"a={write('1.txt', LA_SCORES)}", f"a={write('2.txt', SCORES)}")
         la, p = sorted(evaluation_sets(files, tests), key=lambda one: one.name)
         assert (la.name, la.systems["a"].tolist()) == ("LA", [4, 3, 2, 1])
@@ -80,7 +79,7 @@ class TestSets:
 
     def test_where_leaves_trials_out_on_both_sides(self, write):
         metadata, files = write("LA.txt", METADATA), named(write("a.txt", LA_SCORES))
-        (one,) = evaluation_sets(files, [metadata], where=["phase=eval"])
+        (one,) = evaluation_sets(files, named(metadata), where=["phase=eval"])
         assert one.trials.utt_ids == ["d1", "d3"]
         assert one.systems["a"].tolist() == [4, 2]
         assert one.trials.columns["codec"].tolist() == ["alaw", "alaw"]
@@ -96,22 +95,56 @@ class TestSets:
     )
     def test_scores_that_contradict_the_protocol_are_refused(self, write, scores, sentence):
         with pytest.raises(ScoreError, match=sentence):
-            evaluation_sets(named(write("a.txt", scores)), [write("P.txt", PROTOCOL)])
+            evaluation_sets(named(write("a.txt", scores)), named(write("P.txt", PROTOCOL)))
+
+    def test_protocols_of_one_file_name_take_names(self, tmp_path):
+        for folder, content, scores in (("LA", METADATA, LA_SCORES), ("DF", PROTOCOL, SCORES)):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "trial_metadata.txt").write_text(content)
+            (tmp_path / folder / "scores.txt").write_text(scores)
+        tests = [f"{name}={tmp_path / name}/trial_metadata.txt" for name in ("LA", "DF")]
+        files = named(*(f"ours={tmp_path / name}/scores.txt" for name in ("LA", "DF")))
+        assert [one.name for one in evaluation_sets(files, named(*tests))] == ["LA", "DF"]
+        with pytest.raises(ScoreError, match="two have the same name; give each its own, NAME=FILE"):
+            evaluation_sets(files, named(*(test.partition("=")[2] for test in tests)))
+
+    def test_a_protocol_without_scores_is_named(self, write):
+        tests = named(write("P.txt", PROTOCOL), write("LA.txt", METADATA))
+        with pytest.raises(ScoreError, match="protocol LA: none of the score files is of its utterances"):
+            evaluation_sets(named(write("a.txt", SCORES)), tests)
+
+    def test_endings_of_audio_files_do_not_hide_a_protocol(self, write):
+        tests = named(write("P.txt", PROTOCOL), write("meta.csv", "utt_id,label\n0.wav,bona-fide\n1.wav,spoof\n"))
+        files = named(f"a={write('1.txt', SCORES)}", f"a={write('2.txt', '0 1.5' + chr(10) + '1 -1' + chr(10))}")
+        assert [one.name for one in evaluation_sets(files, tests)] == ["P", "meta"]
+
+    def test_what_was_read_is_noted_and_what_could_not_be_checked_is_warned_of(self, write):
+        scores, protocol = write("a.txt", LA_SCORES), write("LA.txt", METADATA)
+        (one,) = evaluation_sets(named(f"ours={scores}"), named(protocol))
+        assert one.notes == (f"Protocol: {protocol}, 4 trials.", f"Scores: ours = {scores}.")
+        assert one.warnings == (
+            "the phases eval, progress are pooled; papers judge phase eval alone (--where phase=eval)",
+        )
+        (one,) = evaluation_sets(named(scores), named(protocol), ["phase=eval"])
+        assert one.notes[0] == f"Protocol: {protocol} where phase=eval, 2 trials."
+        assert one.warnings == ()
+        (one,) = evaluation_sets(named(write("keyed.txt", SCORES)))
+        assert "no protocol was given" in one.warnings[0]
 
     def test_one_system_has_one_file_for_a_test_set(self, write):
         files = named(f"a={write('1.txt', SCORES)}", f"a={write('2.txt', SCORES)}")
         with pytest.raises(ScoreError, match=r"2.txt: a second file of system a; give each a name"):
-            evaluation_sets(files, [write("P.txt", PROTOCOL)])
+            evaluation_sets(files, named(write("P.txt", PROTOCOL)))
 
     def test_a_file_of_no_protocol_is_refused(self, write):
-        tests = [write("P.txt", PROTOCOL), write("LA.txt", METADATA)]
+        tests = named(write("P.txt", PROTOCOL), write("LA.txt", METADATA))
         with pytest.raises(ScoreError, match="scores utterances of none of the protocols P, LA; expected exactly one"):
             evaluation_sets(named(write("x.txt", "x 1\ny 2\n")), tests)
 
     def test_a_single_class_is_refused(self, write):
         where = ["codec=alaw", "attack=-"]
         with pytest.raises(ProtocolError, match=r"LA.txt: all 1 trials are bonafide"):
-            evaluation_sets(named(write("a.txt", "d1 4\n")), [write("LA.txt", METADATA)], where)
+            evaluation_sets(named(write("a.txt", "d1 4\n")), named(write("LA.txt", METADATA)), where)
 
     def test_where_needs_a_protocol(self, write):
         with pytest.raises(ScoreError, match="--where phase=eval needs a --protocol"):
@@ -121,7 +154,7 @@ class TestSets:
 class TestAsv:
     def test_one_file_serves_every_protocol(self, write):
         other_protocol, other_scores = (re.sub(r"\b([bs])(\d)", r"other_\1\2", text) for text in (PROTOCOL, SCORES))
-        protocols = [write("P.txt", PROTOCOL), write("Q.txt", other_protocol)]
+        protocols = named(write("P.txt", PROTOCOL), write("Q.txt", other_protocol))
         files = named(f"a={write('1.txt', SCORES)}", f"a={write('2.txt', other_scores)}")
         first, second = evaluation_sets(files, protocols, asv=[write("asv.txt", ASV)])
         assert first.asv.target.tolist() == second.asv.target.tolist() == [2]
@@ -129,12 +162,12 @@ class TestAsv:
     def test_asv_scores_of_another_corpus_are_refused(self, write):
         asv = write("asv.txt", ASV.replace("A02", "A19"))
         with pytest.raises(ScoreError, match=r"P with .*asv.txt: the ASV scores lack A02"):
-            evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)], asv=[asv])
+            evaluation_sets(named(write("a.txt", SCORES)), named(write("P.txt", PROTOCOL)), asv=[asv])
 
     def test_as_many_as_protocols_or_one(self, write):
         asv = [write("asv.txt", ASV)] * 2
         with pytest.raises(ScoreError, match="2 files of ASV scores for 1 protocols; expected one for each, or one"):
-            evaluation_sets(named(write("a.txt", SCORES)), [write("P.txt", PROTOCOL)], asv=asv)
+            evaluation_sets(named(write("a.txt", SCORES)), named(write("P.txt", PROTOCOL)), asv=asv)
 
 
 class TestCosts:
@@ -148,6 +181,7 @@ class TestCosts:
             ("c0\tc1\n", "costs.tsv:1: header 'c0 c1'; expected condition c0 c1 c2"),
             ("condition\tc0\tc1\tc2\nalaw\t1\t2\n", "costs.tsv:2: 'alaw 1 2'; expected condition c0 c1 c2"),
             ("condition\tc0\tc1\tc2\nalaw\t1\t2\tx\n", "costs.tsv:2: 'alaw 1 2 x'; expected"),
+            ("condition\tc0\tc1\tc2\nalaw\t0\t1_0\t1\n", "costs.tsv:2: 'alaw 0 1_0 1'; expected"),
             ("condition\tc0\tc1\tc2\nalaw\t0\t-1\t1\n", "costs.tsv:2: C0 = 0, C1 = -1, C2 = 1; expected"),
             ("condition\tc0\tc1\tc2\na\t0\t1\t1\na\t0\t1\t1\n", "costs.tsv:3: condition a stands twice"),
         ],
@@ -155,6 +189,14 @@ class TestCosts:
     def test_what_is_no_cost_is_refused_by_line(self, write, content, sentence):
         with pytest.raises(ScoreError, match=sentence):
             read_costs(write("costs.tsv", content))
+
+
+class TestSasv:
+    def test_a_system_has_one_file(self, write):
+        path = write("sasv.txt", ASV)
+        assert list(read_sasv(named(f"a={path}", f"b={path}"))) == ["a", "b"]
+        with pytest.raises(ScoreError, match="a second file of system a"):
+            read_sasv(named(f"a={path}", f"a={path}"))
 
 
 class TestCalibration:
@@ -175,7 +217,27 @@ class TestCalibration:
         # means 0 and 1, deviation ½: the log-likelihood ratio is 4·score − 2
         slope, offset = np.polyfit(judged.systems["a"], judged.systems["a, calibrated"], 1)
         assert (slope, offset) == (pytest.approx(4, rel=0.2), pytest.approx(-2, abs=0.5))
-        assert judged.notes[2].startswith("Logistic fusion, fitted on development scores: fusion = ")
+        assert judged.notes[-1].startswith("Logistic fusion, fitted on ")
+        assert "a2.txt, " in judged.notes[-1]
+        assert "b2.txt: fusion = " in judged.notes[-1]
+
+    def test_scores_to_be_judged_are_no_development_scores(self, write):
+        systems = self.sets(write, 1)
+        (evaluated,) = evaluation_sets(systems)
+        with pytest.raises(
+            ScoreError, match="system a: 400 of the development scores are those of trials to be judged"
+        ):
+            calibrated(evaluated, systems, None, fuse=False)
+
+    def test_a_system_cannot_have_the_name_of_a_new_one(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1, names=("a", "fusion")))
+        with pytest.raises(ScoreError, match="a system is called 'fusion'"):
+            calibrated(evaluated, self.sets(write, 2, names=("a", "fusion")), None, fuse=True)
+
+    def test_one_system_has_nothing_to_be_fused_with(self, write):
+        (evaluated,) = evaluation_sets(self.sets(write, 1, names=("a",)))
+        with pytest.raises(ScoreError, match="has one system; expected two or more"):
+            calibrated(evaluated, self.sets(write, 2, names=("a",)), None, fuse=True)
 
     def test_a_system_without_development_scores_is_named(self, write):
         (evaluated,) = evaluation_sets(self.sets(write, 1))

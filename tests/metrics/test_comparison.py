@@ -18,6 +18,7 @@ COLUMNS = {
     "vocoder": np.array(["-"] * 8),
 }
 TRIALS = TrialList([f"u{i}" for i in range(8)], KEYS, COLUMNS)
+TDCF = ["min_tdcf_2019", "min_tdcf_2021"]
 GOOD = np.array([5.0, 6, 7, 8, 1, 2, 3, 4])
 FAIR = np.array([0.5, 2, 3, 4, -1, 0, 1, -2])  # the example of tests/metrics/test_evaluation.py: EER 25 %
 ASV = AsvScores(
@@ -110,15 +111,44 @@ class TestFigures:
 class TestTandem:
     def test_an_attack_has_its_own_asv_trials(self):
         pooled, a01, a02 = groups_of(TRIALS, ["attack"])[0]
-        c2 = [tandem_behind(evaluated(ASV), group).tdcf_2019.c2 for group in (pooled, a01, a02)]
+        c2 = [tandem_behind(evaluated(ASV), group, TDCF).tdcf_2019.c2 for group in (pooled, a01, a02)]
         assert c2 == pytest.approx([0.5 * 0.75, 0.5 * 0.5, 0.5])  # the ASV system rejects 1/4, 1/2 and none of them
 
-    def test_another_column_has_the_asv_system_s_rates_on_all_trials_and_says_so(self):
-        pooled, alaw, _ = groups_of(TRIALS, ["codec"])[0]
-        of_all, of_alaw = (tandem_behind(evaluated(ASV), group) for group in (pooled, alaw))
-        assert of_all.tdcf_2019 == of_alaw.tdcf_2019
+    def test_any_other_group_has_the_asv_trials_of_its_attacks_and_the_notes_say_so(self):
+        pooled, alaw, g722 = groups_of(TRIALS, ["codec"])[0]  # alaw holds spoofs of A01, g722 of A02
+        c2 = [tandem_behind(evaluated(ASV), group, TDCF).tdcf_2019.c2 for group in (pooled, alaw, g722)]
+        assert c2 == pytest.approx([0.5 * 0.75, 0.5 * 0.5, 0.5])
         notes = compare(evaluated(ASV), ["min_tdcf_2019"], ["codec"], NO_INTERVALS).notes
-        assert "t-DCF and t-EER by codec use the ASV system's error rates on all its trials." in notes
+        assert "t-DCF and t-EER by codec: ASV error rates are those of each group's attacks, no finer." in notes
+
+    def test_asv_trials_of_attacks_that_are_not_judged_do_not_count(self):
+        more = AsvScores(
+            ASV.target, ASV.nontarget, np.append(ASV.spoof, [-9.0] * 8), [*ASV.spoof_attacks, *["A19"] * 8]
+        )
+        alone, beside = (compare(evaluated(asv), TDCF, [], NO_INTERVALS).pooled.figures for asv in (ASV, more))
+        assert alone == beside
+
+    def test_unknown_attacks_cannot_be_matched_and_that_is_warned_of(self):
+        nameless = TrialList(TRIALS.utt_ids, KEYS, {**COLUMNS, "attack": np.array(["-"] * 8)})
+        one = EvaluationSet("nameless", nameless, {"good": GOOD}, ASV)
+        assert tandem_behind(one, groups_of(nameless, [])[0][0], TDCF).tdcf_2019.c2 == pytest.approx(0.5 * 0.75)
+        assert any("whether the ASV scores are of the same corpus" in w for w in compare(one, TDCF).warnings)
+
+    def test_an_asv_system_of_inverted_sign_is_warned_of(self):
+        turned = AsvScores(-ASV.target, -ASV.nontarget, ASV.spoof, ASV.spoof_attacks)
+        warnings = compare(evaluated(turned), ["t_eer"], [], NO_INTERVALS).warnings
+        assert "the ASV system: an EER above 50 %" in " ".join(warnings)
+
+    def test_measures_that_need_no_asv_system_do_not_ask_for_a_sound_one(self):
+        useless = AsvScores(ASV.nontarget, ASV.target, ASV.spoof, ASV.spoof_attacks)
+        assert compare(evaluated(useless), ["eer"], [], NO_INTERVALS).pooled.figures["good"]["eer"].value == 0
+
+    def test_costs_of_a_condition_that_is_not_there_are_refused(self):
+        one = EvaluationSet("paper", TRIALS, {"good": GOOD}, costs_2021={"opus": Coefficients(0.1, 0.6, 0.3)})
+        with pytest.raises(
+            ScoreError, match="coefficients of opus: 0 groups have that name; expected one of pooled, alaw"
+        ):
+            compare(one, ["min_tdcf_2021"], ["codec"], NO_INTERVALS)
 
     def test_costs_given_per_condition_replace_the_asv_scores(self):
         costs = {"pooled": Coefficients(0.1, 0.6, 0.3), "alaw": Coefficients(0.0, 0.6, 0.3)}
@@ -159,7 +189,10 @@ class TestIntervals:
     def test_a_group_has_intervals_by_the_other_clusters(self):
         comparison = compare(evaluated(), ["eer"], ["attack"], Uncertainty(20, clusters=("attack",)))
         assert comparison.by["attack"]["A01"].figures["fair"]["eer"].low is not None
-        assert "drawing whole attacks (2), which are few: the intervals are rough" in comparison.notes[0]
+        assert (
+            "drawing whole attacks (2), which are few: the intervals are rough; in the tables by attack without regard "
+            "to it." in comparison.notes[0]
+        )
 
     def test_a_group_that_its_clusters_leave_nothing_to_draw_has_no_intervals_and_says_so(self):
         comparison = compare(evaluated(), ["eer"], ["attack"], Uncertainty(20, clusters=("speaker",)))
@@ -168,9 +201,20 @@ class TestIntervals:
         assert "No intervals for A02: all trials of a class have the speaker bob" in comparison.notes[-1]
 
     def test_the_notes_say_how(self):
-        assert compare(evaluated(), ["eer"], uncertainty=Uncertainty(100, 0.9)).notes[0] == (
-            "Intervals: 90% percentile bootstrap, 100 replicates, drawing trials one by one within each class; "
-            "differences from the best system: paired bootstrap test on the same draws, Holm's correction."
+        assert compare(evaluated(), ["eer"], uncertainty=Uncertainty(100, 0.9, seed=7)).notes[0] == (
+            "Intervals: 90% percentile bootstrap, 100 replicates (seed 7), drawing trials one by one within each class."
+            " Differences from the best system: paired bootstrap test on the same draws, with Holm's correction for "
+            "the systems of one cell (not for the number of cells)."
+        )
+        assert "Differences" not in compare(evaluated(a=GOOD), ["eer"]).notes[0]
+
+    def test_where_nothing_could_be_significant_nothing_is_called_equal(self):
+        # the smallest p-value is 2/(39 + 1) = 0.05 for two systems, twice that for three
+        comparison = compare(evaluated(), ["eer"], uncertainty=Uncertainty(39))
+        assert comparison.pooled.figures["fair"]["eer"].p_value is None
+        assert "No tests: with 2 systems they need more than 40." in comparison.notes[0]
+        assert (
+            compare(evaluated(), ["eer"], uncertainty=Uncertainty(41)).pooled.figures["fair"]["eer"].p_value is not None
         )
 
     def test_progress_counts_replicates_of_every_table(self):
@@ -183,19 +227,47 @@ class TestIntervals:
             compare(evaluated(), ["eer"], uncertainty=Uncertainty(10, clusters=("studio",)))
 
 
+def doubled(scores, times=8):
+    """The eight trials often enough that no warning is due for their number."""
+    columns = {name: np.repeat(values, times) for name, values in COLUMNS.items()}
+    trials = TrialList([f"u{i}" for i in range(8 * times)], np.repeat(KEYS, times), columns)
+    return EvaluationSet(
+        "doubled", trials, {n: np.repeat(s, times) + np.tile(np.arange(times) / 99, 8) for n, s in scores.items()}
+    )
+
+
 class TestWarnings:
     def test_an_inverted_sign_is_said_and_left(self):
-        comparison = compare(evaluated(bad=-GOOD), ["eer"], uncertainty=NO_INTERVALS)
+        comparison = compare(doubled({"bad": -GOOD}), ["eer"], uncertainty=NO_INTERVALS)
         assert comparison.pooled.figures["bad"]["eer"].value == 1
         assert comparison.warnings == (
             "bad: an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)",
         )
 
     def test_probabilities_are_no_log_likelihood_ratios(self):
-        halves = evaluated(p=GOOD / 10)
+        halves = doubled({"p": GOOD / 10})
         assert not compare(halves, ["eer"], uncertainty=NO_INTERVALS).warnings
         assert "log-likelihood ratios" in compare(halves, ["cllr"], uncertainty=NO_INTERVALS).warnings[0]
 
-    def test_derived_systems_are_not_warned_of_twice(self):
-        one = EvaluationSet("s", TRIALS, {"bad": -GOOD, "bad, calibrated": -2 * GOOD}, derived=("bad, calibrated",))
-        assert len(compare(one, ["eer"], uncertainty=NO_INTERVALS).warnings) == 1
+    def test_a_handful_of_trials_is_no_evaluation(self):
+        assert compare(evaluated(), ["eer"], uncertainty=NO_INTERVALS).warnings[:2] == (
+            "paper: only 4 bona fide trials; every figure hangs on each of them",
+            "paper: only 4 spoof trials; every figure hangs on each of them",
+        )
+
+    def test_of_derived_systems_only_the_sign_is_told(self):
+        ties = doubled({"same": np.array([1, 1, 1, 1, 2, 1, 1, 0.0])})
+        scores = ties.systems["same"]
+        one = EvaluationSet("s", ties.trials, {"turned": -scores - 5 * KEYS.repeat(8)}, derived=("turned",))
+        assert [warning[:40] for warning in compare(one, ["eer"], uncertainty=NO_INTERVALS).warnings] == [
+            "turned: an EER above 50 %: the sign of t"
+        ]
+
+
+class TestGroupsOfSomeBonaFide:
+    def test_where_some_bona_fide_have_a_value_the_others_are_in_no_group(self):
+        codec = np.array(["none", "none", "C01", "-", "none", "C01", "C01", "-"])
+        trials = TrialList(TRIALS.utt_ids, KEYS, {"codec": codec})
+        groups, notes = groups_of(trials, ["codec"])
+        assert {group.value: int(group.members.sum()) for group in groups} == {"pooled": 8, "C01": 3, "none": 3}
+        assert notes == ["By codec: 2 trials have no codec and are in none of the groups."]

@@ -34,7 +34,10 @@ def table(n_spoof, first, second):
     return Table(60, n_spoof, figures)
 
 
-def evaluated(name="LA eval", warnings=("lcnn: 3 scores are tied.",)):
+COSTS = {"pooled": Coefficients(0.0, 0.9, 0.4)}
+
+
+def evaluated(name="LA eval", warnings=("lcnn: 3 scores are tied.",), costs=None):
     """Two systems on 60 bona fide and 120 spoof trials; the figures are any figures."""
     trials = TrialList(
         [f"u{k}" for k in range(180)],
@@ -51,12 +54,12 @@ def evaluated(name="LA eval", warnings=("lcnn: 3 scores are tied.",)):
         warnings,
         ("Intervals: 95 %, by trial.",),
     )
-    return EvaluationSet(name, trials, systems), comparison
+    return EvaluationSet(name, trials, systems, costs_2021=costs or {}), comparison
 
 
 @pytest.fixture(scope="module")
 def page():
-    return report_page([evaluated()], "Two systems", MADE_BY, {"LA eval": Coefficients(0.0, 0.9, 0.4)})
+    return report_page([evaluated(costs=COSTS)], "Two systems", MADE_BY)
 
 
 def tree(page):

@@ -89,6 +89,8 @@ def test_csv_has_every_figure_in_full_precision():
         "test_set": "LA eval",
         "column": "pooled",
         "group": "",
+        "n_bonafide": "7355",
+        "n_spoof": "63882",
         "system": "resnet",
         "measure": "min_tdcf_2019",
         "value": "0.0198",
@@ -96,6 +98,7 @@ def test_csv_has_every_figure_in_full_precision():
         "high": "0.022",
         "best": "False",
         "p_value": "0.05",
+        "warnings": "guess: an EER of 50 % is that of a coin.",
     }
     assert [rows[0]["value"], rows[0]["best"], rows[5]["value"], rows[5]["low"]] == ["0.00635719", "True", "", ""]
     assert [rows[6]["column"], rows[6]["group"], rows[-1]["system"]] == ["attack", "A07", 'a,"b"']

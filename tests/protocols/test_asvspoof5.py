@@ -10,11 +10,11 @@ PLAIN = "T_1 T_0000000002 M - - - - bonafide bonafide -\n"
 NINE_COLUMNS = "D_1 D_0000000003 M C01 5 D_0000000009 bonafide bonafide -\n"
 
 
-def test_sex_codec_and_attack_tag_are_conditions_where_they_are_known(write):
+def test_sex_codec_and_attack_tag_are_conditions_where_they_are_known_and_no_codec_is_one_too(write):
     coded, plain = read_protocol(write(CODED + PLAIN))
     codec = {"codec": "C07", "codec_quality": "3", "codec_seed": "E_0000000009"}
     assert coded == Trial("E_0000000001", "spoof", "A30", "E_1", conditions={"sex": "F", "attack_tag": "AC2"} | codec)
-    assert plain == Trial("T_0000000002", "bonafide", "-", "T_1", conditions={"sex": "M"})
+    assert plain == Trial("T_0000000002", "bonafide", "-", "T_1", conditions={"sex": "M", "codec": "none"})
 
 
 def test_tabs_part_columns_as_blanks_do(write):
