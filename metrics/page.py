@@ -33,6 +33,8 @@ DEFINITIONS: Mapping[str, str] = {
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy: the browser itself refuses scripts and everything from elsewhere."""
 MOST_NAMED = 6
+WIDEST_NAME = 20
+"""Characters of a system's name that a table gives a line to."""
 STYLE = """
 :root { color-scheme: light; --ink: #1d2329; --soft: #5c6670; --rule: #cfd5db; --accent: #0072b2; }
 * { box-sizing: border-box; }
@@ -261,7 +263,8 @@ def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
 
 def _row(row: Row) -> str:
     counts = "".join(f"<td>{number:,}</td>" for number in row.counts)
-    return f"<tr><th scope='row'>{_text(row.name)}</th>{counts}{''.join(map(_cell, row.cells))}</tr>"
+    width = f"min-width: {min(len(row.name) + 2, WIDEST_NAME)}ch"  # names are broken beyond that only
+    return f"<tr><th scope='row' style='{width}'>{_text(row.name)}</th>{counts}{''.join(map(_cell, row.cells))}</tr>"
 
 
 def _cell(cell: Cell) -> str:

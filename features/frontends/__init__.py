@@ -6,6 +6,8 @@ from functools import partial
 
 from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
 from features.frontends.lfcc import LFCC
+from features.frontends.logmel import LogMel
+from features.frontends.mfcc import MFCC
 from features.frontends.raw import Raw
 from features.frontends.ssl import HUB_NAMES, HiddenStates
 
@@ -22,6 +24,9 @@ FRONTENDS: Mapping[str, Callable[[FrontEndOptions], FrontEnd]] = {
     "lfcc": partial(LFCC, "lfcc"),
     "lfcc-fullband": partial(LFCC, "lfcc-fullband"),
     "lfcc-air": partial(LFCC, "lfcc-air"),
+    "lfcc-pcdarts": partial(LFCC, "lfcc-pcdarts"),
+    "mfcc": MFCC,
+    "logmel": LogMel,
     "raw": Raw,
 }
 

@@ -1,7 +1,10 @@
 """Linear-frequency cepstral coefficients, as the ASVspoof baselines compute them.
 
 Source: asvspoof-challenge/2021, LFCC-LCNN baseline, and xieyuankun/ADD-W2V2-LCNN-19LA0.6 (SPECS.md §7.1);
-numbers: tests/golden/lfcc_reference.npz.
+numbers: tests/golden/lfcc_reference.npz. `lfcc-pcdarts` is the input of PC-DARTS (Ge et al., Interspeech 2021;
+SPECS.md §5.2); window, full band, floor, DCT and deltas are not in that text but in the defaults of
+eurecom-asp/pc-darts-anti-spoofing, commit 72fd013, which were read, not run: there are no numbers of it to hold ours
+against.
 """
 
 import math
@@ -30,6 +33,7 @@ class Variant:
     energy: bool
     hop: int = 160
     window: int = 320
+    n_filters: int = 20
     n_coefficients: int = 20
     pre_emphasis: float = 0.97
 
@@ -38,11 +42,17 @@ VARIANTS: Mapping[str, Variant] = {
     "lfcc": Variant(n_fft=1024, max_frequency=4_000.0, energy=True),  # ASVspoof 2021 LA and DF baselines
     "lfcc-fullband": Variant(n_fft=1024, max_frequency=8_000.0, energy=True),
     "lfcc-air": Variant(n_fft=512, max_frequency=8_000.0, energy=False),  # the one shipped with seed 003
+    "lfcc-pcdarts": Variant(
+        n_fft=1024, max_frequency=8_000.0, energy=False, hop=256, window=1024, n_filters=70, pre_emphasis=0.0
+    ),  # of 64,000 samples, `--length 64000`: 251×60
 }
 
 
 class LFCC(FrontEnd):
-    """Waveform [n] → [T, 3·20]: cepstra, deltas and delta-deltas, T = 1 + n // hop (404 for 64,600 samples)."""
+    """Waveform [n] → [T, 3·20]: cepstra, deltas and delta-deltas, T = 1 + n // hop.
+
+    404 frames for 64,600 samples, of `lfcc-pcdarts` 253.
+    """
 
     def __init__(self, name: str, options: FrontEndOptions) -> None:
         options.refuse_network_options(name)
@@ -53,8 +63,8 @@ class LFCC(FrontEnd):
         share = variant.max_frequency / (SAMPLE_RATE / 2)
         self._n_bins = int(share * (variant.n_fft // 2 + 1))
         self._window = torch.hamming_window(variant.window, periodic=True, device=self._device)
-        self._filters = linear_filters(self._n_bins, variant.n_coefficients).to(self._device)
-        self._dct = dct_matrix(variant.n_coefficients).to(self._device)
+        self._filters = linear_filters(self._n_bins, variant.n_filters).to(self._device)
+        self._dct = dct_matrix(variant.n_filters)[:, : variant.n_coefficients].to(self._device)
 
     def settings(self) -> Mapping[str, Any]:
         return {"name": self.slug, **asdict(self._variant)}
@@ -69,20 +79,20 @@ class LFCC(FrontEnd):
 
     def _power(self, waveforms: torch.Tensor) -> torch.Tensor:
         """[B, n] → power spectrum of the kept bins [B, T, F]."""
-        v = self._variant
         emphasised = waveforms.clone()
-        emphasised[:, 1:] -= v.pre_emphasis * waveforms[:, :-1]
-        spectrum = torch.stft(
-            emphasised,
-            v.n_fft,
-            v.hop,
-            v.window,
-            self._window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        return spectrum[:, : self._n_bins].abs().square().transpose(1, 2)
+        emphasised[:, 1:] -= self._variant.pre_emphasis * waveforms[:, :-1]
+        return power_spectrum(emphasised, self._variant.n_fft, self._variant.hop, self._window)[..., : self._n_bins]
+
+
+def power_spectrum(waveforms: torch.Tensor, n_fft: int, hop: int, window: torch.Tensor) -> torch.Tensor:
+    """[B, n] → power [B, T, n_fft // 2 + 1] of frames centred on every hop-th sample, zeros beyond the ends.
+
+    A window shorter than `n_fft` stands in its middle.
+    """
+    spectrum = torch.stft(
+        waveforms, n_fft, hop, len(window), window, center=True, pad_mode="constant", return_complex=True
+    )
+    return spectrum.abs().square().transpose(1, 2)
 
 
 def linear_filters(n_bins: int, n_filters: int) -> torch.Tensor:
