@@ -37,7 +37,8 @@ MODEL_HELP = "Instead of a run: a back-end that hears waveforms (aasist, aasist_
 WEIGHTS_HELP = "Local checkpoint folder of the run's speech model in the hub's format, instead of the hub."
 SCORES = ("llr", "bonafide-logit", "probability")
 SCORE_HELP = (
-    "llr: log-odds of bona fide (not calibrated); bonafide-logit: the network's output for bona fide as it is; "
+    "llr: the score of the run's loss, log-odds of bona fide for most (not calibrated); bonafide-logit: the network's "
+    "output for bona fide as it is; "
     "probability: the soft-max, which saturates. Higher = more bona fide."
 )
 THRESHOLD_HELP = "Adds a decision to each file: bonafide from this score up, else spoof."

@@ -24,12 +24,12 @@ Example:
 @click.option("--features", type=input_folder, required=True, help="Cached partition to score.")
 @click.option("--out", type=output, required=True, help="Score file; must not exist.")
 @click.option("--format", "form", type=click.Choice(list(FORMS)), default="asvspoof2019", show_default=True)
-@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("--checkpoint", type=click.Choice(["best", "last", "average"]), default="best", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @device_option
 @sentences(RunError, StoreError, ScoreError)
 def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch_size: int, device: str) -> None:
-    """Score every cached utterance: log-odds, higher = more bona fide."""
+    """Score every cached utterance: the score of the run's loss (log-odds for most), higher = more bona fide."""
     if out.exists():
         raise Sentence(f"{out} exists; expected a new file")
     out.parent.mkdir(parents=True, exist_ok=True)

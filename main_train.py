@@ -7,7 +7,7 @@ import click
 from cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
 from engine.checkpoint import RunError
 from engine.config import ConfigError, load_config
-from engine.train import Epoch, Listener, fit
+from engine.train import Epoch, Judgement, Listener, fit, utterances_seen
 from features.dataset import CachedFeatures
 from features.plan import StoreError
 
@@ -40,14 +40,13 @@ def main(
     resume: bool,
     device: str,
 ) -> None:
-    """Train a back-end on cached features; the run folder keeps the best epoch and the last."""
+    """Train a back-end on cached features; the run folder keeps the best epoch, the last, and their average."""
     if seed is not None:
         overrides += (f"train.seed={seed}",)
     experiment = load_config(config, overrides)
     train_data, dev_data = CachedFeatures(train), CachedFeatures(dev)
-    steps = experiment.train.epochs * (len(train_data) + len(dev_data))
-    with progress("training", steps) as advance:
-        listener = Listener(advance, _say)
+    with progress("training", utterances_seen(experiment, train_data, dev_data)) as advance:
+        listener = Listener(advance, _say, _say_average)
         best = fit(experiment, train_data, dev_data, out, resolve_device(device), resume=resume, listener=listener)
     if best.dev_eer > 0.5:
         click.echo("The dev EER is above 50 %: the scores' sign may be inverted, or nothing was learnt.", err=True)
@@ -61,6 +60,10 @@ def _say(line: Epoch) -> None:
         f"dev EER {line.dev_eer:.2%}, {line.seconds:.1f} s",
         err=True,
     )
+
+
+def _say_average(dev: Judgement) -> None:
+    click.echo(f"average: dev loss {dev.loss:.4f}, dev EER {dev.eer:.2%}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """A run folder: what is in it, and how it is written and read. No pickled modules anywhere.
 
 `config.toml` as used, `metrics.jsonl` (a line per epoch), TensorBoard events, `model.safetensors` with `model.json`
-(the selected epoch and what rebuilds it), `last.ckpt` (all that training needs to go on).
+(the selected epoch and what rebuilds it), `average.safetensors` with `average.json` where the config asks for an
+average, `last.ckpt` (all that training needs to go on).
 """
 
 import importlib.metadata
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,33 @@ from torch import nn
 
 from features.commit import atomic_path
 from models import BACKENDS
+from models.losses import LOSSES, Objective
+from models.output import BackendOutput
 from protocols.trial import CLASS_INDEX
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
 MODEL = "model.safetensors"
 ABOUT = "model.json"
+AVERAGE = "average.safetensors"
+ABOUT_AVERAGE = "average.json"
 LAST = "last.ckpt"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VERSIONS = (1, FORMAT_VERSION)
+"""Those that are read. The first had no `loss`, whose default it was, and no average."""
+
 STATE = {"epoch", "best", "about", "conditions", "model", "optimizer", "scaler"}
-"""What `last.ckpt` holds."""
+"""What `last.ckpt` holds in every version; `average` and `lowest_dev_eer` came with the second."""
+
+PAIRS = {
+    "best": (MODEL, ABOUT, "a training with a finished epoch"),
+    "average": (AVERAGE, ABOUT_AVERAGE, "a finished training with train.average (main_train.py --resume finishes one)"),
+}
+"""Weights, their description, and what makes them."""
+
+OBJECTIVE = "objective."
+"""What the objective's names begin with among the weights; the back-end's stand as they are."""
 
 
 class RunError(ValueError):
@@ -38,10 +55,10 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class About:
-    """What a set of weights is: enough to rebuild the network and to refuse other features.
+    """What a set of weights is: enough to rebuild the network and its score, and to refuse other features.
 
-    `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained elsewhere; `versions` then tells from
-    which file they came.
+    `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
+    elsewhere; `versions` then tells from which file they came.
     """
 
     format_version: int
@@ -54,22 +71,60 @@ class About:
     dev_eer: float | None
     dev_loss: float | None
     versions: Mapping[str, str]
+    loss: str = "cross_entropy"
+    loss_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
         """Inverse of `asdict`; RunError when it is not one of ours or of another polarity."""
         version = fields.get("format_version")
-        if version != FORMAT_VERSION:
-            raise RunError(f"{source}: a model of format version {version}; expected {FORMAT_VERSION}")
+        if version not in VERSIONS:
+            expected = " or ".join(map(str, VERSIONS))
+            raise RunError(f"{source}: a model of format version {version}; expected {expected}")
         try:
             about = cls(**{**fields, "feature_shape": tuple(fields["feature_shape"])})
         except (KeyError, TypeError) as error:
             raise RunError(f"{source}: not the description of a model of ours ({error})") from error
         if about.backend not in BACKENDS:
             raise RunError(f"{source}: back-end {about.backend!r}; expected one of {', '.join(BACKENDS)}")
+        if about.loss not in LOSSES:
+            raise RunError(f"{source}: loss {about.loss!r}; expected one of {', '.join(LOSSES)}")
         if about.class_index != CLASS_INDEX:
             raise RunError(f"{source}: class index {about.class_index}; expected {dict(CLASS_INDEX)}")
         return about
+
+
+class Countermeasure(nn.Module):
+    """A back-end with the objective that it is trained with: features [B, …] → BackendOutput, and its score [B].
+
+    In its state the back-end's tensors keep their own names, so that the files are those of the bare network; the
+    objective's stand beside them as `objective.…`.
+    """
+
+    def __init__(self, backend: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.backend, self.objective = backend, objective
+        self.register_state_dict_post_hook(_without_prefix)
+        self.register_load_state_dict_pre_hook(_with_prefix)
+
+    def forward(self, features: torch.Tensor) -> BackendOutput:
+        output: BackendOutput = self.backend(features)
+        return output
+
+    def score(self, output: BackendOutput) -> torch.Tensor:
+        """Countermeasure score [B] in float32, higher = more bona fide: that of the objective."""
+        return self.objective.score(output)
+
+
+def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in list(state):  # every one is renamed or put back, which keeps their order
+        state[name.removeprefix(f"{prefix}backend.")] = state.pop(name)
+
+
+def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in list(state):
+        if not name.startswith(OBJECTIVE):
+            state[f"backend.{name}"] = state.pop(name)
 
 
 def versions() -> dict[str, str]:
@@ -85,14 +140,54 @@ def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[s
         return BACKENDS[name](feature_shape, **settings)
     except ValueError as error:
         raise RunError(str(error)) from error
+    except TypeError as error:
+        raise RunError(f"back-end {name} with settings {dict(settings)}: {first_line(error)}") from error
+
+
+def build_countermeasure(about: About, class_weights: torch.Tensor | None = None) -> Countermeasure:
+    """The network and the objective of that description, with weights as they are drawn.
+
+    Args:
+        about: its `epoch` and dev figures do not matter.
+        class_weights: [2] by class index, of the loss; scores do without.
+
+    Raises:
+        RunError: names, settings or a feature shape that nothing takes.
+    """
+    backend = build_backend(about.backend, about.feature_shape, about.settings)
+    size = _embedding_size(backend, about.feature_shape)
+    try:
+        weights = torch.ones(len(CLASS_INDEX)) if class_weights is None else class_weights
+        objective = LOSSES[about.loss](weights, size, **about.loss_settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    except TypeError as error:
+        raise RunError(f"loss {about.loss} with settings {dict(about.loss_settings)}: {first_line(error)}") from error
+    return Countermeasure(backend, objective)
+
+
+def _embedding_size(backend: nn.Module, feature_shape: tuple[int, ...]) -> int:
+    """E of the embeddings [B, E], which depends on the settings: one utterance of zeros tells."""
+    with torch.no_grad():
+        embedding: torch.Tensor = backend.eval()(torch.zeros(1, *feature_shape)).embedding
+    return embedding.shape[1]
 
 
 def save_best(run: Path, model: nn.Module, about: About) -> None:
     """Write `model.safetensors`, then `model.json`; each names the epoch, so that a half-done pair is noticed."""
+    _save_pair(run / MODEL, run / ABOUT, model, about)
+
+
+def save_average(run: Path, model: nn.Module, about: About) -> None:
+    """Write `average.safetensors`, then `average.json`; with the latter the run is finished."""
+    _save_pair(run / AVERAGE, run / ABOUT_AVERAGE, model, about)
+
+
+def _save_pair(weights_path: Path, about_path: Path, model: nn.Module, about: About) -> None:
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(run / MODEL) as path:  # bytes first: a full disk is then an OSError like any other
+    with atomic_path(weights_path) as path:  # bytes first: a full disk is then an OSError like any other
         path.write_bytes(save(weights, metadata={"epoch": str(about.epoch)}))
-    with atomic_path(run / ABOUT) as path:
+    with atomic_path(about_path) as path:
         path.write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
 
 
@@ -123,35 +218,35 @@ def first_line(error: Exception) -> str:
     return (str(error) or repr(error)).splitlines()[0]
 
 
-def load_model(run: Path, which: str) -> tuple[nn.Module, About]:
-    """Network in evaluation mode, on the CPU, with the `best` or the `last` weights of a run.
+def load_model(run: Path, which: str) -> tuple[Countermeasure, About]:
+    """Network in evaluation mode, on the CPU, with the `best`, the `last` or the `average` weights of a run.
 
     Raises:
         RunError: no such weights there, or not ours.
     """
-    weights, about = _read_best(run) if which == "best" else _read_last(run)
+    weights, about = _read_last(run) if which == "last" else _read_pair(run, *PAIRS[which])
     try:
-        model = build_backend(about.backend, about.feature_shape, about.settings)
+        model = build_countermeasure(about)
         model.load_state_dict(weights)
     except (TypeError, RuntimeError) as error:
         raise RunError(f"{run}: weights and description do not fit ({first_line(error)})") from error
     return model.eval(), about
 
 
-def _read_best(run: Path) -> tuple[dict[str, torch.Tensor], About]:
-    if not (run / MODEL).exists() or not (run / ABOUT).exists():
-        raise RunError(f"{run}: no {MODEL} with {ABOUT}; expected the run folder of a training with a finished epoch")
+def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[dict[str, torch.Tensor], About]:
+    if not (run / model).exists() or not (run / description).exists():
+        raise RunError(f"{run}: no {model} with {description}; expected the run folder of {made_by}")
     try:
-        about = About.from_json(json.loads((run / ABOUT).read_text(encoding="utf-8")), run / ABOUT)
-        with safe_open(run / MODEL, "pt") as file:
+        about = About.from_json(json.loads((run / description).read_text(encoding="utf-8")), run / description)
+        with safe_open(run / model, "pt") as file:
             epoch = (file.metadata() or {}).get("epoch")
-        weights = load_file(run / MODEL)
+        weights = load_file(run / model)
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise RunError(f"{run}: {MODEL} or {ABOUT} is not ours or not whole ({error})") from error
+        raise RunError(f"{run}: {model} or {description} is not ours or not whole ({error})") from error
     if epoch != str(about.epoch):
         raise RunError(
-            f"{run}: {MODEL} is of epoch {epoch}, {ABOUT} of epoch {about.epoch}: the training was killed between the "
-            "two; main_train.py --resume mends it"
+            f"{run}: {model} is of epoch {epoch}, {description} of epoch {about.epoch}: the training was killed "
+            "between the two; main_train.py --resume mends it"
         )
     return weights, about
 

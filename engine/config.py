@@ -45,40 +45,72 @@ class ClassWeights:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """`name` of models.losses.LOSSES."""
+    """`name` of models.losses.LOSSES; `settings` are its own."""
 
     name: str = "cross_entropy"
     class_weights: ClassWeights = field(default_factory=ClassWeights)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam (Kingma & Ba 2015); `weight_decay` is its L2 term."""
+    """`name` of engine.optim.OPTIMIZERS, as torch has them; `weight_decay` is an L2 term except for `adamw`.
 
-    name: Literal["adam"] = "adam"
+    `betas` and `eps` are the Adams', `momentum` and `nesterov` are SGD's. Norms of gradients above `clip_norm` are
+    cut to it (0: never).
+    """
+
+    name: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
     lr: float = _number(1e-4, above=0)
     betas: tuple[float, float] = _number((0.9, 0.999), at_least=0, below=1)
     eps: float = _number(1e-8, above=0)
     weight_decay: float = _number(0.0, at_least=0)
+    momentum: float = _number(0.9, at_least=0, below=1)
+    nesterov: bool = False
+    clip_norm: float = _number(0.0, at_least=0)
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Learning rate of an epoch: `constant`, or `halve_every` so many `epochs`."""
+    """`name` of engine.optim.SCHEDULES.
 
-    name: Literal["constant", "halve_every"] = "constant"
+    `epochs` is how many `halve_every` leaves a rate for, how many `cosine_per_epoch` takes to its end, and the length
+    of the first cycle of `sgdr`, whose cycles grow by `restart_factor`. `multi_step` multiplies by `gamma` at every
+    epoch of `milestones`. The cosines and `sgdr` end at `lr_min`, which no other schedule has. The first
+    `warmup_steps` updates rise from 0 in a straight line.
+    """
+
+    name: Literal["constant", "halve_every", "multi_step", "cosine_per_step", "cosine_per_epoch", "sgdr"] = "constant"
     epochs: int = _number(10, at_least=1)
+    milestones: tuple[int, ...] = _number((), at_least=1)
+    gamma: float = _number(0.1, above=0, below=1)
+    lr_min: float = _number(0.0, at_least=0)
+    restart_factor: int = _number(1, at_least=1)
+    warmup_steps: int = _number(0, at_least=0)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """`select` says which dev figure picks the best epoch (equal EERs: the lower loss).
 
-    `precision` is that of the forward pass; `auto` is 16 bit where a GPU has it, float32 otherwise.
+    `batch_size` is what an update sees; `micro_batch` of them go through the network at a time (0: all), for papers'
+    batches on small machines: the same gradient, batch norms apart. `balanced` draws both classes equally often.
+    Training ends when `patience` epochs in a row are no better (0: never). `average` adds a network to the run:
+    `swa` is the mean of the weights after every epoch from `average_from` on (0 is the first), `ema` their moving
+    average with `ema_decay` per update, `best` the mean of the `average_count` best epochs; batch norms are estimated
+    anew. There is none where `patience` ends the training before `average_from`. `precision` is that of the forward
+    pass; `auto` is 16 bit where a GPU has it, float32 otherwise.
     """
 
     epochs: int = _number(100, at_least=1)
     batch_size: int = _number(64, at_least=1)
+    micro_batch: int = _number(0, at_least=0)
+    balanced: bool = False
+    patience: int = _number(0, at_least=0)
+    average: Literal["none", "swa", "ema", "best"] = "none"
+    average_from: int = _number(0, at_least=0)
+    average_count: int = _number(5, at_least=1)
+    ema_decay: float = _number(0.999, above=0, below=1)
     seed: int = _number(0, at_least=0, below=2**63)
     select: Literal["dev_eer", "dev_loss"] = "dev_eer"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -116,9 +148,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     config = _parse(ExperimentConfig, tables, str(path), "")
     _check_registry(config.backend.name, BACKENDS, path, "backend.name")
     _check_registry(config.loss.name, LOSSES, path, "loss.name")
-    known = list(inspect.signature(BACKENDS[config.backend.name]).parameters)[1:]  # the first is the feature shape
-    for key in config.backend.settings:
-        _require_known(key, known, str(path), "backend.settings.")
+    _check_average(config.train, path)
+    _check_rates(config, path)
+    # a back-end is made from the feature shape and its settings, a loss from class weights, embedding size and its own
+    for made, n_given, settings, prefix in (
+        (BACKENDS[config.backend.name], 1, config.backend.settings, "backend.settings."),
+        (LOSSES[config.loss.name], 2, config.loss.settings, "loss.settings."),
+    ):
+        known = list(inspect.signature(made).parameters)[n_given:]
+        for key in settings:
+            _require_known(key, known, str(path), prefix)
     return config
 
 
@@ -185,9 +224,11 @@ def _value(kind: Any, value: Any, source: str, name: str) -> Any:
             raise ConfigError(f"{source}: {name} is {value!r}; expected one of {', '.join(get_args(kind))}")
         return value
     if get_origin(kind) is tuple:
-        if not isinstance(value, list) or len(value) != len(get_args(kind)):
-            raise ConfigError(f"{source}: {name} is {value!r}; expected two numbers")
-        return tuple(_value(float, each, source, name) for each in value)
+        first, *others = get_args(kind)
+        any_number = others == [...]
+        if not isinstance(value, list) or not (any_number or len(value) == 1 + len(others)):
+            raise ConfigError(f"{source}: {name} is {value!r}; expected {'a list' if any_number else 'two numbers'}")
+        return tuple(_value(first, each, source, name) for each in value)
     if kind is float and type(value) is int:
         return float(value)
     wanted = dict if get_origin(kind) is not None else kind
@@ -199,6 +240,22 @@ def _value(kind: Any, value: Any, source: str, name: str) -> Any:
 def _plain_name(kind: type) -> str:
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a table"}
     return names.get(kind, kind.__name__)
+
+
+def _check_rates(config: ExperimentConfig, path: Path) -> None:
+    schedule, start = config.schedule, config.optimizer.lr
+    if schedule.lr_min and not (schedule.name.startswith("cosine") or schedule.name == "sgdr"):
+        raise ConfigError(f"{path}: schedule.lr_min is {schedule.lr_min}; expected 0, since {schedule.name} has no end")
+    if schedule.lr_min >= start:
+        raise ConfigError(f"{path}: schedule.lr_min is {schedule.lr_min}; expected less than optimizer.lr, {start}")
+    if config.optimizer.nesterov and not config.optimizer.momentum:
+        raise ConfigError(f"{path}: optimizer.nesterov is true; expected a momentum above 0 with it")
+
+
+def _check_average(train: TrainConfig, path: Path) -> None:
+    if train.average == "swa" and train.average_from >= train.epochs:
+        first, last = train.average_from, train.epochs - 1
+        raise ConfigError(f"{path}: train.average_from is {first}; expected at most {last}, the last epoch")
 
 
 def _check_registry(name: str, registry: Mapping[str, Callable[..., Any]], path: Path, key: str) -> None:

@@ -7,30 +7,40 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from engine.checkpoint import Countermeasure, RunError
 from engine.recordings import Track
+from engine.score import run_batch
 from features.online import OnlineFeatures
 from features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
-from models.output import log_odds
+from models.output import BackendOutput
 
-SCORES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "llr": log_odds,
-    "bonafide-logit": lambda logits: logits[:, 1].float(),
-    "probability": lambda logits: logits.float().softmax(1)[:, 1],
+SCORES: Mapping[str, Callable[[Countermeasure, BackendOutput], torch.Tensor]] = {
+    "llr": lambda model, output: model.score(output),
+    "bonafide-logit": lambda model, output: output.logits[:, 1].float(),
+    "probability": lambda model, output: output.logits.float().softmax(1)[:, 1],
 }
-"""What two logits [B, 2] may be told as [B] float32, higher = more bona fide."""
+"""What an output may be told as [B] float32, higher = more bona fide: the score of its loss (the log-odds for most),
+or one of its two logits [B, 2]."""
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A network in evaluation mode and its features, on `device`; `score` is a key of SCORES."""
+    """A network in evaluation mode and its features, on `device`; `score` is a key of SCORES.
 
-    model: nn.Module
+    Raises:
+        RunError: a score of logits that were never trained.
+    """
+
+    model: Countermeasure
     features: OnlineFeatures
     device: torch.device
     score: str = "llr"
     batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.score != "llr" and not self.model.objective.uses_logits:
+            raise RunError(f"score {self.score} of a network whose loss left its logits untrained; expected llr")
 
     def track(self, path: Path, hop: int | None = None) -> Track:
         """Scores of an audio file's first window, or with a `hop` in samples of windows over the whole file.
@@ -53,10 +63,8 @@ class Detector:
 
     @torch.inference_mode()
     def _scores(self, windows: Sequence[Waveform], name: str) -> NDArray[np.float64]:
-        features = self.features.extract(windows, name).to(self.device).float()
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as engine.score: float32 throughout
-            logits = self.model(features).logits
-        return SCORES[self.score](logits).cpu().numpy().astype(np.float64)
+        output = run_batch(self.model, self.features.extract(windows, name), self.device)
+        return SCORES[self.score](self.model, output).cpu().numpy().astype(np.float64)
 
 
 def window_starts(n_samples: int, length: int, hop: int) -> list[int]:

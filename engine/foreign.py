@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from engine.checkpoint import FORMAT_VERSION, About, RunError, build_backend, first_line, versions
+from engine.checkpoint import (
+    FORMAT_VERSION,
+    About,
+    Countermeasure,
+    RunError,
+    build_countermeasure,
+    versions,
+)
 from features.plan import Identity
 from protocols.trial import CLASS_INDEX
 
@@ -38,8 +45,10 @@ def load_foreign(
     settings: Mapping[str, Any] | None = None,
     bonafide_index: int = 1,
     prefix: str = "",
-) -> tuple[nn.Module, About]:
+) -> tuple[Countermeasure, About]:
     """The network `backend` with the weights of a published checkpoint, in evaluation mode on the CPU.
+
+    Its score is the log-odds of its logits.
 
     Args:
         path: the checkpoint: a state dict, bare or among other things of a trainer.
@@ -54,15 +63,6 @@ def load_foreign(
     """
     settings = settings or {}
     weights = read_state_dict(path, prefix)
-    try:
-        model = build_backend(backend, feature_shape, settings)
-    except TypeError as error:
-        raise RunError(f"back-end {backend} with settings {dict(settings)}: {first_line(error)}") from error
-    output = output_layer(model)
-    _require_fit(weights, model.state_dict(), output, f"{path}: not the weights of {backend}")
-    model.load_state_dict(weights)
-    if bonafide_index != CLASS_INDEX["bonafide"]:
-        _swap_outputs(output, backend)
     about = About(
         format_version=FORMAT_VERSION,
         backend=backend,
@@ -75,6 +75,12 @@ def load_foreign(
         dev_loss=None,
         versions=versions() | {"imported_from": f"{path.name} (SHA-256 {_sha256(path)})"},
     )
+    model = build_countermeasure(about)
+    output = output_layer(model.backend)
+    _require_fit(weights, model.state_dict(), output, f"{path}: not the weights of {backend}")
+    model.load_state_dict(weights)
+    if bonafide_index != CLASS_INDEX["bonafide"]:
+        _swap_outputs(model, output, backend)
     return model.eval(), about
 
 
@@ -94,9 +100,8 @@ def read_state_dict(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         content = next((content[name] for name in STATES if isinstance(content.get(name), dict)), content)
     if not _is_state_dict(content):
         raise RunError(f"{path}: no state dict in it; expected what {EXPORT} writes, or that under {', '.join(STATES)}")
-    for wrapping in WRAPPINGS:
-        if all(name.startswith(wrapping) for name in content):
-            content = {name.removeprefix(wrapping): tensor for name, tensor in content.items()}
+    while wrapping := next((w for w in WRAPPINGS if all(name.startswith(w) for name in content)), ""):
+        content = {name.removeprefix(wrapping): tensor for name, tensor in content.items()}
     weights = {name.removeprefix(prefix): tensor for name, tensor in content.items() if name.startswith(prefix)}
     if not weights:
         raise RunError(f"{path}: no name begins with {prefix!r}; expected a prefix of names like {next(iter(content))}")
@@ -138,12 +143,18 @@ def output_layer(model: nn.Module) -> OutputLayer | None:
     return pairs[-1] if pairs else None
 
 
-def _swap_outputs(output: OutputLayer | None, backend: str) -> None:
+def _swap_outputs(model: nn.Module, output: OutputLayer | None, backend: str) -> None:
+    """Swap the rows of the output layer, and the classes in what is applied to the logits behind it."""
     if output is None:
         raise RunError(f"{backend} has one output, not a row for each class to swap; expected --bonafide-index 1")
+    modules = list(model.modules())
+    behind = modules[modules.index(output.layer) + 1 :]
+    on_logits = [module for module in behind if getattr(module, "num_features", None) == len(CLASS_INDEX)]
     with torch.no_grad():
-        for parameter in output.layer.parameters():
-            parameter.copy_(parameter.flip(0))
+        for module in (output.layer, *on_logits):
+            for tensor in (*module.parameters(), *module.buffers()):
+                if tensor.dim():
+                    tensor.copy_(tensor.flip(0))
 
 
 def _require_fit(

@@ -1,44 +1,52 @@
 """Training: shards × config → run folder. The evaluation partition is never seen here."""
 
 import json
+import math
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 from torch.utils.tensorboard import SummaryWriter
 
+from engine.averaging import AVERAGES, load_average
 from engine.checkpoint import (
+    ABOUT_AVERAGE,
     CONFIG,
     FORMAT_VERSION,
     METRICS,
     About,
+    Countermeasure,
     RunError,
-    build_backend,
+    build_countermeasure,
     load_last,
+    save_average,
     save_best,
     save_last,
     versions,
 )
-from engine.config import ClassWeights, ExperimentConfig, OptimizerConfig, ScheduleConfig
+from engine.config import ClassWeights, ExperimentConfig
+from engine.optim import Updater, even_parts
 from engine.score import run_network
 from features.commit import atomic_path, exclusive
 from features.dataset import CachedFeatures
 from features.plan import Identity
 from metrics.det import equal_error_rate
-from models.losses import LOSSES
-from models.output import log_odds
 from protocols.trial import CLASS_INDEX
 
 
 class Epoch(NamedTuple):
-    """A line of `metrics.jsonl`. Losses are means over utterances, by class weight; the EER is a fraction."""
+    """A line of `metrics.jsonl`. Losses are means over utterances, by class weight; the EER is a fraction.
+
+    `lr` is the learning rate of the epoch's last update.
+    """
 
     epoch: int
     lr: float
@@ -48,12 +56,26 @@ class Epoch(NamedTuple):
     seconds: float
 
 
+class Judgement(NamedTuple):
+    """Loss and EER on dev, as in Epoch."""
+
+    loss: float
+    eer: float
+
+
 @dataclass(frozen=True)
 class Listener:
-    """Who hears of every utterance that went through the network, and of every finished epoch."""
+    """Who hears of every utterance that went through the network, of every finished epoch, and of the average."""
 
     advance: Callable[[int], None] = lambda n: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
+    average: Callable[[Judgement], None] = lambda judgement: None
+
+
+def utterances_seen(config: ExperimentConfig, train: CachedFeatures, dev: CachedFeatures) -> int:
+    """How many utterances a whole training tells its listener of, unless it ends early."""
+    rounds = config.train.epochs + (config.train.average != "none")  # the average sees both once more
+    return rounds * (len(train) + len(dev))
 
 
 def fit(
@@ -66,7 +88,7 @@ def fit(
     resume: bool = False,
     listener: Listener | None = None,
 ) -> Epoch:
-    """Train a back-end; keep its best and its last epoch in the folder `run`.
+    """Train a back-end; keep its best and its last epoch, and the average of many, in the folder `run`.
 
     A training that was interrupted and resumed ends with the weights of an uninterrupted one: every epoch draws its
     order and its dropout from (seed, epoch) alone.
@@ -87,11 +109,14 @@ def fit(
         training.restore()
         listener.advance(training.next_epoch * (len(train) + len(dev)))
         with SummaryWriter(run, purge_step=training.next_epoch) as curves:
-            for epoch in range(training.next_epoch, config.train.epochs):
-                line = training.run_epoch(epoch, listener.advance)
+            while not training.is_over:
+                line = training.run_epoch(listener.advance)
                 for name, value in line._asdict().items():
-                    curves.add_scalar(name, value, epoch)
+                    curves.add_scalar(name, value, line.epoch)
                 listener.epoch(line)
+        average = training.judge_average(listener.advance)
+        if average is not None:
+            listener.average(average)
     assert training.best is not None  # a config has at least one epoch
     return training.best
 
@@ -139,115 +164,142 @@ def _held(run: Path) -> Iterator[None]:
 
 
 class _Training:
-    """Network and optimiser, and how far they have come."""
+    """Network, optimiser and average, and how far they have come."""
 
     def __init__(
         self, config: ExperimentConfig, train: CachedFeatures, dev: CachedFeatures, run: Path, device: torch.device
     ) -> None:
         self._config, self._train, self._dev, self._run, self._device = config, train, dev, run, device
+        self._about = _describe(config, train)
         torch.manual_seed(config.train.seed)
-        model = build_backend(config.backend.name, train.plan.row_shape, config.backend.settings)
+        model = build_countermeasure(self._about, _by_index(config.loss.class_weights))
         layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-        self._model = model.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        self._class_weights = _by_index(config.loss.class_weights).to(device)
-        self._loss = LOSSES[config.loss.name](self._class_weights)
-        self._optimizer = _optimizer(config.optimizer, self._model.parameters())
-        self._precision = _precision(config.train.precision, device)
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision is torch.float16)
+        self._model: Countermeasure = model.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        self._steps_per_epoch = math.ceil(len(train) / config.train.batch_size)
+        self._updater = Updater(self._model, config, self._steps_per_epoch, device)
+        self._average = AVERAGES[config.train.average](config.train)
         self.next_epoch = 0
         self.best: Epoch | None = None
+        self._lowest_dev_eer: float | None = None
 
-    def run_epoch(self, epoch: int, advance: Callable[[int], None]) -> Epoch:
-        """Train on every utterance once, judge on dev, keep what was learnt."""
-        start = time.perf_counter()
-        lr = self._config.optimizer.lr * _lr_factor(self._config.schedule, epoch)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+    @property
+    def is_over(self) -> bool:
+        """All epochs are done, or as many in a row as the patience allows were no better than the best."""
+        patience = self._config.train.patience
+        in_vain = self.next_epoch - 1 - self.best.epoch if self.best else 0
+        return self.next_epoch == self._config.train.epochs or 0 < patience <= in_vain
+
+    def run_epoch(self, advance: Callable[[int], None]) -> Epoch:
+        """Train on as many utterances as there are, judge on dev, keep what was learnt."""
+        start, epoch = time.perf_counter(), self.next_epoch
         train_loss = self._train_epoch(epoch, advance)
-        dev_loss, dev_eer = self._judge(advance)
-        line = Epoch(epoch, lr, train_loss, dev_loss, dev_eer, time.perf_counter() - start)
+        dev = self._judge(advance)
+        lr = self._updater.rate((epoch + 1) * self._steps_per_epoch - 1)
+        line = Epoch(epoch, lr, train_loss, dev.loss, dev.eer, time.perf_counter() - start)
         self._keep(line)
         return line
 
     def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> float:
+        self._model.objective.begin_epoch(epoch, self._lowest_dev_eer)
         self._model.train()
-        torch.manual_seed(_epoch_seed(self._config.train.seed, epoch))
         mean = _WeightedMean()
-        for step, batch in enumerate(DataLoader(self._train, self._config.train.batch_size, shuffle=True)):
-            labels = batch.label.to(self._device)
-            loss = self._step(batch.features.to(self._device).float(), labels)
+        for step, batch in enumerate(self._draw(epoch)):
+            try:
+                loss = self._updater.update(epoch * self._steps_per_epoch + step, batch.features, batch.label)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):  # torch's batch norms, of one utterance
+                    raise
+                raise RunError(
+                    f"epoch {epoch}, step {step}: {len(self._train)} utterances in batches of "
+                    f"{self._config.train.batch_size} leave one alone, which this network's batch norms cannot take; "
+                    "expected another train.batch_size"
+                ) from error
             if not np.isfinite(loss):
                 raise RunError(
                     f"epoch {epoch}, step {step}: the loss is {loss}; expected a number (a lower optimizer.lr, or "
                     f"train.precision=float32, may help). First utterance of the batch: {batch.utt_id[0]}"
                 )
-            mean.add(loss, float(self._class_weights[labels].sum()))
-            advance(len(labels))
+            self._average.after_update(dict(self._model.named_parameters()))
+            mean.add(loss, self._model.objective.batch_weight(batch.label.to(self._device)))
+            advance(len(batch.label))
         return mean.value
 
-    def _step(self, features: torch.Tensor, labels: torch.Tensor) -> float:
-        """One update of the weights; its loss."""
-        self._optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self._device.type, self._precision, enabled=self._precision is not torch.float32):
-            logits = self._model(features).logits
-        loss = self._loss(logits.float(), labels)
-        self._scaler.scale(loss).backward()
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        return loss.item()
-
-    def _judge(self, advance: Callable[[int], None]) -> tuple[float, float]:
-        """Loss and EER on dev."""
-        mean = _WeightedMean()
-        scores, labels = [], []
+    def _draw(self, epoch: int) -> DataLoader:
+        """Batches of an epoch's training utterances; what is drawn while they are read depends on (seed, epoch)."""
+        torch.manual_seed(_epoch_seed(self._config.train.seed, epoch))
         batch_size = self._config.train.batch_size
+        if not self._config.train.balanced:
+            return DataLoader(self._train, batch_size, shuffle=True)
+        chances = _balance([trial.label for trial in self._train.trials])
+        return DataLoader(self._train, batch_size, sampler=WeightedRandomSampler(chances, len(chances)))
+
+    @torch.inference_mode()
+    def _judge(self, advance: Callable[[int], None]) -> Judgement:
+        mean, objective = _WeightedMean(), self._model.objective
+        scores, labels = [], []
+        batch_size = self._config.train.micro_batch or self._config.train.batch_size
         for batch in run_network(self._model, self._dev, batch_size, self._device, advance):
-            mean.add(float(self._loss(batch.logits, batch.labels)), float(self._class_weights[batch.labels].sum()))
-            scores.append(log_odds(batch.logits).cpu())
+            mean.add(float(objective(batch.output, batch.labels)), objective.batch_weight(batch.labels))
+            scores.append(objective.score(batch.output).cpu())
             labels.append(batch.labels.cpu())
         score, bonafide = torch.cat(scores).numpy(), torch.cat(labels).numpy() == CLASS_INDEX["bonafide"]
         if not np.isfinite(score).all():
             raise RunError("the network's dev scores are not finite; expected numbers (a lower optimizer.lr may help)")
-        return mean.value, equal_error_rate(score[bonafide], score[~bonafide]).rate
+        return Judgement(mean.value, equal_error_rate(score[bonafide], score[~bonafide]).rate)
 
     def _keep(self, line: Epoch) -> None:
         """Write the epoch down. Killed before `last.ckpt`, a resumed run repeats this very epoch; killed between it
         and the best weights, a resumed run finds these in it."""
         _append_line(self._run / METRICS, line)
-        about = self._about(line)
-        is_best = self.best is None or self._rank(line) < self._rank(self.best)
+        rank, lowest = self._rank(line), self._lowest_dev_eer
+        is_best = self.best is None or rank < self._rank(self.best)
         self.best = line if is_best else self.best
+        self._lowest_dev_eer = line.dev_eer if lowest is None else min(line.dev_eer, lowest)
+        self._average.after_epoch(dict(self._model.named_parameters()), line.epoch, rank)
+        about = replace(self._about, epoch=line.epoch, dev_eer=line.dev_eer, dev_loss=line.dev_loss)
+        save_last(self._run, self._state(about))
+        if is_best:
+            save_best(self._run, self._model, about)
+        self.next_epoch = line.epoch + 1
+
+    def _state(self, about: About) -> dict[str, Any]:
+        """What `restore` needs to go on after that epoch."""
         assert self.best is not None
-        state = {
-            "epoch": line.epoch,
+        return {
+            "epoch": about.epoch,
             "best": list(self.best),
+            "lowest_dev_eer": self._lowest_dev_eer,
             "about": asdict(about),
             "conditions": self._conditions(),
             "model": self._model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
+            "average": self._average.state_dict(),
+            **self._updater.state_dict(),
         }
-        save_last(self._run, state)
-        if is_best:
-            save_best(self._run, self._model, about)
 
     def _rank(self, line: Epoch) -> tuple[float, ...]:
         return (line.dev_loss,) if self._config.train.select == "dev_loss" else (line.dev_eer, line.dev_loss)
 
-    def _about(self, line: Epoch) -> About:
-        backend, plan = self._config.backend, self._train.plan
-        return About(
-            format_version=FORMAT_VERSION,
-            backend=backend.name,
-            settings=dict(backend.settings),
-            feature_shape=plan.row_shape,
-            identity=dict(plan.identity.settings),
-            class_index=dict(CLASS_INDEX),
-            epoch=line.epoch,
-            dev_eer=line.dev_eer,
-            dev_loss=line.dev_loss,
-            versions=versions(),
-        )
+    def judge_average(self, advance: Callable[[int], None]) -> Judgement | None:
+        """Write the average of a finished training; None where there is none, or it is there already.
+
+        It takes the place of the last weights in the network, which `last.ckpt` has: killed here, a resumed run does
+        it all again.
+        """
+        weights = self._average.weights()
+        if weights is None or (self._run / ABOUT_AVERAGE).exists():
+            return None
+        load_average(self._model, weights, self._features(advance))
+        dev = self._judge(advance)
+        about = replace(self._about, epoch=self.next_epoch - 1, dev_eer=dev.eer, dev_loss=dev.loss)
+        save_average(self._run, self._model, about)
+        return dev
+
+    def _features(self, advance: Callable[[int], None]) -> Iterator[torch.Tensor]:
+        """Of one more epoch, in the parts and with the mixture of classes that batch norms met in training."""
+        for batch in self._draw(self._config.train.epochs):
+            for part in even_parts(batch.features, self._config.train.micro_batch):
+                yield part.to(self._device).float()
+                advance(len(part))
 
     def _conditions(self) -> dict[str, str]:
         """What a resumed run must share with its beginning, beside the config: caches, and `auto` precision."""
@@ -255,7 +307,7 @@ class _Training:
             name: f"{data.plan.identity.digest} {data.plan.trial_list_sha256} {len(data)}"
             for name, data in (("train cache", self._train), ("dev cache", self._dev))
         }
-        return caches | {"precision": str(self._precision).removeprefix("torch.")}
+        return caches | {"precision": str(self._updater.precision).removeprefix("torch.")}
 
     def restore(self) -> None:
         """Go on after the last finished epoch of the run folder, if there is one."""
@@ -265,13 +317,31 @@ class _Training:
             if differing:
                 raise RunError(f"{self._run}: begun with another {', '.join(differing)}; --resume expects the same")
             self._model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._scaler.load_state_dict(state["scaler"])
+            self._updater.load_state_dict(state)
+            self._average.load_state_dict(state["average"], self._device)
             self.next_epoch = state["epoch"] + 1
-            self.best = Epoch(*state["best"])
+            self.best, self._lowest_dev_eer = Epoch(*state["best"]), state["lowest_dev_eer"]
             if self.best.epoch == state["epoch"]:  # it may have been killed before it wrote these
                 save_best(self._run, self._model, About.from_json(state["about"], self._run))
         _keep_lines(self._run / METRICS, self.next_epoch)
+
+
+def _describe(config: ExperimentConfig, train: CachedFeatures) -> About:
+    """What the training makes, before its first epoch."""
+    return About(
+        format_version=FORMAT_VERSION,
+        backend=config.backend.name,
+        settings=dict(config.backend.settings),
+        feature_shape=train.plan.row_shape,
+        identity=dict(train.plan.identity.settings),
+        class_index=dict(CLASS_INDEX),
+        epoch=None,
+        dev_eer=None,
+        dev_loss=None,
+        versions=versions(),
+        loss=config.loss.name,
+        loss_settings=dict(config.loss.settings),
+    )
 
 
 class _WeightedMean:
@@ -297,21 +367,10 @@ def _by_index(weights: ClassWeights) -> torch.Tensor:
     return by_index
 
 
-def _optimizer(config: OptimizerConfig, parameters: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, config.lr, config.betas, config.eps, config.weight_decay)
-
-
-def _lr_factor(schedule: ScheduleConfig, epoch: int) -> float:
-    """Share of the first learning rate that epoch (from 0) gets."""
-    return 0.5 ** (epoch // schedule.epochs) if schedule.name == "halve_every" else 1.0
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+def _balance(labels: Sequence[int]) -> list[float]:
+    """Chances of utterances, up to a factor, that make both classes of their class indices equally likely."""
+    count = Counter(labels)
+    return [1 / count[label] for label in labels]
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

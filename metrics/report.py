@@ -1,7 +1,8 @@
 """Pictures of an evaluation: DET curves, score histograms, t-DCF curves, figures by attack; as SVG text or PNG file.
 
-Only `track` beside it imports matplotlib. A system has the same colour and line in every picture, taken from the
-palette of Okabe and Ito ("Color universal design", 2008), which colour-blind readers can tell apart.
+Beside it only `track` and `engine.search_picture` import matplotlib. A system has the same colour and line in every
+picture, taken from the palette of Okabe and Ito ("Color universal design", 2008), which colour-blind readers can tell
+apart.
 """
 
 import io

@@ -13,6 +13,7 @@ from models.layerwise import LayerwiseAASIST, LayerwiseFFN
 from models.lcnn import LCNN
 from models.lcnn_lstm import LCNNLSTM
 from models.lcnn_transformer import LCNNTransformer
+from models.light_darts import LightDARTS
 from models.nes2net import Nes2Net, Nes2NetX
 from models.pooled_linear import PooledLinear
 from models.rawnet2 import RawNet2
@@ -43,4 +44,5 @@ BACKENDS: Mapping[str, Callable[..., nn.Module]] = {
     "lcnn_transformer": LCNNTransformer,
     "resnet": ResNet,
     "cnn": CNN,
+    "light_darts": LightDARTS,
 }

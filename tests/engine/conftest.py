@@ -6,14 +6,13 @@ from tests.corpora import make_trials, separable_rows, write_cache
 
 CONFIG = """
 [backend]
-name = "lcnn"
-settings = { dropout = 0.3 }
+name = "pooled_linear"
 
 [loss]
 class_weights = { bonafide = 2, spoof = 1 }
 
 [optimizer]
-lr = 1e-3
+lr = 1e-2
 
 [train]
 epochs = 4
@@ -21,10 +20,13 @@ batch_size = 8
 seed = 1
 """
 
+LCNN = ("backend.name=lcnn", "backend.settings.dropout=0.3", "optimizer.lr=1e-3")
+"""Overrides for what a linear network lacks: dropout, batch norms, random weights. An epoch takes a second or more."""
+
 
 @pytest.fixture
 def experiment(tmp_path):
-    """`experiment("train.epochs=2")`: a small LCNN experiment with overrides."""
+    """`experiment("train.epochs=2")`: a small experiment with overrides."""
     path = tmp_path / "experiment.toml"
     path.write_text(CONFIG)
     return lambda *overrides: load_config(path, overrides)

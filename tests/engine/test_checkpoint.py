@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.checkpoint import RunError, load_model, save_best
 from engine.train import fit
@@ -40,10 +41,13 @@ def test_a_damaged_file_is_refused_by_name(run, name):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format_version": 2}, "format version 2; expected 1"),
+        ({"format_version": 3}, "format version 3; expected 1 or 2"),
         ({"backend": "aasist9"}, "back-end 'aasist9'; expected one of lcnn"),
-        ({"settings": {"droput": 0.5}}, "weights and description do not fit"),
+        ({"settings": {"droput": 0.5}}, r"with settings \{'droput': 0.5\}: .*'droput'"),
         ({"feature_shape": [64, 64]}, "weights and description do not fit"),
+        ({"loss": "hinge"}, "loss 'hinge'; expected one of cross_entropy"),
+        ({"loss": "oc_softmax"}, "weights and description do not fit"),
+        ({"loss_settings": {"gama": 2}}, r"loss cross_entropy with settings \{'gama': 2\}: .*'gama'"),
         ({"epoch": None}, r"model\.json of epoch None"),
     ],
 )
@@ -67,7 +71,7 @@ def test_a_last_checkpoint_that_is_not_ours_is_refused(run, content):
 
 def test_a_full_disk_names_the_file(run):
     model, about = load_model(run, "best")
-    with file_size_limit(1_000), pytest.raises(OSError, match=r"File too large: .*model\.safetensors"):
+    with file_size_limit(100), pytest.raises(OSError, match=r"File too large: .*model\.safetensors"):
         save_best(run, model, about)
     assert load_model(run, "best")[1] == about
     assert not list(run.glob(".*"))
@@ -80,6 +84,55 @@ def test_a_pickled_module_is_not_loaded(run):
 
 
 def test_a_run_folder_may_be_moved(run, tmp_path):
-    before = load_model(run, "best")[0].state_dict()["fc_mu.weight"]
+    before = load_model(run, "best")[0].state_dict()["linear.weight"]
     shutil.move(run, tmp_path / "elsewhere")
-    assert torch.equal(load_model(tmp_path / "elsewhere", "best")[0].state_dict()["fc_mu.weight"], before)
+    assert torch.equal(load_model(tmp_path / "elsewhere", "best")[0].state_dict()["linear.weight"], before)
+
+
+def test_the_objective_is_saved_beside_the_bare_network_and_scores_again(experiment, caches, tmp_path):
+    run = tmp_path / "run"
+    config = experiment("loss.name=oc_softmax", "loss.settings.scale=10", "train.epochs=1")
+    fit(config, *caches, run, torch.device("cpu"))
+    assert set(load_file(run / "model.safetensors")) == {"linear.weight", "linear.bias", "objective.vectors"}
+    about = json.loads((run / "model.json").read_text())
+    assert (about["format_version"], about["loss"], about["loss_settings"]) == (2, "oc_softmax", {"scale": 10})
+    features = torch.stack([caches[1][index].features.float() for index in range(5)])
+    for which in ("best", "last"):
+        model, _ = load_model(run, which)
+        with torch.no_grad():
+            # by hand: the embedding of this network is the mean over time, the score its cosine to the centre
+            expected = torch.nn.functional.cosine_similarity(features.mean(1), model.objective.vectors)
+            torch.testing.assert_close(model.score(model(features)), expected)
+
+
+VERSION_1 = {
+    "format_version": 1,
+    "backend": "pooled_linear",
+    "settings": {},
+    "feature_shape": [32, 20],
+    "identity": {"front_end": {"name": "test"}},
+    "class_index": {"spoof": 0, "bonafide": 1},
+    "epoch": 7,
+    "dev_eer": 0.1,
+    "dev_loss": 0.2,
+    "versions": {"torch": "2.5.0"},
+}
+
+
+def test_a_folder_of_version_1_is_read_as_cross_entropy(tmp_path):
+    weights = {"linear.weight": torch.arange(40.0).reshape(2, 20), "linear.bias": torch.tensor([1.0, -1.0])}
+    save_file(weights, tmp_path / "model.safetensors", metadata={"epoch": "7"})
+    (tmp_path / "model.json").write_text(json.dumps(VERSION_1))
+    state = {"epoch": 7, "best": [7, 1e-3, 0.3, 0.2, 0.1, 5.0], "about": VERSION_1, "conditions": {}}
+    torch.save(state | {"model": weights, "optimizer": {}, "scaler": {}}, tmp_path / "last.ckpt")
+    for which in ("best", "last"):
+        model, about = load_model(tmp_path, which)
+        assert (about.epoch, about.loss) == (7, "cross_entropy")
+        # rows 0…19 and 20…39: each feature counts 20 times in the difference, the biases make −2
+        assert model.score(model(torch.full((1, 32, 20), 0.5))).item() == 0.5 * 20 * 20 - 2
+
+
+def test_a_run_without_an_average_says_what_makes_one(run):
+    sentence = r"no average\.safetensors with average\.json; expected the run folder of .* with train\.average"
+    with pytest.raises(RunError, match=sentence):
+        load_model(run, "average")

@@ -68,12 +68,29 @@ def test_set_reaches_class_weights_by_name(small):
         ("optimizer.lr=inf", r"optimizer\.lr is inf; expected a finite number"),
         ("train.seed=99999999999999999999999", r"train\.seed is 9+; expected a number below"),
         ("train.batch_size=0", r"train\.batch_size is 0; expected at least 1"),
+        ("schedule.milestones=[30, 0]", r"schedule\.milestones is 0; expected at least 1"),
+        ("schedule.milestones=30", r"schedule\.milestones is 30; expected a list"),
+        ("optimizer.name=lamb", r"optimizer\.name is 'lamb'; expected one of adam, adamw, nadam, sgd"),
+        ("train.average=mean", r"train\.average is 'mean'; expected one of none, swa, ema, best"),
+        ("loss.settings.gamma=2", r"unknown key loss\.settings\.gamma; no key is known there"),
         ("schedule.epochs=0", r"schedule\.epochs is 0; expected at least 1"),
     ],
 )
 def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         load_config(small, [override])
+
+
+def test_an_average_that_would_never_begin_is_refused(small):
+    with pytest.raises(ConfigError, match=r"train\.average_from is 3; expected at most 2, the last epoch"):
+        load_config(small, ["train.average=swa", "train.average_from=3"])
+
+
+def test_settings_of_a_loss_and_milestones_survive_the_run_folder(small, tmp_path):
+    config = load_config(small, ["loss.name=focal", "loss.settings.gamma=1.5", "schedule.milestones=[1, 2]"])
+    (tmp_path / "again.toml").write_text(config.to_toml())
+    again = load_config(tmp_path / "again.toml")
+    assert (again.loss.settings, again.schedule.milestones) == ({"gamma": 1.5}, (1, 2))
 
 
 def test_a_missing_back_end_is_named(tmp_path):
@@ -88,3 +105,19 @@ def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path):
     path.write_text("[train\n")
     with pytest.raises(ConfigError, match=r"broken\.toml: not TOML .*line 1"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("schedule.name=cosine_per_step", "schedule.lr_min=1e-2"), "schedule.lr_min is 0.01; expected less than opti"),
+        (("schedule.name=halve_every", "schedule.lr_min=1e-6"), "expected 0, since halve_every has no end"),
+        (
+            ("optimizer.nesterov=true", "optimizer.momentum=0"),
+            "optimizer.nesterov is true; expected a momentum above 0",
+        ),
+    ],
+)
+def test_rates_that_contradict_each_other_are_refused(experiment, overrides, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        experiment("optimizer.name=sgd", *overrides)

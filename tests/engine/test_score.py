@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+import generate_score
 from engine.checkpoint import RunError, load_model
 from engine.score import score_partition
 from engine.train import fit
+from metrics.scores import read_cm_scores
 
 CPU = torch.device("cpu")
 
@@ -14,11 +17,12 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, caches):
     from engine.config import load_config
-    from tests.engine.conftest import CONFIG
+    from tests.engine.conftest import CONFIG, LCNN
 
     folder = tmp_path_factory.mktemp("scored")
     (folder / "experiment.toml").write_text(CONFIG)
-    fit(load_config(folder / "experiment.toml", ["train.epochs=3"]), *caches, folder / "run", CPU)
+    config = load_config(folder / "experiment.toml", [*LCNN, "train.epochs=3", "train.average=swa"])
+    fit(config, *caches, folder / "run", CPU)
     return folder / "run"
 
 
@@ -50,6 +54,16 @@ def test_best_and_last_weights_are_those_of_their_epochs(run):
 def test_scoring_is_repeatable_bit_for_bit(run, caches):
     one, two = (score_partition(load_model(run, "last")[0], caches[1], 16, CPU).scores for _ in range(2))
     assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("which", ["best", "last", "average"])
+def test_the_command_scores_with_each_set_of_weights(run, caches, tmp_path, which):
+    out = tmp_path / "scores.txt"
+    options = ("--run", run, "--features", caches[1].folder, "--out", out, "--checkpoint", which, "--device", "cpu")
+    result = CliRunner().invoke(generate_score.main, [str(option) for option in options])
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n")
+    expected = score_partition(load_model(run, which)[0], caches[1], 64, CPU).scores
+    np.testing.assert_allclose(read_cm_scores(out).scores, expected, rtol=0, atol=1e-5)
 
 
 def test_a_folder_without_a_finished_epoch_is_refused(tmp_path):

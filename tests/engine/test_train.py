@@ -8,12 +8,17 @@ from safetensors.torch import load_file
 
 from engine import checkpoint
 from engine.checkpoint import RunError, load_last, load_model
-from engine.config import ClassWeights, ScheduleConfig
-from engine.train import Listener, _by_index, _lr_factor, fit
+from engine.config import ClassWeights
+from engine.optim import OPTIMIZERS, SCHEDULES
+from engine.score import run_network, score_partition
+from engine.train import Listener, Updater, _by_index, fit
 from features.commit import exclusive
 from features.dataset import CachedFeatures
 from features.plan import Identity, ShardMismatch
+from metrics.det import equal_error_rate
+from models.losses import LOSSES
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
+from tests.engine.conftest import LCNN
 
 CPU = torch.device("cpu")
 
@@ -44,17 +49,17 @@ def test_learns_what_can_be_learnt_and_leaves_a_run_folder(experiment, caches, t
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(experiment, caches, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fit(experiment("train.epochs=2", f"train.seed={seed}"), *caches, tmp_path / name, CPU)
+        fit(experiment(*LCNN, "train.epochs=1", f"train.seed={seed}"), *caches, tmp_path / name, CPU)
     assert_same_weights(last_weights(tmp_path / "a"), last_weights(tmp_path / "b"))
     assert not torch.equal(last_weights(tmp_path / "a")["fc_mu.weight"], last_weights(tmp_path / "c")["fc_mu.weight"])
 
 
-@pytest.mark.parametrize("utterances", [20, 48 + 30 + 5, 3 * (48 + 30) - 1])
-def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
-    experiment, caches, tmp_path, utterances
-):
-    fit(experiment(), *caches, tmp_path / "whole", CPU)
-    interrupted, seen = tmp_path / "interrupted", 0
+EPOCH = 48 + 30  # utterances
+
+
+def interrupt_after(utterances):
+    """A listener that ends the training as Ctrl-C does."""
+    seen = 0
 
     def interrupt(n):
         nonlocal seen
@@ -62,14 +67,60 @@ def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
         if seen >= utterances:
             raise KeyboardInterrupt
 
+    return Listener(advance=interrupt)
+
+
+def assert_resumes(config, caches, folder, utterances):
+    """Interrupted after so many utterances and resumed, a training ends as one that is not."""
+    whole, interrupted = folder / "whole", folder / "interrupted"
+    fit(config, *caches, whole, CPU)
     with pytest.raises(KeyboardInterrupt):
-        fit(experiment(), *caches, interrupted, CPU, listener=Listener(advance=interrupt))
-    fit(experiment(), *caches, interrupted, CPU, resume=True)
-    assert_same_weights(last_weights(tmp_path / "whole"), last_weights(interrupted))
-    assert_same_weights(load_file(tmp_path / "whole/model.safetensors"), load_file(interrupted / "model.safetensors"))
+        fit(config, *caches, interrupted, CPU, listener=interrupt_after(utterances))
+    fit(config, *caches, interrupted, CPU, resume=True)
+    assert_same_weights(last_weights(whole), last_weights(interrupted))
+    for name in ("model", "average"):
+        if (whole / f"{name}.json").exists():
+            assert (whole / f"{name}.json").read_text() == (interrupted / f"{name}.json").read_text()
+            weights = (load_file(run / f"{name}.safetensors") for run in (whole, interrupted))
+            assert_same_weights(*weights)
     without_time = [[{k: v for k, v in line.items() if k != "seconds"} for line in metrics(r)] for r in
-                    (tmp_path / "whole", interrupted)]  # fmt: skip
+                    (whole, interrupted)]  # fmt: skip
     assert without_time[0] == without_time[1]
+
+
+@pytest.mark.parametrize("utterances", [20, EPOCH + 5, 3 * EPOCH - 1])
+def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    experiment, caches, tmp_path, utterances
+):
+    assert_resumes(experiment(), caches, tmp_path, utterances)
+
+
+RESUMED = [
+    *(f"optimizer.name={name}" for name in OPTIMIZERS),
+    *(f"schedule.name={name} schedule.epochs=2 schedule.milestones=[1,3]" for name in SCHEDULES),
+    "schedule.warmup_steps=21",
+    *(f"loss.name={name}" for name in LOSSES),
+    "loss.name=cross_entropy_to_focal loss.settings.eer_threshold=1.0 loss.settings.transition_epochs=3",
+    "train.average=swa train.average_from=1",
+    "train.average=ema train.ema_decay=0.9",
+    "train.average=best train.average_count=2",
+    "train.average=ema loss.name=am_softmax optimizer.clip_norm=0.1",
+    "train.micro_batch=3",
+    "train.balanced=true",
+    "train.patience=1 optimizer.lr=1e-30 train.average=swa",
+    "train.precision=float16 optimizer.clip_norm=0.1",
+]
+
+
+@pytest.mark.parametrize("overrides", RESUMED)
+def test_whatever_the_recipe_it_resumes_bit_for_bit(experiment, caches, tmp_path, overrides):
+    epochs_done = 1 if "patience" in overrides else 3  # it is interrupted in its last one
+    assert_resumes(experiment(*overrides.split()), caches, tmp_path, epochs_done * EPOCH + 20)
+
+
+def test_dropout_and_batch_norms_resume_too(experiment, caches, tmp_path):
+    config = experiment(*LCNN, "train.epochs=2", "train.average=ema", "train.balanced=true", "train.micro_batch=4")
+    assert_resumes(config, caches, tmp_path, EPOCH + 20)
 
 
 def test_killed_before_it_wrote_the_best_weights_a_resumed_run_writes_them(experiment, caches, tmp_path, monkeypatch):
@@ -126,11 +177,6 @@ def test_class_weights_go_to_the_class_they_name():
     assert _by_index(ClassWeights(bonafide=10, spoof=1)).tolist() == [1.0, 10.0]  # index 0 is spoof
 
 
-def test_the_learning_rate_halves_every_ten_epochs():
-    schedule = ScheduleConfig("halve_every", 10)
-    assert [_lr_factor(schedule, epoch) for epoch in (0, 9, 10, 19, 20)] == [1, 1, 0.5, 0.5, 0.25]
-
-
 @pytest.mark.parametrize("batch_size", [7, 30])
 def test_dev_loss_is_the_weighted_mean_over_utterances_whatever_the_batch(experiment, caches, tmp_path, batch_size):
     fit(experiment("train.epochs=1", f"train.batch_size={batch_size}"), *caches, tmp_path / "run", CPU)
@@ -145,13 +191,13 @@ def test_dev_loss_is_the_weighted_mean_over_utterances_whatever_the_batch(experi
 
 
 def test_sixteen_bit_training_runs(experiment, caches, tmp_path):
-    best = fit(experiment("train.precision=bfloat16", "train.channels_last=true"), *caches, tmp_path / "run", CPU)
-    assert np.isfinite(best.dev_loss)
+    config = experiment(*LCNN, "train.epochs=1", "train.precision=bfloat16", "train.channels_last=true")
+    assert np.isfinite(fit(config, *caches, tmp_path / "run", CPU).dev_loss)
 
 
 def test_a_loss_that_is_not_a_number_stops_with_a_sentence(experiment, caches, tmp_path):
     with pytest.raises(RunError, match=r"epoch 0, step \d+: the loss is (nan|inf); expected a number"):
-        fit(experiment("optimizer.lr=1e30"), *caches, tmp_path / "run", CPU)
+        fit(experiment(*LCNN, "optimizer.lr=1e30"), *caches, tmp_path / "run", CPU)
 
 
 def test_an_existing_run_folder_is_never_overwritten(experiment, caches, tmp_path):
@@ -176,7 +222,7 @@ def test_other_data_does_not_resume_a_run(experiment, caches, tmp_path):
 
 def test_another_precision_does_not_resume_a_run(experiment, caches, tmp_path, monkeypatch):
     fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
-    monkeypatch.setattr("engine.train._precision", lambda name, device: torch.bfloat16)
+    monkeypatch.setattr("engine.optim._precision", lambda name, device: torch.bfloat16)
     with pytest.raises(RunError, match="begun with another precision"):
         fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU, resume=True)
 
@@ -190,7 +236,7 @@ def test_a_folder_that_is_no_run_folder_is_not_resumed(experiment, caches, tmp_p
 
 def test_a_network_that_cannot_be_built_leaves_no_run_folder(experiment, caches, tmp_path):
     with pytest.raises(RunError, match=r"dropout 2; expected 0 ≤ dropout < 1"):
-        fit(experiment("backend.settings.dropout=2"), *caches, tmp_path / "run", CPU)
+        fit(experiment(*LCNN, "backend.settings.dropout=2"), *caches, tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
 
@@ -233,4 +279,167 @@ def test_features_that_the_back_end_cannot_take_are_refused(experiment, tmp_path
     others = make_trials(30, "other")
     dev = CachedFeatures(write_cache(tmp_path / "dev", others, separable_rows(others, shape=(8, 8))))
     with pytest.raises(RunError, match=r"shape \(8, 8\); expected \(T, D\)"):
-        fit(experiment(), short, dev, tmp_path / "run", CPU)
+        fit(experiment(*LCNN), short, dev, tmp_path / "run", CPU)
+
+
+def test_a_loss_with_a_wrong_setting_leaves_no_run_folder(experiment, caches, tmp_path):
+    for override, sentence in (
+        ("loss.settings.gamma=-1", "focal with gamma -1; expected at least 0"),
+        ("loss.settings.gamma=high", r"loss focal with settings \{'gamma': 'high'\}: "),
+    ):
+        with pytest.raises(RunError, match=sentence):
+            fit(experiment("loss.name=focal", override), *caches, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rate_that_is_told_is_that_of_the_last_update(experiment, caches, tmp_path):
+    fit(experiment("schedule.name=cosine_per_step"), *caches, tmp_path / "run", CPU)
+    # four epochs of six updates: the last ones are 5, 11, 17 and 23 of 24
+    expected = [1e-2 * 0.5 * (1 + np.cos(np.pi * step / 24)) for step in (5, 11, 17, 23)]
+    assert [line["lr"] for line in metrics(tmp_path / "run")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_training_ends_when_epochs_in_a_row_are_no_better(experiment, caches, tmp_path, patience):
+    run, config = tmp_path / "run", experiment("optimizer.lr=1e-30", f"train.patience={patience}")
+    best = fit(config, *caches, run, CPU)  # weights that do not move: no epoch is better than the first
+    assert (best.epoch, len(metrics(run))) == (0, 1 + patience)
+    before = (run / "last.ckpt").read_bytes()
+    assert fit(config, *caches, run, CPU, resume=True) == best
+    assert (run / "last.ckpt").read_bytes() == before
+
+
+def test_patience_counts_from_the_best_epoch(experiment, caches, tmp_path):
+    config = experiment("train.epochs=30", "train.patience=2", "train.select=dev_loss", "optimizer.lr=2.0")
+    best = fit(config, *caches, tmp_path / "run", CPU)
+    assert 0 < best.epoch < 27
+    assert [line["epoch"] for line in metrics(tmp_path / "run")] == list(range(best.epoch + 3))
+
+
+def test_the_loss_hears_the_lowest_dev_eer_so_far(experiment, caches, tmp_path, monkeypatch):
+    heard, run, config = [], tmp_path / "run", experiment("train.select=dev_loss", "optimizer.lr=1.0")
+    monkeypatch.setattr(LOSSES["cross_entropy"], "begin_epoch", lambda self, *progress: heard.append(progress))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, *caches, run, CPU, listener=interrupt_after(2 * EPOCH + 5))
+    fit(config, *caches, run, CPU, resume=True)
+    eers = [line["dev_eer"] for line in metrics(run)]
+    assert heard == [(0, None), *((epoch, min(eers[:epoch])) for epoch in (1, 2, 2, 3))]
+
+
+def test_updates_are_counted_from_the_first_epoch_to_the_last(experiment, caches, tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(Updater, "update", lambda self, step, features, labels: steps.append(step) or 1.0)
+    fit(experiment(), *caches, tmp_path / "run", CPU)
+    assert steps == list(range(4 * 6))  # 48 utterances in batches of 8
+
+
+def test_balanced_epochs_draw_both_classes_equally_often(experiment, caches, tmp_path, monkeypatch):
+    def draws(name, *overrides):
+        drawn = []
+        with monkeypatch.context() as patch:
+            patch.setattr(Updater, "update", lambda self, step, features, labels: drawn.append(labels) or 1.0)
+            fit(experiment("train.epochs=20", *overrides), *caches, tmp_path / name, CPU)
+        return torch.cat(drawn).reshape(20, len(caches[0])).float()
+
+    plain, balanced = draws("plain"), draws("balanced", "train.balanced=true")
+    assert (plain.mean(dim=1) == 1 / 3).all()
+    assert balanced.mean().item() == pytest.approx(0.5, abs=0.05)  # three standard deviations of 960 draws
+    assert torch.equal(balanced, draws("again", "train.balanced=true"))
+    assert not torch.equal(balanced[0], balanced[1])
+
+
+def weights_by_epoch(config, caches, run):
+    """Weights of a pooled linear network after every epoch, as `last.ckpt` has them."""
+    seen = []
+    fit(config, *caches, run, CPU, listener=Listener(epoch=lambda _: seen.append(last_weights(run)["linear.weight"])))
+    return seen, load_file(run / "average.safetensors")["linear.weight"]
+
+
+def test_swa_is_the_mean_after_the_epochs_from_the_first_one_on(experiment, caches, tmp_path):
+    config = experiment("train.average=swa", "train.average_from=1")
+    seen, average = weights_by_epoch(config, caches, tmp_path / "run")
+    torch.testing.assert_close(average, sum(seen[1:]) / 3, rtol=1e-5, atol=1e-7)
+
+
+def test_ema_moves_after_every_update(experiment, caches, tmp_path):
+    # one update in an epoch, so that the weights after the epochs are those after the updates
+    config = experiment("train.average=ema", "train.ema_decay=0.6", "train.batch_size=48")
+    seen, average = weights_by_epoch(config, caches, tmp_path / "run")
+    by_hand = 0.6**3 * seen[0] + 0.4 * 0.6**2 * seen[1] + 0.4 * 0.6 * seen[2] + 0.4 * seen[3]
+    torch.testing.assert_close(average, by_hand, rtol=1e-5, atol=1e-7)
+
+
+def test_the_best_epochs_are_averaged(experiment, caches, tmp_path):
+    config = experiment("train.average=best", "train.average_count=2", "optimizer.lr=1.0", "train.select=dev_loss")
+    seen, average = weights_by_epoch(config, caches, tmp_path / "run")
+    first, second = sorted(range(4), key=lambda epoch: metrics(tmp_path / "run")[epoch]["dev_loss"])[:2]
+    torch.testing.assert_close(average, (seen[first] + seen[second]) / 2, rtol=1e-5, atol=1e-7)
+
+
+def test_the_average_is_judged_on_dev_and_says_so(experiment, caches, tmp_path):
+    run, heard = tmp_path / "run", []
+    fit(experiment("train.average=swa"), *caches, run, CPU, listener=Listener(average=heard.append))
+    model, about = load_model(run, "average")
+    scores = score_partition(model, caches[1], 7, CPU)
+    assert about.epoch == 3
+    assert heard == [(about.dev_loss, about.dev_eer)]
+    assert about.dev_eer == equal_error_rate(scores.bonafide, scores.spoof).rate
+    # cross-entropy of two classes is log(1 + exp(∓ log-odds)); the experiment weighs bona fide twice
+    losses = np.log1p(np.exp(np.where(scores.is_bonafide, -1, 1) * scores.scores))
+    assert about.dev_loss == pytest.approx(np.average(losses, weights=1 + scores.is_bonafide), rel=1e-5)
+
+
+def test_batch_norms_of_the_average_are_estimated_anew_on_train(experiment, caches, tmp_path):
+    fit(experiment(*LCNN, "train.epochs=1", "train.batch_size=48", "train.average=swa"), *caches, tmp_path / "run", CPU)
+    model, _ = load_model(tmp_path / "run", "average")
+    seen = []
+    model.backend.conv2[-1].register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    list(run_network(model, caches[0], 48, CPU))  # its first batch norm has only fixed layers before it
+    norm = model.backend.conv2[-1]
+    torch.testing.assert_close(norm.running_mean, seen[0].mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, seen[0].var(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(norm.running_mean, last_weights(tmp_path / "run")["conv2.2.running_mean"])
+
+
+@pytest.mark.parametrize("name", ["_append_line", "save_average"])
+def test_killed_at_its_end_a_resumed_run_makes_the_average(experiment, caches, tmp_path, monkeypatch, name):
+    def die(*args):
+        raise KeyboardInterrupt
+
+    config = experiment("train.average=ema", "train.epochs=1")
+    fit(config, *caches, tmp_path / "whole", CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"engine.train.{name}", die)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, *caches, tmp_path / "run", CPU)
+    assert not (tmp_path / "run/average.json").exists()
+    fit(config, *caches, tmp_path / "run", CPU, resume=True)
+    for file in ("average.safetensors", "average.json"):
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_finished_average_stays_as_it_is(experiment, caches, tmp_path):
+    run, heard = tmp_path / "run", []
+    fit(experiment("train.average=swa"), *caches, run, CPU)
+    before = (run / "average.json").stat()
+    fit(experiment("train.average=swa"), *caches, run, CPU, resume=True, listener=Listener(average=heard.append))
+    assert (run / "average.json").stat() == before
+    assert not heard
+
+
+@pytest.mark.parametrize("loss", ["oc_softmax", "aam_softmax"])
+def test_dev_is_judged_by_the_score_of_the_loss(experiment, caches, tmp_path, loss):
+    fit(experiment(f"loss.name={loss}", "train.epochs=1"), *caches, tmp_path / "run", CPU)
+    model, about = load_model(tmp_path / "run", "last")
+    scores = score_partition(model, caches[1], 7, CPU)
+    assert about.dev_eer == equal_error_rate(scores.bonafide, scores.spoof).rate
+    output = model(torch.stack([item.features.float() for item in caches[1]]))
+    labels = torch.tensor([item.label for item in caches[1]])
+    per_utterance = model.objective.per_utterance(output, labels).tolist()
+    assert about.dev_loss == pytest.approx(np.average(per_utterance, weights=1 + labels.numpy()), rel=1e-5)
+
+
+def test_a_batch_of_one_utterance_that_batch_norms_cannot_take_is_refused_in_a_sentence(experiment, caches, tmp_path):
+    config = experiment("backend.name=ecapa_w2v", "train.batch_size=47")  # of 48
+    with pytest.raises(RunError, match=r"48 utterances in batches of 47 leave one alone, .* another train.batch_size"):
+        fit(config, *caches, tmp_path / "run", CPU)

@@ -45,7 +45,7 @@ def test_a_cache_says_what_the_network_hears(theirs, cache, tmp_path):
     assert about.feature_shape == (32, 20)
     assert about.identity["front_end"] == {"name": "test"}
     source = torch.load(tmp_path / "theirs.pth", weights_only=True)
-    assert torch.equal(model.linear.bias, source["linear.bias"][[1, 0]])
+    assert torch.equal(model.backend.linear.bias, source["linear.bias"][[1, 0]])
     assert sorted(path.name for path in (tmp_path / "runs/theirs").iterdir()) == ["model.json", "model.safetensors"]
 
 

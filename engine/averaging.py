@@ -1,0 +1,140 @@
+"""AVERAGES: one network out of a training's many, kept beside its best and its last."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.config import TrainConfig
+
+Weights = Mapping[str, torch.Tensor]
+"""The parameters of a network by name."""
+
+
+class Average:
+    """No average; the others say after which update or epoch they take the weights in.
+
+    `state_dict` holds all that is needed to go on, as nn.Module's does.
+    """
+
+    def after_update(self, weights: Weights) -> None:
+        """Hear the weights after every update of an epoch."""
+
+    def after_epoch(self, weights: Weights, epoch: int, rank: tuple[float, ...]) -> None:
+        """Hear the weights at the end of `epoch` (from 0), and how good they are on dev: a lower rank is better."""
+
+    def weights(self) -> Weights | None:
+        """The average so far; None where there is none."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on with the state of another, on that device."""
+
+
+class _Running(Average):
+    """An average that moves: mean ← mean + share·(weights − mean), beginning at the first weights that it hears."""
+
+    def __init__(self) -> None:
+        self._mean: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def _move(self, weights: Weights, share: float) -> None:
+        if not self._mean:
+            self._mean = _copy(weights)
+        for name, mean in self._mean.items():
+            mean.lerp_(weights[name], share)
+
+    def weights(self) -> Weights | None:
+        return self._mean or None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self._mean}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self._mean = _copy(state["mean"], device)
+
+
+class StochasticWeightAverage(_Running):
+    """Mean of the weights after every epoch from `average_from` on.
+
+    Izmailov et al.: "Averaging weights leads to wider optima and better generalization", UAI 2018, algorithm 1 with
+    a cycle of one epoch.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self._first = config.average_from
+
+    def after_epoch(self, weights: Weights, epoch: int, rank: tuple[float, ...]) -> None:
+        if epoch >= self._first:
+            self._move(weights, 1 / (epoch - self._first + 1))
+
+
+class MovingAverage(_Running):
+    """Exponential moving average, mean ← ema_decay·mean + (1 − ema_decay)·weights at every update.
+
+    Tarvainen, Valpola: "Mean teachers are better role models", NIPS 2017, eq. 2; it begins at the weights after the
+    first update.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self._share = 1 - config.ema_decay
+
+    def after_update(self, weights: Weights) -> None:
+        self._move(weights, self._share)
+
+
+class BestAverage(Average):
+    """Mean of the weights after the `average_count` best epochs, of all where there are fewer; earlier ones win ties.
+
+    How Nes2Net and XLSR-Mamba are selected (SPECS.md §9.4, §9.5).
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._count = config.average_count
+        self._best: list[tuple[tuple[float, ...], dict[str, torch.Tensor]]] = []  # rank and weights, best first
+
+    def after_epoch(self, weights: Weights, epoch: int, rank: tuple[float, ...]) -> None:
+        if len(self._best) < self._count or rank < self._best[-1][0]:
+            ranked = sorted([*self._best, (rank, _copy(weights))], key=lambda each: each[0])  # stable
+            self._best = ranked[: self._count]
+
+    def weights(self) -> Weights | None:
+        if not self._best:
+            return None
+        return {name: torch.stack([each[name] for _, each in self._best]).mean(0) for name in self._best[0][1]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self._best = [(rank, _copy(weights, device)) for rank, weights in state["best"]]
+
+
+AVERAGES: Mapping[str, Callable[[TrainConfig], Average]] = {
+    "none": lambda config: Average(),
+    "swa": StochasticWeightAverage,
+    "ema": MovingAverage,
+    "best": BestAverage,
+}
+
+
+@torch.no_grad()
+def load_average(model: nn.Module, weights: Weights, batches: Iterable[torch.Tensor]) -> None:
+    """Put an average of weights into the network that they are of, and estimate its batch norms anew.
+
+    Their statistics are the means over the batches of features [B, …], seen in training mode; networks without batch
+    norms see none. All other buffers stay as they are.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
+    torch.optim.swa_utils.update_bn(batches, model)
+
+
+def _copy(weights: Weights, device: torch.device | None = None) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().to(device, copy=True) for name, tensor in weights.items()}

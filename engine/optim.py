@@ -1,0 +1,158 @@
+"""OPTIMIZERS, SCHEDULES (the learning rate of every update as a pure function, so that a resumed run goes on), and
+the update that uses them."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from engine.checkpoint import Countermeasure
+from engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
+
+Parameters = Iterable[torch.nn.Parameter]
+
+
+def _adam(kind: type[torch.optim.Optimizer]) -> Callable[[Parameters, OptimizerConfig], torch.optim.Optimizer]:
+    def make(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
+        settings: dict[str, Any] = {"betas": config.betas, "eps": config.eps, "weight_decay": config.weight_decay}
+        return kind(parameters, lr=config.lr, **settings)  # type: ignore[call-arg]
+
+    return make
+
+
+def _sgd(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
+    nesterov = config.nesterov and config.momentum > 0
+    return torch.optim.SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=nesterov)
+
+
+OPTIMIZERS: Mapping[str, Callable[[Parameters, OptimizerConfig], torch.optim.Optimizer]] = {
+    "adam": _adam(torch.optim.Adam),
+    "adamw": _adam(torch.optim.AdamW),
+    "nadam": _adam(torch.optim.NAdam),
+    "sgd": _sgd,
+}
+
+
+class Progress(NamedTuple):
+    """Where a training stands: `step` updates are done (from 0), of `steps_per_epoch` in each of `epochs` epochs."""
+
+    step: int
+    steps_per_epoch: int
+    epochs: int
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.steps_per_epoch
+
+
+def _cosine(share: float) -> float:
+    """From 1 down to 0 as `share` goes from 0 to 1."""
+    return 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _restarts(progress: Progress, config: ScheduleConfig) -> float:
+    """Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5."""
+    position, length = progress.step / progress.steps_per_epoch, float(config.epochs)
+    while position >= length:
+        position, length = position - length, length * config.restart_factor
+    return _cosine(position / length)
+
+
+SCHEDULES: Mapping[str, Callable[[Progress, ScheduleConfig], float]] = {
+    "constant": lambda progress, config: 1.0,
+    "halve_every": lambda progress, config: 0.5 ** (progress.epoch // config.epochs),
+    "multi_step": lambda progress, config: config.gamma ** sum(progress.epoch >= each for each in config.milestones),
+    "cosine_per_step": lambda progress, config: _cosine(progress.step / (progress.steps_per_epoch * progress.epochs)),
+    "cosine_per_epoch": lambda progress, config: _cosine(min(1.0, progress.epoch / config.epochs)),
+    "sgdr": _restarts,
+}
+"""How far the learning rate is from its end (0) to its start (1); `learning_rate` does the rest."""
+
+
+def learning_rate(schedule: ScheduleConfig, start: float, progress: Progress) -> float:
+    """Learning rate of the next update.
+
+        lr_min + (lr − lr_min)·SCHEDULES[name],    times (step + 1)/warmup_steps as long as that is below 1
+
+    `lr_min` is where a cosine ends; a config with another schedule has none (0).
+    """
+    rate = schedule.lr_min + (start - schedule.lr_min) * SCHEDULES[schedule.name](progress, schedule)
+    warmed = (progress.step + 1) / schedule.warmup_steps if schedule.warmup_steps else 1.0
+    return rate * min(1.0, warmed)
+
+
+def even_parts(batch: torch.Tensor, most: int) -> tuple[torch.Tensor, ...]:
+    """A batch [B, …] in as few parts of at most so many (0: any number) as can be, of sizes as even as can be.
+
+    A part of a single utterance, of which batch norms refuse to make statistics, is then rare.
+    """
+    return batch.tensor_split(math.ceil(len(batch) / (most or len(batch))))
+
+
+class Updater:
+    """Updates of a countermeasure's weights, the objective's own among them, by batches of an experiment.
+
+    Args:
+        model: on `device`.
+        config: its optimiser, schedule, clipping, micro-batches and precision are used.
+        steps_per_epoch: updates in an epoch.
+    """
+
+    def __init__(
+        self, model: Countermeasure, config: ExperimentConfig, steps_per_epoch: int, device: torch.device
+    ) -> None:
+        self._model, self._config, self._steps_per_epoch, self._device = model, config, steps_per_epoch, device
+        self._optimizer = OPTIMIZERS[config.optimizer.name](model.parameters(), config.optimizer)
+        self.precision = _precision(config.train.precision, device)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of update `step` (from 0) of the training."""
+        progress = Progress(step, self._steps_per_epoch, self._config.train.epochs)
+        return learning_rate(self._config.schedule, self._config.optimizer.lr, progress)
+
+    def update(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> float:
+        """Update `step` (from 0) of the training, by features [B, …] and class indices [B] on any device; its loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        weight = self._model.objective.batch_weight(labels.to(self._device))
+        micro_batch = self._config.train.micro_batch
+        parts = zip(even_parts(features, micro_batch), even_parts(labels, micro_batch), strict=True)
+        loss = sum(self._add_gradient(part.to(self._device), own.to(self._device), weight) for part, own in parts)
+        self._clip()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return float(loss)
+
+    def _add_gradient(self, features: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
+        """Add the share of a part in the gradient of its batch, whose weight is given; its share in the loss."""
+        objective = self._model.objective
+        with torch.autocast(self._device.type, self.precision, enabled=self.precision is not torch.float32):
+            output = self._model(features.float())
+        loss: torch.Tensor = objective(output, labels) * (objective.batch_weight(labels) / weight)
+        self._scaler.scale(loss).backward()
+        return loss.detach()
+
+    def _clip(self) -> None:
+        if self._config.optimizer.clip_norm:
+            self._scaler.unscale_(self._optimizer)
+            torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.clip_norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """`optimizer` and `scaler`."""
+        return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of `state_dict`; other entries do not matter."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]

@@ -1,0 +1,398 @@
+"""Architecture search: cached features → genotype → an experiment that trains it from scratch.
+
+Bi-level and of first order, after Liu et al., "DARTS", ICLR 2019, in the form of Ge et al., Interspeech 2021
+(SPECS.md §5.2): the weights of a network that holds all architectures learn on one half of train, the shares of the
+architectures on the other, in turns. The expected cost in the architecture's loss is ours.
+"""
+
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+from torch.utils.data import Dataset, default_collate
+
+from engine.checkpoint import LAST, RunError, first_line, save_last
+from engine.config import (
+    BackendConfig,
+    ClassWeights,
+    ExperimentConfig,
+    LossConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+from features.commit import atomic_path, exclusive
+from features.dataset import CachedFeatures
+from models.light_darts import (
+    Architecture,
+    EdgeWeights,
+    LightDARTS,
+    SuperNet,
+    cost_tables,
+    expected_cost,
+    genotype_cost,
+)
+from protocols.trial import CLASS_INDEX
+
+HISTORY = "search.jsonl"
+GENOTYPE = "genotype.toml"
+CLASS_WEIGHTS = ClassWeights(bonafide=9.0, spoof=1.0)
+LRS = (1e-2, 1e-3)
+"""Of the weights, first and last of a cosine."""
+WEIGHTS_DECAY, ARCHITECTURE_DECAY = 3e-4, 1e-3
+STATE = {"history", "conditions", "supernet", "architecture", "optimizers"}
+"""What `last.ckpt` of a search holds."""
+
+
+class SearchEpoch(NamedTuple):
+    """A line of `search.jsonl`. Losses are means over batches, None while the architecture is frozen.
+
+    `expected_cost` is that of models.light_darts: 0 for the cheapest architecture of the space, 1 for the dearest.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    architecture_loss: float | None
+    expected_cost: float
+    seconds: float
+
+
+class SearchResult(NamedTuple):
+    """What was found: the settings `genotype` of models.light_darts.LightDARTS, and how the search went.
+
+    `multiply_adds` per utterance are those of the operations that were searched for; stem and the 1×1 convolutions in
+    front of each cell are the same in every architecture. `parameters` is the whole derived network's number.
+    """
+
+    genotype: dict[str, list[list[Any]]]
+    expected_cost: float
+    multiply_adds: int
+    parameters: int
+    history: list[SearchEpoch]
+
+
+@dataclass(frozen=True)
+class SearchController:
+    """The settings of a search; `train_search` runs it.
+
+    Args:
+        search_space: `light` (max-feature-maps, our reading of Light-DARTS) or `pc` (PC-DARTS).
+        num_cells: of the network that is searched and of the derived one.
+        cost_weight: what the expected cost, 0…1, counts beside the architecture's cross-entropy.
+        channels: of the first cells; even.
+        epochs: over both halves of train.
+        batch_size: of each half.
+        seed: of the halves, the first weights and the order of utterances.
+        frozen: the architecture rests for this share of the epochs, the first ones.
+        architecture_lr: of the architecture's Adam.
+        device: where the network runs.
+
+    Raises:
+        RunError: a setting out of its range.
+    """
+
+    search_space: str = "light"
+    num_cells: int = 8
+    cost_weight: float = 0.5
+    channels: int = 16
+    epochs: int = 50
+    batch_size: int = 64
+    seed: int = 0
+    frozen: float = 0.2
+    architecture_lr: float = 6e-4
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, least in {"epochs": 1, "batch_size": 2, "seed": 0, "cost_weight": 0, "architecture_lr": 0}.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= least):
+                raise RunError(f"a search with {name} {value}; expected at least {least}")
+        if not 0 <= self.frozen < 1:
+            raise RunError(f"a search with frozen {self.frozen}; expected 0 ≤ frozen < 1")
+
+    def train_search(
+        self,
+        dataset: Dataset[Any],
+        folder: Path | None = None,
+        *,
+        resume: bool = False,
+        advance: Callable[[int], None] = lambda n: None,
+        on_epoch: Callable[[SearchEpoch], None] = lambda epoch: None,
+    ) -> SearchResult:
+        """Search on a training set.
+
+        Args:
+            dataset: items (features [T, D], class index, utterance).
+            folder: keeps `last.ckpt` and `search.jsonl` after each epoch; without one nothing is written.
+            resume: go on after the last finished epoch of the folder. The result is that of an uninterrupted search.
+            advance: hears of every utterance that was passed.
+            on_epoch: hears of every finished epoch.
+
+        Raises:
+            RunError: a folder that exists (without `resume`) or is of another search or process; fewer than two
+                utterances of a class; features or sizes that the network does not take; a loss that is not a number.
+        """
+        search = _Search(self, dataset)
+        with _held(folder, resume) if folder else nullcontext():
+            if folder:
+                search.restore(folder)
+            advance(len(search.history) * search.n_utterances)
+            for epoch in range(len(search.history), self.epochs):
+                search.run_epoch(epoch, advance)
+                if folder:
+                    search.keep(folder)
+                on_epoch(search.history[-1])
+        return search.result()
+
+
+@contextmanager
+def _held(folder: Path, resume: bool) -> Iterator[None]:
+    """The folder of a search, for this process alone."""
+    if folder.exists() and not resume:
+        raise RunError(f"{folder} exists; expected a new folder, or --resume to go on with that search")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / LAST).exists() and any(not found.name.startswith(".") for found in folder.iterdir()):
+        raise RunError(f"{folder}: not empty and without {LAST}; --resume expects the folder of a search")
+    try:
+        with exclusive(folder):
+            yield
+    except BlockingIOError:
+        raise RunError(f"{folder}: another process is searching there; expected to be the only one") from None
+
+
+class _Search:
+    """Network, architecture and their optimisers, and how far they have come."""
+
+    def __init__(self, controller: SearchController, dataset: Dataset[Any]) -> None:
+        self._controller, self._dataset = controller, dataset
+        labels = _labels(dataset)
+        self._halves = _halves(labels, controller.seed)
+        self._conditions = _conditions(controller, dataset, labels)
+        self.n_utterances = len(labels)
+        shape = tuple(dataset[0][0].shape)
+        torch.manual_seed(controller.seed)
+        size = controller.search_space, controller.channels, controller.num_cells
+        try:
+            self._supernet = SuperNet(shape, *size).to(device=controller.device)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        self._architecture = Architecture().to(controller.device)
+        self._shape = shape
+        self._tables = {kind: table.to(controller.device) for kind, table in cost_tables(shape, *size).items()}
+        self._class_weights = _class_weights().to(controller.device)
+        self._optimizers = {
+            "supernet": torch.optim.Adam(self._supernet.parameters(), LRS[0], weight_decay=WEIGHTS_DECAY),
+            "architecture": torch.optim.Adam(
+                self._architecture.parameters(),
+                controller.architecture_lr,
+                (0.5, 0.999),
+                weight_decay=ARCHITECTURE_DECAY,
+            ),
+        }
+        self.history: list[SearchEpoch] = []
+
+    def run_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
+        """Once over both halves: a step of the architecture, unless it rests, then one of the weights."""
+        start, epochs = time.perf_counter(), self._controller.epochs
+        lr = LRS[1] + (LRS[0] - LRS[1]) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        self._optimizers["supernet"].param_groups[0]["lr"] = lr
+        frozen = epoch < int(self._controller.frozen * epochs)
+        losses: dict[str, list[float]] = {"architecture": [], "weights": []}
+        self._supernet.train()
+        for step, (first, second) in enumerate(self._batches(epoch)):
+            if not frozen:
+                losses["architecture"].append(self._architecture_step(second))
+            losses["weights"].append(self._weights_step(first))
+            for name, values in losses.items():
+                if values and not math.isfinite(values[-1]):
+                    raise RunError(
+                        f"epoch {epoch}, step {step}: the loss of the {name} is {values[-1]}; expected a number"
+                    )
+            advance(len(first) + len(second))
+        architecture_loss, train_loss = (float(np.mean(values)) if values else None for values in losses.values())
+        assert train_loss is not None  # every epoch has a step
+        cost = float(expected_cost(self._architecture(), self._tables).detach())
+        self.history.append(SearchEpoch(epoch, lr, train_loss, architecture_loss, cost, time.perf_counter() - start))
+
+    def _batches(self, epoch: int) -> Iterator[tuple[list[int], list[int]]]:
+        """The utterances of each step, from the half of the weights and from that of the architecture.
+
+        Their order is drawn from (seed, epoch) alone. No batch is smaller than `batch_size`, unless the half is: batch
+        norms want company.
+        """
+        random = np.random.default_rng([self._controller.seed, epoch])
+        steps = max(1, min(map(len, self._halves)) // self._controller.batch_size)
+        first, second = (np.array_split(random.permutation(half), steps) for half in self._halves)
+        for ours, theirs in zip(first, second, strict=True):
+            yield ours.tolist(), theirs.tolist()
+
+    def _architecture_step(self, utterances: list[int]) -> float:
+        """One update of the architecture; its cross-entropy, without the cost."""
+        shares = self._architecture()
+        loss = self._cross_entropy(utterances, shares)
+        cost = expected_cost(shares, self._tables)
+        self._update("architecture", loss + self._controller.cost_weight * cost)
+        return loss.item()
+
+    def _weights_step(self, utterances: list[int]) -> float:
+        """One update of the network's weights; its cross-entropy."""
+        with torch.no_grad():
+            shares = self._architecture()
+        loss = self._cross_entropy(utterances, shares)
+        self._update("supernet", loss)
+        return loss.item()
+
+    def _cross_entropy(self, utterances: list[int], shares: Mapping[str, EdgeWeights]) -> torch.Tensor:
+        features, labels, _ = default_collate([self._dataset[index] for index in utterances])
+        device = self._controller.device
+        logits = self._supernet(features.to(device).float(), shares).logits
+        return F.cross_entropy(logits, labels.to(device), self._class_weights)
+
+    def _update(self, name: str, loss: torch.Tensor) -> None:
+        """A step of one optimiser. Gradients of what it does not own are not computed."""
+        optimizer = self._optimizers[name]
+        parameters = optimizer.param_groups[0]["params"]
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+    def result(self) -> SearchResult:
+        genotype = self._architecture.genotype()
+        controller = self._controller
+        derived = LightDARTS(self._shape, genotype, controller.search_space, controller.channels, controller.num_cells)
+        parameters = sum(parameter.numel() for parameter in derived.parameters())
+        cost = genotype_cost(genotype, self._tables)
+        return SearchResult(genotype, self.history[-1].expected_cost, cost, parameters, self.history)
+
+    def keep(self, folder: Path) -> None:
+        """Write down how far the search has come. `search.jsonl` is made anew from what `last.ckpt` holds."""
+        state = {
+            "history": [list(line) for line in self.history],
+            "conditions": self._conditions,
+            "supernet": self._supernet.state_dict(),
+            "architecture": self._architecture.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+        }
+        save_last(folder, state)
+        self._write_history(folder)
+
+    def restore(self, folder: Path) -> None:
+        """Go on after the last finished epoch in the folder, if there is one."""
+        state = _load_last(folder / LAST)
+        if state is None:
+            return
+        differing = [name for name, value in self._conditions.items() if state["conditions"].get(name) != value]
+        if differing:
+            raise RunError(f"{folder}: begun with another {', '.join(differing)}; --resume expects the same")
+        self._supernet.load_state_dict(state["supernet"])
+        self._architecture.load_state_dict(state["architecture"])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.history = [SearchEpoch(*line) for line in state["history"]]
+        self._write_history(folder)  # it may have been killed before it wrote the last line
+
+    def _write_history(self, folder: Path) -> None:
+        with atomic_path(folder / HISTORY) as path:
+            path.write_text("".join(json.dumps(line._asdict()) + "\n" for line in self.history), encoding="utf-8")
+
+
+def _load_last(path: Path) -> dict[str, Any] | None:
+    """What `keep` wrote, on the CPU; None where no epoch was finished yet."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
+        raise RunError(f"{path}: not the checkpoint of a search ({first_line(error)})") from error
+    if not isinstance(state, dict) or not state.keys() >= STATE:
+        raise RunError(f"{path}: not the checkpoint of a search; expected {', '.join(sorted(STATE))} in it")
+    return state
+
+
+def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
+    """Class index [N]; a cache's own trials tell without reading every row."""
+    if isinstance(dataset, CachedFeatures):
+        return np.array([trial.label for trial in dataset.trials])
+    return np.array([int(dataset[index][1]) for index in range(len(dataset))])  # type: ignore[arg-type]
+
+
+def _halves(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Utterances for the weights and for the architecture: each class split at random into two."""
+    random = np.random.default_rng(seed)
+    first, second = [], []
+    for key, index in CLASS_INDEX.items():
+        utterances = random.permutation(np.flatnonzero(labels == index))
+        if len(utterances) < 2:
+            raise RunError(f"{len(utterances)} utterances of {key}; expected at least 2, one for each half of train")
+        half, rest = np.array_split(utterances, 2)
+        first.append(half)
+        second.append(rest)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _conditions(controller: SearchController, dataset: Dataset[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """What a resumed search must share with its beginning."""
+    settings = {name: value for name, value in asdict(controller).items() if name != "device"}
+    data = hashlib.sha256(labels.tobytes()).hexdigest()
+    if isinstance(dataset, CachedFeatures):
+        data = f"{dataset.plan.identity.digest} {dataset.plan.trial_list_sha256} {data}"
+    return {**settings, "train cache": data}
+
+
+def _class_weights() -> torch.Tensor:
+    """[2] in the order of the class index."""
+    return torch.tensor([getattr(CLASS_WEIGHTS, key) for key in sorted(CLASS_INDEX, key=CLASS_INDEX.__getitem__)])
+
+
+def write_experiment(folder: Path, controller: SearchController, result: SearchResult, train: CachedFeatures) -> Path:
+    """Write `genotype.toml`, the experiment that trains the derived network from scratch.
+
+    The recipe is that of Ge et al. (SPECS.md §5.2) without its drop-path, which grows from epoch to epoch.
+    """
+    front_end = train.plan.identity.settings["front_end"]
+    settings = {
+        "space": controller.search_space,
+        "channels": controller.channels,
+        "layers": controller.num_cells,
+        "genotype": result.genotype,
+    }
+    experiment = ExperimentConfig(
+        backend=BackendConfig("light_darts", settings),
+        loss=LossConfig("cross_entropy", CLASS_WEIGHTS),
+        optimizer=OptimizerConfig(lr=1e-3, weight_decay=WEIGHTS_DECAY),
+        schedule=ScheduleConfig("cosine_per_epoch", epochs=100, lr_min=1e-4),
+        train=TrainConfig(epochs=100, batch_size=128, seed=controller.seed),
+        features={"front_end": {name: front_end[name] for name in ("name", "layers") if name in front_end}},
+    )
+    pair = re.compile(r"\[\s+(\"\w+\"),\s+(\d+),\s+\]")
+    path = folder / GENOTYPE
+    with atomic_path(path) as temporary:
+        text = _header(path, controller, result, train) + pair.sub(r"[\1, \2]", experiment.to_toml())
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _header(path: Path, controller: SearchController, result: SearchResult, train: CachedFeatures) -> str:
+    space = "our reading of Light-DARTS" if controller.search_space == "light" else "PC-DARTS"
+    return f"""\
+# {controller.num_cells} cells of {controller.channels} channels, {space}, found by main_search.py on {train.folder}
+# in {controller.epochs} epochs with cost weight {controller.cost_weight:g} and seed {controller.seed}.
+#
+# python main_train.py --config {path} --train {train.folder} --dev … --out runs/…
+#
+# {result.parameters:,} parameters; {result.multiply_adds:,} multiply-adds per utterance in the operations found.
+# Expected cost at the end: {result.expected_cost:.4f}, where 0 is the cheapest architecture and 1 the dearest.
+
+"""

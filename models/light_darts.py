@@ -1,0 +1,488 @@
+"""Networks found by architecture search: PC-DARTS, and a light version of it with max-feature-maps.
+
+Space `pc`: Ge, Panariello, Patino, Todisco, Evans: "Partially-connected differentiable architecture search for
+deepfake and spoofing detection", Interspeech 2021 (SPECS.md §5.2), after Xu et al., "PC-DARTS", ICLR 2020. State-dict
+names are those of the original (eurecom-asp/pc-darts-anti-spoofing).
+
+Space `light`: Wang et al., "Fully automated end-to-end fake audio detection", DDAM 2022 (Light-DARTS).
+Its operations, cells and genotype are not public. This is our reading, not a reproduction (SPECS.md §5.1): PC-DARTS in
+which every ReLU → convolution → batch norm is a convolution with twice the channels → max-feature-map → batch norm.
+"""
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.checks import require_choice, require_frames, require_groups, require_rate
+from models.lcnn import MaxFeatureMap
+from models.output import BackendOutput
+
+SPACES = ("light", "pc")
+KINDS = ("normal", "reduce")
+OPERATIONS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+NODES = 4
+"""Of a cell. Each sums over edges from earlier states: 0 and 1 are the cell's inputs, 2… the nodes before it."""
+NODE_EDGES = tuple(slice(node * (node + 3) // 2, (node + 1) * (node + 4) // 2) for node in range(NODES))
+"""Where each node's edges lie among all edges of a cell; within a node they are ordered by state."""
+EDGES = tuple((node, state) for node in range(NODES) for state in range(node + 2))
+PARTIAL = 2
+"""One channel in so many goes through the operations of a mixed edge (K in PC-DARTS); the others bypass them."""
+
+Genotype = Mapping[str, Sequence[Sequence[Any]]]
+"""Per kind of cell, two [operation, input state] for each node."""
+
+PUBLISHED: Genotype = {
+    "normal": (
+        ("sep_conv_5x5", 0), ("sep_conv_5x5", 1),
+        ("sep_conv_3x3", 2), ("dil_conv_5x5", 0),
+        ("avg_pool_3x3", 2), ("max_pool_3x3", 3),
+        ("avg_pool_3x3", 2), ("avg_pool_3x3", 4),
+    ),
+    "reduce": (
+        ("sep_conv_5x5", 1), ("sep_conv_3x3", 0),
+        ("dil_conv_3x3", 2), ("avg_pool_3x3", 0),
+        ("dil_conv_5x5", 2), ("sep_conv_3x3", 3),
+        ("dil_conv_3x3", 2), ("avg_pool_3x3", 4),
+    ),
+}  # fmt: skip
+"""Found by the original for LFCC of ASVspoof 2019 LA, in space `pc`."""
+
+
+def _stage(
+    space: str,
+    channels_in: int,
+    channels_out: int,
+    kernel: int = 1,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    depthwise: bool = False,
+    affine: bool = False,
+) -> list[nn.Module]:
+    """`pc`: ReLU → convolution → batch norm; `light`: convolution with twice the channels → max-feature-map → norm.
+
+    `depthwise` splits the convolution into k×k within each channel and 1×1 across them.
+    """
+    width, padding = channels_out * _width(space), dilation * (kernel // 2)
+    if depthwise:
+        within = nn.Conv2d(channels_in, channels_in, kernel, stride, padding, dilation, channels_in, bias=False)
+        convolution = [within, nn.Conv2d(channels_in, width, 1, bias=False)]
+    else:
+        convolution = [nn.Conv2d(channels_in, width, kernel, stride, padding, dilation, bias=False)]
+    norm = nn.BatchNorm2d(channels_out, affine=affine)
+    return [*convolution, MaxFeatureMap(), norm] if space == "light" else [nn.ReLU(), *convolution, norm]
+
+
+def _width(space: str) -> int:
+    """Channels that a convolution makes for each channel that comes out of its stage."""
+    return 2 if space == "light" else 1
+
+
+class Stages(nn.Module):
+    """One or two stages: [B, C, H, W] → [B, C', H / stride, W / stride, rounded up]."""
+
+    def __init__(self, *stages: nn.Module) -> None:
+        super().__init__()
+        self.op = nn.Sequential(*stages)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.op(x)
+
+
+class FactorizedReduce(nn.Module):
+    """Halves height and width, of space `pc`: [B, C, H, W] → [B, C', ⌈H/2⌉, ⌈W/2⌉].
+
+    Both convolutions look at the same positions, as in the original; DARTS shifts the second by one pixel.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, affine: bool) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(channels_in, channels_out // 2, 1, 2, bias=False)
+        self.conv_2 = nn.Conv2d(channels_in, channels_out // 2, 1, 2, bias=False)
+        self.bn = nn.BatchNorm2d(channels_out, affine=affine)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(x)
+        return self.bn(torch.cat([self.conv_1(x), self.conv_2(x)], 1))
+
+
+def _reduce(space: str, channels_in: int, channels_out: int, affine: bool = False) -> nn.Module:
+    if space == "pc":
+        return FactorizedReduce(channels_in, channels_out, affine)
+    return Stages(*_stage(space, channels_in, channels_out, stride=2, affine=affine))
+
+
+class Zero(nn.Module):
+    """No connection: [B, C, H, W] → zeros [B, C, H / stride, W / stride, rounded up]."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+
+def operation(space: str, name: str, channels: int, stride: int, affine: bool) -> nn.Module:
+    """One of OPERATIONS: [B, C, H, W] → [B, C, H / stride, W / stride, rounded up]."""
+    if name == "none":
+        return Zero(stride)
+    if name == "skip_connect":
+        return nn.Identity() if stride == 1 else _reduce(space, channels, channels, affine)
+    if name == "max_pool_3x3":
+        return nn.MaxPool2d(3, stride, 1)
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+    kernel = int(name[-1])
+    if name.startswith("dil"):
+        return Stages(
+            *_stage(space, channels, channels, kernel, stride=stride, dilation=2, depthwise=True, affine=affine)
+        )
+    return Stages(
+        *_stage(space, channels, channels, kernel, stride=stride, depthwise=True, affine=affine),
+        *_stage(space, channels, channels, kernel, depthwise=True, affine=affine),
+    )
+
+
+def multiply_adds(space: str, name: str, channels: int, positions: int, stride: int) -> int:
+    """Multiply-adds of an operation whose output has so many positions, H'·W'.
+
+    Those of the convolutions: a batch norm folds into them, and pooling multiplies nothing.
+    """
+    across = channels * channels * _width(space)
+    if name == "skip_connect":
+        return 0 if stride == 1 else positions * across
+    if "conv" not in name:
+        return 0
+    repeats = 2 if name.startswith("sep") else 1
+    return repeats * positions * (int(name[-1]) ** 2 * channels + across)
+
+
+class CellPlan(NamedTuple):
+    """Channels of each node; whether the cell halves height and width, and whether the cell before it did."""
+
+    channels: int
+    reduces: bool
+    after_reduction: bool
+
+    @property
+    def kind(self) -> str:
+        return "reduce" if self.reduces else "normal"
+
+    def stride(self, state: int) -> int:
+        """Of an edge that comes from this state."""
+        return 2 if self.reduces and state < 2 else 1
+
+
+def cell_plans(channels: int, layers: int) -> list[CellPlan]:
+    """The cells of a network. Those after one and two thirds of them reduce and double the channels."""
+    plans: list[CellPlan] = []
+    for index in range(layers):
+        reduces = index in (layers // 3, 2 * layers // 3)
+        channels *= 2 if reduces else 1
+        plans.append(CellPlan(channels, reduces, plans[-1].reduces if plans else True))  # stem1 halves what stem0 gives
+    return plans
+
+
+class Cell(nn.Module):
+    """What cells have in common: both inputs, brought to the cell's channels and to one size."""
+
+    def __init__(self, space: str, plan: CellPlan, inputs: tuple[int, int]) -> None:
+        super().__init__()
+        if plan.after_reduction:
+            self.preprocess0: nn.Module = _reduce(space, inputs[0], plan.channels)
+        else:
+            self.preprocess0 = Stages(*_stage(space, inputs[0], plan.channels))
+        self.preprocess1 = Stages(*_stage(space, inputs[1], plan.channels))
+
+
+class DerivedCell(Cell):
+    """The two operations that the genotype keeps for each node: two inputs → [B, 4C, H, W]."""
+
+    def __init__(
+        self, space: str, plan: CellPlan, inputs: tuple[int, int], genotype: Genotype, drop_path: float
+    ) -> None:
+        super().__init__(space, plan, inputs)
+        pairs = genotype[plan.kind]
+        self._ops = nn.ModuleList(
+            operation(space, name, plan.channels, plan.stride(state), affine=True) for name, state in pairs
+        )
+        self._states = [state for _, state in pairs]
+        self._drop_path = drop_path
+
+    def forward(self, s0: torch.Tensor, s1: torch.Tensor) -> torch.Tensor:
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        for node in range(NODES):
+            first, second = (self._edge(edge, states) for edge in (2 * node, 2 * node + 1))
+            states.append(first + second)
+        return torch.cat(states[2:], 1)
+
+    def _edge(self, edge: int, states: list[torch.Tensor]) -> torch.Tensor:
+        y = self._ops[edge](states[self._states[edge]])
+        if not self.training or not self._drop_path or isinstance(self._ops[edge], nn.Identity):
+            return y
+        kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= self._drop_path
+        return y * kept / (1 - self._drop_path)
+
+
+class EdgeWeights(NamedTuple):
+    """Of a kind of cell: share of each operation on each edge [14, 8], and of each edge in its node [14]."""
+
+    operations: torch.Tensor
+    edges: torch.Tensor
+
+
+class MixedOperation(nn.Module):
+    """All operations at once on a part of the channels: [B, C, H, W], shares [8] → [B, C, H / stride, W / stride].
+
+    The other channels bypass them (max-pool 2×2 where the edge reduces); a shuffle then mixes the two parts.
+    """
+
+    def __init__(self, space: str, channels: int, stride: int) -> None:
+        super().__init__()
+        self._part = channels // PARTIAL
+        self._bypass = nn.Identity() if stride == 1 else nn.MaxPool2d(2, ceil_mode=True)
+        self._ops = nn.ModuleList()
+        for name in OPERATIONS:
+            module = operation(space, name, self._part, stride, affine=False)
+            pooled = "pool" in name
+            self._ops.append(nn.Sequential(module, nn.BatchNorm2d(self._part, affine=False)) if pooled else module)
+
+    def forward(self, x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        part = x[:, : self._part]
+        mixed = sum(share * op(part) for share, op in zip(shares, self._ops, strict=True))
+        return F.channel_shuffle(torch.cat([mixed, self._bypass(x[:, self._part :])], 1), PARTIAL)
+
+
+class SearchCell(Cell):
+    """Every operation on every edge: two inputs and shares by kind of cell → [B, 4C, H, W]."""
+
+    def __init__(self, space: str, plan: CellPlan, inputs: tuple[int, int]) -> None:
+        super().__init__(space, plan, inputs)
+        self._kind = plan.kind
+        self._ops = nn.ModuleList(MixedOperation(space, plan.channels, plan.stride(state)) for _, state in EDGES)
+
+    def forward(self, s0: torch.Tensor, s1: torch.Tensor, weights: Mapping[str, EdgeWeights]) -> torch.Tensor:
+        shares, edges = weights[self._kind]
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        for node in NODE_EDGES:
+            mixed = (
+                edges[edge] * self._ops[edge](state, shares[edge])
+                for edge, state in zip(range(node.start, node.stop), states, strict=True)
+            )
+            states.append(torch.stack(list(mixed)).sum(0))
+        return torch.cat(states[2:], 1)
+
+
+class CellNetwork(nn.Module):
+    """Features [B, T, D] as an image of height D and width T → stem (an eighth of both) → cells → mean over positions.
+
+    `make_cell` builds a cell from its plan and the channels of its two inputs; `stem` is the stem's width. What else
+    `forward` is given goes to every cell.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        plans: Sequence[CellPlan],
+        stem: int,
+        make_cell: Callable[[CellPlan, tuple[int, int]], nn.Module],
+    ) -> None:
+        super().__init__()
+        first = _stage(space, 1, stem // 2, 3, stride=2, affine=True)
+        first = first if space == "light" else first[1:]  # no ReLU in front of the features
+        self.stem0 = nn.Sequential(*first, *_stage(space, stem // 2, stem, 3, stride=2, affine=True))
+        self.stem1 = nn.Sequential(*_stage(space, stem, stem, 3, stride=2, affine=True))
+        inputs = (stem, stem)
+        self.cells = nn.ModuleList()
+        for plan in plans:
+            self.cells.append(make_cell(plan, inputs))
+            inputs = (inputs[1], NODES * plan.channels)
+        self.classifier = nn.Linear(inputs[1], 2)
+
+    def forward(self, features: torch.Tensor, *weights: Mapping[str, EdgeWeights]) -> BackendOutput:
+        s0 = self.stem0(features.transpose(1, 2).unsqueeze(1))
+        s1 = self.stem1(s0)
+        for cell in self.cells:
+            s0, s1 = s1, cell(s0, s1, *weights)
+        embedding = s1.mean((2, 3))
+        return BackendOutput(embedding, self.classifier(embedding))
+
+
+class LightDARTS(CellNetwork):
+    """Features [B, T, D] → embedding [B, E], logits [B, 2]; with four cells of 16 channels E = 256.
+
+    Args:
+        feature_shape: (T, D) of the cached features.
+        genotype: the tables `normal` and `reduce`, each of eight [operation, input state], two for each node; without
+            it the one published for PC-DARTS (with `space="pc"` and the default size: 147,274 parameters).
+        space: `light`, convolutions with max-feature-maps, or `pc`, with ReLUs.
+        channels: of a node in the first cells; each of the two reductions doubles them.
+        layers: number of cells.
+        drop_path: how often, in training, an operation is left out of an utterance.
+
+    Raises:
+        ValueError: features of another shape, or a setting out of its range.
+    """
+
+    def __init__(
+        self,
+        feature_shape: tuple[int, ...],
+        genotype: Genotype = PUBLISHED,
+        space: str = "light",
+        channels: int = 16,
+        layers: int = 4,
+        drop_path: float = 0.0,
+    ) -> None:
+        _check_network("LightDARTS", feature_shape, space, channels, layers)
+        _check_genotype(genotype)
+        require_rate("LightDARTS", "drop_path", drop_path)
+        super().__init__(
+            space,
+            cell_plans(channels, layers),
+            channels,
+            lambda plan, inputs: DerivedCell(space, plan, inputs, genotype, drop_path),
+        )
+
+
+class SuperNet(CellNetwork):
+    """All architectures of a space at once: features [B, T, D], shares by kind of cell → embedding, logits [B, 2].
+
+    The size (4, 16) of space `pc` has 408,874 parameters. Arguments and errors as in LightDARTS.
+    """
+
+    def __init__(
+        self, feature_shape: tuple[int, ...], space: str = "light", channels: int = 16, layers: int = 4
+    ) -> None:
+        _check_network("SuperNet", feature_shape, space, channels, layers)
+        super().__init__(
+            space,
+            cell_plans(channels, layers),
+            3 * channels,
+            lambda plan, inputs: SearchCell(space, plan, inputs),
+        )
+
+
+class Architecture(nn.Module):
+    """What a search learns: preferences for operations [14, 8] and edges [14], one pair for each kind of cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alphas_normal = nn.Parameter(1e-3 * torch.randn(len(EDGES), len(OPERATIONS)))
+        self.alphas_reduce = nn.Parameter(1e-3 * torch.randn(len(EDGES), len(OPERATIONS)))
+        self.betas_normal = nn.Parameter(1e-3 * torch.randn(len(EDGES)))
+        self.betas_reduce = nn.Parameter(1e-3 * torch.randn(len(EDGES)))
+
+    def forward(self) -> dict[str, EdgeWeights]:
+        """Preferences as shares: soft-max over an edge's operations, and over a node's edges (edge normalisation)."""
+        weights = {}
+        for kind in KINDS:
+            alphas, betas = getattr(self, f"alphas_{kind}"), getattr(self, f"betas_{kind}")
+            edges = torch.cat([betas[node].softmax(0) for node in NODE_EDGES])
+            weights[kind] = EdgeWeights(alphas.softmax(1), edges)
+        return weights
+
+    @torch.no_grad()
+    def genotype(self) -> dict[str, list[list[Any]]]:
+        """Each node's two strongest edges with their best operation, `none` apart, the stronger first.
+
+        Strength is the edge's share times that of its best operation (Xu et al. 2020, section 3.2).
+        """
+        return {kind: _strongest(weights) for kind, weights in self().items()}
+
+
+def _strongest(weights: EdgeWeights) -> list[list[Any]]:
+    shares, best = weights.operations[:, 1:].max(1)
+    strength = (weights.edges * shares).tolist()
+    pairs: list[list[Any]] = []
+    for node in NODE_EDGES:
+        edges = sorted(range(node.start, node.stop), key=lambda edge: -strength[edge])[:2]
+        pairs += [[OPERATIONS[1 + int(best[edge])], EDGES[edge][1]] for edge in edges]
+    return pairs
+
+
+def cost_tables(feature_shape: tuple[int, ...], space: str, channels: int, layers: int) -> dict[str, torch.Tensor]:
+    """Multiply-adds per utterance [14, 8] of each operation on each edge of a derived network, by kind of cell.
+
+    Summed over the cells of the kind, which share one architecture.
+    """
+    tables = {kind: torch.zeros(len(EDGES), len(OPERATIONS), dtype=torch.int64) for kind in KINDS}
+    frames, coefficients = (-(-size // 8) for size in feature_shape)  # what the stem leaves
+    for plan in cell_plans(channels, layers):
+        if plan.reduces:
+            frames, coefficients = -(-frames // 2), -(-coefficients // 2)
+        for edge, (_, state) in enumerate(EDGES):
+            tables[plan.kind][edge] += torch.tensor(
+                [
+                    multiply_adds(space, name, plan.channels, frames * coefficients, plan.stride(state))
+                    for name in OPERATIONS
+                ]
+            )
+    return tables
+
+
+def genotype_cost(genotype: Genotype, tables: Mapping[str, torch.Tensor]) -> int:
+    """Multiply-adds per utterance of the operations that a genotype chooses."""
+    return sum(
+        int(tables[kind][NODE_EDGES[position // 2].start + state, OPERATIONS.index(name)])
+        for kind in KINDS
+        for position, (name, state) in enumerate(genotype[kind])
+    )
+
+
+def expected_cost(weights: Mapping[str, EdgeWeights], tables: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Mean multiply-adds of an architecture drawn by these shares, a scalar: 0 for the cheapest, 1 for the dearest.
+
+    A node's edges are drawn by their shares, and an edge's operation by its own. How many edges a node keeps cancels.
+    """
+    spent = sum((weights[kind].edges @ (weights[kind].operations * tables[kind]).sum(1)) for kind in KINDS)
+    nodes = [tables[kind][node] for kind in KINDS for node in NODE_EDGES]
+    least, most = sum(node.min() for node in nodes), sum(node.max() for node in nodes)
+    return (spent - least) / (most - least)  # type: ignore[return-value]
+
+
+def _check_network(name: str, feature_shape: tuple[int, ...], space: str, channels: int, layers: int) -> None:
+    require_frames(name, feature_shape)
+    require_choice(name, "space", space, SPACES)
+    require_groups(name, channels, 2)
+    if layers < 1:
+        raise ValueError(f"{name} with {layers} layers; expected at least 1")
+
+
+def _check_genotype(genotype: Genotype) -> None:
+    """ValueError that names the pair that cannot be."""
+    if not isinstance(genotype, Mapping) or set(genotype) != set(KINDS):
+        raise ValueError(
+            f"LightDARTS with genotype {reprlib.repr(genotype)}; expected the tables {' and '.join(KINDS)}"
+        )
+    for kind, pairs in genotype.items():
+        if not isinstance(pairs, Sequence) or len(pairs) != 2 * NODES:
+            found = f"genotype.{kind} {reprlib.repr(pairs)}"
+            raise ValueError(f"LightDARTS with {found}; expected {2 * NODES} pairs, two for each node")
+        for position, pair in enumerate(pairs):
+            last = position // 2 + 1
+            if not _is_choice(pair, last):
+                raise ValueError(
+                    f"LightDARTS with genotype.{kind}[{position}] {pair!r}; expected [operation, input state], "
+                    f"one of {', '.join(OPERATIONS[1:])} and a whole number from 0 to {last}"
+                )
+
+
+def _is_choice(pair: Any, last: int) -> bool:
+    """An operation, and a state up to the last one that the node may look at."""
+    if not isinstance(pair, Sequence) or len(pair) != 2:
+        return False
+    return pair[0] in OPERATIONS[1:] and type(pair[1]) is int and 0 <= pair[1] <= last

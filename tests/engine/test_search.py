@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoint import RunError
+from engine.config import load_config
+from engine.search import SearchController, _class_weights, _halves, write_experiment
+from features.commit import exclusive
+from features.dataset import CachedFeatures
+from models import BACKENDS
+from tests.corpora import make_trials, separable_rows, write_cache
+from tests.threads import one_thread  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = {"num_cells": 3, "channels": 4, "epochs": 3, "batch_size": 8}
+"""A search of seconds."""
+TINY = SearchController(num_cells=1, channels=2, epochs=1)
+"""A search of one step."""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    trials = make_trials(48, "train")
+    folder = tmp_path_factory.mktemp("caches") / "train"
+    return CachedFeatures(write_cache(folder, trials, separable_rows(trials, (16, 12))))
+
+
+def items(n, value=0.0):
+    """A data set that is no cache: n items of a constant, every third one bona fide."""
+    return [(torch.full((9, 8), value), int(i % 3 == 0), f"U{i}") for i in range(n)]
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
+
+
+def test_a_search_learns_and_leaves_a_search_folder(cache, tmp_path):
+    folder = tmp_path / "search"
+    result = SearchController(**SMALL).train_search(cache, folder)
+    assert {path.name for path in folder.iterdir()} == {"last.ckpt", "search.jsonl"}
+    assert lines(folder) == [line._asdict() for line in result.history]
+    assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
+    assert [line.lr for line in result.history] == pytest.approx([1e-2, 7.75e-3, 3.25e-3])  # cosine, by hand
+    assert result.expected_cost == result.history[-1].expected_cost
+
+
+@pytest.mark.parametrize("space", ["light", "pc"])
+def test_it_writes_an_experiment_that_main_train_accepts(cache, tmp_path, space):
+    controller = SearchController(**{**SMALL, "epochs": 1}, search_space=space)
+    result = controller.train_search(cache)
+    config = load_config(write_experiment(tmp_path, controller, result, cache))
+    assert config.backend.settings == {"space": space, "channels": 4, "layers": 3, "genotype": result.genotype}
+    assert (config.loss.class_weights.bonafide, config.loss.class_weights.spoof) == (9, 1)
+    assert config.features == {"front_end": {"name": "test"}}
+    network = BACKENDS[config.backend.name](cache.plan.row_shape, **config.backend.settings)
+    assert sum(parameter.numel() for parameter in network.parameters()) == result.parameters
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_large_cost_weight_gives_a_lower_expected_cost(cache, seed):
+    free, dear = (
+        SearchController(**SMALL, seed=seed, cost_weight=weight, architecture_lr=0.05).train_search(cache)
+        for weight in (0, 20)
+    )
+    assert dear.expected_cost < free.expected_cost - 0.05
+    assert dear.multiply_adds < free.multiply_adds
+
+
+def test_the_architecture_rests_for_the_first_part_of_the_epochs():
+    controller = SearchController(num_cells=1, channels=2, epochs=4, frozen=0.5, architecture_lr=0.1)
+    *resting, third, fourth = controller.train_search(items(12)).history
+    assert [line.architecture_loss for line in resting] == [None, None]
+    assert resting[0].expected_cost == resting[1].expected_cost > third.expected_cost > fourth.expected_cost
+
+
+@pytest.mark.parametrize("utterances", [20, 70])
+def test_an_interrupted_search_resumes_to_the_bits_of_an_uninterrupted_one(cache, tmp_path, utterances):
+    controller, seen = SearchController(**SMALL, seed=5), 0
+
+    def interrupt(n):
+        nonlocal seen
+        seen += n
+        if seen >= utterances:
+            raise KeyboardInterrupt
+
+    whole = controller.train_search(cache, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        controller.train_search(cache, tmp_path / "parts", advance=interrupt)
+    parts = controller.train_search(cache, tmp_path / "parts", resume=True)
+    assert whole.genotype == parts.genotype
+    assert [line._replace(seconds=0) for line in whole.history] == [line._replace(seconds=0) for line in parts.history]
+    one, other = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "parts"))
+    for part in ("supernet", "architecture"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part] | other[part])
+
+
+def test_a_finished_search_that_is_resumed_stays_as_it_is(tmp_path):
+    result = TINY.train_search(items(12), tmp_path / "search")
+    (tmp_path / "search/search.jsonl").unlink()  # as if killed before it was written
+    assert TINY.train_search(items(12), tmp_path / "search", resume=True) == result
+    assert len(lines(tmp_path / "search")) == 1
+
+
+def test_each_class_is_split_into_two_halves_by_the_seed():
+    labels = np.array([1, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0])  # four bona fide, seven spoofs
+    first, second = _halves(labels, 0)
+    assert sorted([*first, *second]) == list(range(11))
+    assert labels[first].sum() == labels[second].sum() == 2
+    assert not np.array_equal(first, _halves(labels, 1)[0])
+
+
+def test_class_weights_are_one_for_spoof_and_nine_for_bona_fide():
+    assert _class_weights().tolist() == [1, 9]  # index 0 is spoof
+
+
+def test_a_loss_that_is_not_a_number_stops_with_a_sentence():
+    with pytest.raises(RunError, match="epoch 0, step 0: the loss of the architecture is nan; expected a number"):
+        TINY.train_search(items(12, float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"epochs": 0}, "a search with epochs 0; expected at least 1"),
+        ({"batch_size": 1}, "a search with batch_size 1; expected at least 2"),
+        ({"cost_weight": float("nan")}, "a search with cost_weight nan; expected at least 0"),
+        ({"frozen": 1}, "a search with frozen 1; expected 0 ≤ frozen < 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, sentence):
+    with pytest.raises(RunError, match=sentence):
+        SearchController(**settings)
+
+
+def test_sizes_and_spaces_that_the_network_does_not_take_are_refused():
+    with pytest.raises(RunError, match=r"SuperNet with 3 channels; expected a multiple of 2"):
+        SearchController(channels=3).train_search(items(12))
+    with pytest.raises(RunError, match=r"SuperNet with space 'dark'; expected one of light, pc"):
+        SearchController(search_space="dark").train_search(items(12))
+
+
+def test_a_class_that_cannot_be_split_is_refused():
+    with pytest.raises(RunError, match="1 utterances of bonafide; expected at least 2, one for each half of train"):
+        SearchController().train_search(items(3))
+
+
+def test_another_search_or_other_data_do_not_resume_it(tmp_path):
+    folder = tmp_path / "search"
+    TINY.train_search(items(12), folder)
+    with pytest.raises(RunError, match="exists; expected a new folder, or --resume"):
+        TINY.train_search(items(12), folder)
+    with pytest.raises(RunError, match="begun with another epochs, train cache; --resume expects the same"):
+        SearchController(num_cells=1, channels=2, epochs=2).train_search(items(15), folder, resume=True)
+
+
+def test_a_folder_that_is_not_of_a_search_is_not_resumed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"not empty and without last\.ckpt; --resume expects the folder of a search"):
+        TINY.train_search(items(12), tmp_path, resume=True)
+    torch.save({"epoch": 3}, tmp_path / "last.ckpt")
+    with pytest.raises(RunError, match=r"last\.ckpt: not the checkpoint of a search; expected architecture, cond"):
+        TINY.train_search(items(12), tmp_path, resume=True)
+    (tmp_path / "last.ckpt").write_text("mine")
+    with pytest.raises(RunError, match=r"last\.ckpt: not the checkpoint of a search \("):
+        TINY.train_search(items(12), tmp_path, resume=True)
+
+
+def test_two_processes_do_not_search_in_one_folder(tmp_path):
+    TINY.train_search(items(12), tmp_path / "search")
+    with exclusive(tmp_path / "search"), pytest.raises(RunError, match="another process is searching there"):
+        TINY.train_search(items(12), tmp_path / "search", resume=True)

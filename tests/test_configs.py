@@ -1,0 +1,100 @@
+"""Every experiment of configs/ says what it is, and runs from the command line on real speech."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import generate_score
+import main_train
+import preprocess
+from engine.config import load_config
+from tools import make_random_ssl
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
+BLOCKS = 6
+"""Of the random stand-in for XLS-R-300M."""
+SHORT = 9_600
+"""Samples of a window, 0.6 s: what is run here is the road, not the recipe."""
+SMALL = ("train.epochs=2", "train.batch_size=8", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
+
+
+def run(command, *arguments):
+    """Run a command of the house; its standard output's lines."""
+    done = CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_header_says_command_figure_and_source(path):
+    header = "".join(line[1:] for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
+    assert f"python main_train.py --config configs/{path.name} " in header
+    assert re.search(r"Published figures?", header)
+    assert "SPECS.md" in header or "aasist.toml" in header
+    load_config(path)
+
+
+@pytest.fixture(scope="module")
+def caches(shared, tmp_path_factory):
+    """`caches(config)`: train and dev caches of 32 utterances each, 0.6 s long, as the config wants them."""
+    root, corpus = tmp_path_factory.mktemp("configs"), shared / "data/minicorpus"
+    weights, made = root / "xls-r", {}
+
+    def front_end(features):
+        front = features["front_end"]
+        fit = ["--fit", features["fit"]] if "fit" in features else []
+        if not front["name"].startswith("xls-r"):
+            return (front["name"], *fit)
+        if not weights.exists():
+            run(make_random_ssl.main, "--architecture", "xls-r-300m", "--layers", BLOCKS, "--out", weights)
+        chosen = [word for layer in layers(front) for word in ("--layer", layer)]
+        normalise = ["--normalize", front["normalize"]] if "normalize" in front else []
+        return (front["name"], "--weights", weights, *chosen, *normalise, *fit)
+
+    def make(config):
+        how = front_end(tomllib.loads(config.read_text())["features"])
+        if how not in made:
+            folders = []
+            for partition, ending in (("train", "train.trn"), ("dev", "dev.trl")):
+                protocol = corpus / f"protocols/MC.cm.{ending}.txt"
+                where = ("--corpus", "asvspoof19_style", "--protocol", protocol, "--audio-dir", corpus / "flac")
+                size = (
+                    "--partition",
+                    partition,
+                    "--limit",
+                    32,
+                    "--length",
+                    SHORT,
+                    "--out",
+                    root / f"cache{len(made)}",
+                )
+                folders += run(preprocess.main, *where, *size, "--frontend", *how)[-1:]
+            made[how] = folders
+        return made[how]
+
+    return make
+
+
+def layers(front_end):
+    """Those of the config that the stand-in has."""
+    return [layer for layer in front_end["layers"] if layer == "last" or int(layer) <= BLOCKS]
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_two_epochs_and_a_score_for_every_utterance(path, caches, tmp_path):
+    train, dev = caches(path)
+    front_end = tomllib.loads(path.read_text())["features"]["front_end"]
+    stand_in = [f"features.front_end.layers={json.dumps(layers(front_end))}"] if "layers" in front_end else []
+    overrides = (*SMALL, *stand_in)
+    settings = [word for override in overrides for word in ("--set", override)]
+    run(main_train.main, "--config", path, "--train", train, "--dev", dev, "--out", tmp_path / "run", *settings)
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 2
+    scores = tmp_path / "scores.txt"
+    run(generate_score.main, "--run", tmp_path / "run", "--features", dev, "--out", scores)
+    assert len(scores.read_text().splitlines()) == 32
