@@ -8,7 +8,7 @@ average, `last.ckpt` (all that training needs to go on).
 import importlib.metadata
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,17 +199,21 @@ def save_last(run: Path, state: Mapping[str, Any]) -> None:
         path.write_bytes(content.getbuffer())
 
 
-def load_last(run: Path) -> dict[str, Any] | None:
-    """What `save_last` wrote, on the CPU; None where no epoch was finished yet."""
+def load_last(run: Path, holds: Collection[str] = STATE, what: str = "a checkpoint of ours") -> dict[str, Any] | None:
+    """What `save_last` wrote, on the CPU; None where no epoch was finished yet.
+
+    Raises:
+        RunError: it is not `what`, or lacks some of what that `holds`.
+    """
     path = run / LAST
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of any kind: torch, pickle and zip files each have their own
-        raise RunError(f"{path}: not a checkpoint of ours ({first_line(error)})") from error
-    if not isinstance(state, dict) or not state.keys() >= STATE:
-        raise RunError(f"{path}: not a checkpoint of ours; expected {', '.join(sorted(STATE))} in it")
+        raise RunError(f"{path}: not {what} ({first_line(error)})") from error
+    if not isinstance(state, dict) or not state.keys() >= set(holds):
+        raise RunError(f"{path}: not {what}; expected {', '.join(sorted(holds))} in it")
     return state
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
-from engine.checkpoint import LAST, RunError, first_line, save_last
+from engine.checkpoint import LAST, RunError, load_last, save_last
 from engine.config import (
     BackendConfig,
     ClassWeights,
@@ -290,7 +290,7 @@ class _Search:
 
     def restore(self, folder: Path) -> None:
         """Go on after the last finished epoch in the folder, if there is one."""
-        state = _load_last(folder / LAST)
+        state = load_last(folder, STATE, "the checkpoint of a search")
         if state is None:
             return
         differing = [name for name, value in self._conditions.items() if state["conditions"].get(name) != value]
@@ -306,19 +306,6 @@ class _Search:
     def _write_history(self, folder: Path) -> None:
         with atomic_path(folder / HISTORY) as path:
             path.write_text("".join(json.dumps(line._asdict()) + "\n" for line in self.history), encoding="utf-8")
-
-
-def _load_last(path: Path) -> dict[str, Any] | None:
-    """What `keep` wrote, on the CPU; None where no epoch was finished yet."""
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
-        raise RunError(f"{path}: not the checkpoint of a search ({first_line(error)})") from error
-    if not isinstance(state, dict) or not state.keys() >= STATE:
-        raise RunError(f"{path}: not the checkpoint of a search; expected {', '.join(sorted(STATE))} in it")
-    return state
 
 
 def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
