@@ -4,7 +4,9 @@ Each back-end runs on its usual features, forward (evaluation, inference mode) a
 The baseline `lcnn` is measured again next to each, in turns; what counts is the median over rounds of the ratio
 within a round: a busy machine slows both alike. Memory is that of one step beyond the parameters and the batch.
 
-`--compile` sets torch.compile against eager; `--pairs` the graph attention of models/graph.py against the plain form.
+`--compile` sets torch.compile against eager. `--plain` sets back-ends, in float32 and under bfloat16 autocast (with
+`--compile` also compiled), against their plain form in eager float32, and `--pairs` the graph attention of
+models/graph.py against its plain form.
 """
 
 import ctypes
@@ -17,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -31,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import cli
 from benchmarks.machine import Machine, OthersShare, write_json
+from benchmarks.plain import PLAIN, build
 from models import BACKENDS
 from models.graph import pair_scores
 
@@ -62,6 +66,7 @@ Examples:
   python benchmarks/backends.py
   python benchmarks/backends.py --backend aasist --backend ssl_aasist --rounds 7
   python benchmarks/backends.py --backend nes2net_x --compile
+  python benchmarks/backends.py --plain --backend lcnn --batch-size 8
   python benchmarks/backends.py --pairs
 """
 
@@ -89,25 +94,34 @@ class Network:
     device: str = "cpu"
     train: bool = False
     compiled: bool = False
+    bfloat16: bool = False
+    plain: bool = False
 
     def build(self) -> nn.Module:
         """The network with random weights, in the mode of the step."""
         torch.manual_seed(0)
-        return BACKENDS[self.backend](self.shape).to(self.device).train(self.train)
+        return build(self.backend, self.shape, self.plain).to(self.device).train(self.train)
 
     def step(self) -> Step:
         network = self.build()
+        if self.compiled:
+            torch.compiler.reset()  # else the variants of one network count towards the compiler's limit
         model = torch.compile(network, fullgraph=True) if self.compiled else network
         features = torch.randn(self.batch_size, *self.shape, device=self.device)
         labels = torch.arange(self.batch_size, device=self.device) % 2
+        kind = torch.device(self.device).type
+
+        def logits(n: int) -> torch.Tensor:
+            with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+                return model(features[:n]).logits
 
         def forward(n: int) -> None:
             with torch.inference_mode():
-                model(features[:n])
+                logits(n)
             _wait(self.device)
 
         def forward_backward(n: int) -> None:
-            F.cross_entropy(model(features[:n]).logits, labels[:n]).backward()
+            F.cross_entropy(logits(n).float(), labels[:n]).backward()
             network.zero_grad(set_to_none=True)  # so that the gradients count in every step
             _wait(self.device)
 
@@ -281,6 +295,45 @@ def measure_compiled(names: Sequence[str], batch_size: int, device: str, rounds:
     return figures
 
 
+def measure_plain(
+    names: Sequence[str], batch_size: int, device: str, rounds: int, with_compiled: bool
+) -> dict[str, dict[str, Any]]:
+    """Per back-end: the `difference` of the forms' logits, and under `settings` both kinds of step of either form, each
+    against the plain form in eager float32.
+
+    Raises:
+        cli.Sentence: a back-end without a plain form.
+    """
+    if strange := set(names) - set(PLAIN):
+        raise cli.Sentence(f"--plain with --backend {min(strange)}; expected one of {', '.join(PLAIN)}")
+    settings = list(product((False, True), (False, True) if with_compiled else (False,), (False, True)))
+    figures: dict[str, dict[str, Any]] = {}
+    with cli.progress("settings of both forms", len(settings) * len(names)) as advance:
+        for name in names:
+            baselines = {kind: replace(work, plain=True) for kind, work in networks(name, batch_size, device).items()}
+            figures[name] = {"difference": difference_of_forms(baselines["forward"]), "settings": {}}
+            for plain, compiled, bfloat16 in settings:
+                figures[name]["settings"][_setting(plain, compiled, bfloat16)] = {
+                    kind: in_turns(replace(work, plain=plain, compiled=compiled, bfloat16=bfloat16), work, rounds)
+                    for kind, work in baselines.items()
+                }
+                advance(1)
+    return figures
+
+
+def _setting(plain: bool, compiled: bool, bfloat16: bool) -> str:
+    form, how = "plain" if plain else "ours", "compiled" if compiled else "eager"
+    return f"{form} {how} {'bfloat16' if bfloat16 else 'float32'}"
+
+
+def difference_of_forms(network: Network) -> float:
+    """Largest difference of both forms' logits on the same random utterances, over the plain form's largest."""
+    features = torch.randn(2, *network.shape, device=network.device)
+    with torch.inference_mode():
+        ours, plain = (replace(network, plain=plain).build()(features).logits for plain in (False, True))
+    return float((ours - plain).abs().max() / plain.abs().max())
+
+
 def measure_pairs(device: str, rounds: int) -> dict[str, dict[str, Any]]:
     """Per number of nodes: time of our form over that of the plain one, both peaks, and how far they differ."""
     figures = {}
@@ -320,6 +373,17 @@ def compiled_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     return aligned(rows)
 
 
+def plain_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """The result as text: one line per back-end and setting."""
+    rows = [["back-end", "setting", "forward ms", "× plain", "forward + backward ms", "× plain", "others"]]
+    for name, found in figures.items():
+        for setting, kinds in found["settings"].items():
+            cells = [cell for one in kinds.values() for cell in (_rounded(one["ms"]), f"{one['ratio']:.3f}")]
+            rows.append([name, setting, *cells, f"{max(one['others_share'] for one in kinds.values()):.0%}"])
+    differences = (f"{name}: logits differ by {found['difference']:.1e}" for name, found in figures.items())
+    return "\n".join([aligned(rows), *differences])
+
+
 def pairs_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """The result as text: one line per number of nodes."""
     rows = [["nodes", "ms", "× plain", "MB", "plain MB", "× plain", "difference", "others"]]
@@ -349,21 +413,26 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:k]")
 @click.option("--compile", "with_compiled", is_flag=True, help="Also torch.compile(fullgraph=True) against eager.")
+@click.option("--plain", "only_plain", is_flag=True, help="Instead: lcnn and others against their plain form.")
 @click.option("--pairs", "only_pairs", is_flag=True, help="Instead: graph attention against its plain form.")
 @click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
 @cli.sentences()
 def main(
-    names: Sequence[str], batch_size: int, rounds: int, device: str, with_compiled: bool, only_pairs: bool,
-    json_path: Path | None,
+    names: Sequence[str], batch_size: int, rounds: int, device: str, with_compiled: bool, only_plain: bool,
+    only_pairs: bool, json_path: Path | None,
 ) -> None:  # fmt: skip
     """Parameters, time and peak memory of the back-ends."""
-    machine, place, names = Machine.here(), str(cli.resolve_device(device)), names or list(BACKENDS)
+    machine, place = Machine.here(), str(cli.resolve_device(device))
+    names = names or list(PLAIN if only_plain else BACKENDS)
     on_gpu = f", {torch.cuda.get_device_name(place)}" if place.startswith("cuda") else ""
     click.echo(f"{machine}, {torch.get_num_threads()} threads{on_gpu}; others: share of the cores that they took")
     result: dict[str, Any] = {"settings": {"device": place, "rounds": rounds, "threads": torch.get_num_threads()}}
     if only_pairs:
         result["pairs"] = measure_pairs(place, rounds)
         click.echo(pairs_table(result["pairs"]))
+    elif only_plain:
+        result["plain"] = measure_plain(names, batch_size, place, rounds, with_compiled)
+        click.echo(plain_table(result["plain"]))
     else:
         result["backends"] = measure_backends(names, batch_size, place, rounds)
         click.echo(backend_table(result["backends"]))

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.graph import GraphClassifier
+from models.layout import as_image
 from models.output import BackendOutput
 from models.sinc import MelSincFilters
 
@@ -116,7 +117,7 @@ class AASIST(GraphClassifier):
     def forward(self, features: torch.Tensor) -> BackendOutput:
         bands = self.mask(self.filters(features)).abs()
         x = F.selu(self.first_bn(F.max_pool2d(bands[:, None], 3)))
-        x = self.encoder(x).abs()
+        x = self.encoder(as_image(x.squeeze(1))).abs()
         return self.classify(x.amax(3).mT + self.pos_S, x.amax(2).mT)
 
 

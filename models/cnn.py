@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from models.checks import require_frames
+from models.layout import as_image
 from models.output import BackendOutput
 
 WIDTHS = (1, 16, 24, 32, 48, 64)
@@ -19,8 +20,8 @@ def _stage(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
-        nn.LeakyReLU(0.1),
         nn.MaxPool2d(2),
+        nn.LeakyReLU(0.1),  # grows with its input: behind the pooling it gives the same, from a quarter of the values
     )
 
 
@@ -42,6 +43,6 @@ class CNN(nn.Module):
         self.classifier = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.stages(features.unsqueeze(1))  # from [B, 1, T, D]
+        x = self.stages(as_image(features))  # height = time
         embedding = self.embedding(x.mean(dim=(2, 3)))
         return BackendOutput(embedding, self.classifier(embedding))

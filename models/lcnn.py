@@ -4,31 +4,59 @@ After Wu, He, Sun, Tan: "A light CNN for deep face representation with noisy lab
 is the max-feature-map. State-dict names are those of the original.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from models.checks import require_frames, require_rate
+from models.layout import as_image
 from models.output import BackendOutput
+
+
+class _LargerHalf(torch.autograd.Function):
+    """`torch.maximum` of both halves, with a backward pass that reads one byte per result instead of both halves.
+
+    Of equal values the first gets the gradient, as in max-pooling; `torch.maximum` shares it out.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        first, second = x.chunk(2, dim=1)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(first >= second)
+        return torch.maximum(first, second)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (is_first,) = ctx.saved_tensors
+        first = gradient * is_first
+        return torch.cat([first, gradient - first], dim=1)
 
 
 class MaxFeatureMap(nn.Module):
     """Max-feature-map (Wu et al. 2018, eq. 2): the larger of channel c and channel c + C/2; [B, C, …] → [B, C/2, …]."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first, second = x.chunk(2, dim=1)
-        return torch.maximum(first, second)
+        if torch.compiler.is_compiling():  # it fuses PyTorch's own gradient
+            return torch.maximum(*x.chunk(2, dim=1))
+        larger: torch.Tensor = _LargerHalf.apply(x)
+        return larger
 
 
 def _stage(
     channels_in: int, channels_out: int, kernel: int, *, pool: bool = False, norm: bool = False
 ) -> nn.Sequential:
-    """Convolution → max-feature-map [→ max-pool 2×2] [→ batch norm without affine parameters].
+    """Convolution [→ max-pool 2×2] → max-feature-map [→ batch norm without affine parameters].
 
-    `channels_out` counts the convolution's channels; half of them come out.
+    `channels_out` counts the convolution's channels; half of them come out. The original pools behind the
+    max-feature-map. The largest of eight values is the same in either order; in this one the max-feature-map and its
+    gradient work on a quarter of the values.
     """
-    stage: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), MaxFeatureMap()]
+    stage: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)]
     if pool:
         stage.append(nn.MaxPool2d(2))
+    stage.append(MaxFeatureMap())
     if norm:
         stage.append(nn.BatchNorm2d(channels_out // 2, affine=False))
     return nn.Sequential(*stage)
@@ -49,8 +77,9 @@ class LCNNTrunk(nn.Module):
         self.conv8 = _stage(32, 64, 1, norm=True)
         self.conv9 = _stage(32, 64, 3, pool=True)
 
-    def trunk(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, 1, H, W] → [B, 32, H // 16, W // 16]."""
+    def trunk(self, maps: torch.Tensor) -> torch.Tensor:
+        """[B, H, W] → [B, 32, H // 16, W // 16]."""
+        x = as_image(maps)
         for number in range(1, 10):
             x = self.get_submodule(f"conv{number}")(x)
         return x
@@ -78,7 +107,7 @@ class LCNN(LCNNTrunk):
         self.fc_mu = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        return self.classify(self.trunk(features.transpose(1, 2).unsqueeze(1)))  # height = coefficient, width = time
+        return self.classify(self.trunk(features.transpose(1, 2)))  # height = coefficient, width = time
 
     def classify(self, x: torch.Tensor) -> BackendOutput:
         """What the convolutions made, [B, …] of 32·⌊D/16⌋·⌊T/16⌋ values, to embedding and logits."""

@@ -34,7 +34,7 @@ class LCNNLSTM(LCNNTrunk):
         self.classifier = nn.Linear(width, 1)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.dropout(self.trunk(features.unsqueeze(1)))  # from [B, 1, T, D]: height = time, unlike LCNN
+        x = self.dropout(self.trunk(features))  # height = time, unlike LCNN
         x = x.transpose(1, 2).flatten(2)  # [B, T/16, 32·D/16]
         states, _ = self.lstm(x)
         embedding = (x + states).mean(dim=1)

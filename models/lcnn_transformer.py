@@ -68,5 +68,5 @@ class LCNNTransformer(LCNN):
         self.speechtransformer1 = EncoderLayer((coefficients // 16) * (frames // 16), encoder_dropout)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.trunk(features.transpose(1, 2).unsqueeze(1))  # from [B, 1, D, T]
+        x = self.trunk(features.transpose(1, 2))
         return self.classify(self.speechtransformer1(x.flatten(2)))

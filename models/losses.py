@@ -140,8 +140,7 @@ class CrossEntropyToFocal(Objective):
         if self.start < 0 and best_dev_eer is not None and best_dev_eer < self.eer_threshold:
             self.start.fill_(epoch)
         if self.start >= 0:
-            since_start = epoch - 1 - int(self.start)
-            self.share.fill_(min(1.0, max(0, since_start) / self.transition_epochs))
+            self.share.fill_(transition(epoch, int(self.start), self.transition_epochs))
 
     def per_utterance(self, output: BackendOutput, labels: torch.Tensor) -> torch.Tensor:
         return _cross_entropy(output.logits, labels).lerp(_focal(output.logits, labels, self.gamma), self.share)
@@ -294,6 +293,16 @@ class P2SGrad(_Cosine):
     def score(self, output: BackendOutput) -> torch.Tensor:
         """Cosine [B] of the embedding to the class vector of bona fide."""
         return self.cosines(output)[:, 1]
+
+
+def transition(epoch: int, start: int, length: int) -> float:
+    """How far something has come in an epoch that at the start of epoch `start` began to go from 0 to 1 in `length`
+    epochs, an epoch late (SPECS.md §4.2).
+
+    >>> [transition(epoch, start=3, length=2) for epoch in (3, 4, 5, 6, 7)]
+    [0.0, 0.0, 0.5, 1.0, 1.0]
+    """
+    return min(1.0, max(0, epoch - 1 - start) / length)
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.checks import require_frames
+from models.layout import as_image
 from models.output import BackendOutput
 
 
@@ -59,6 +60,6 @@ class ResNet(nn.Module):
         self.classifier = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.layers(self.stem(features.unsqueeze(1)))  # from [B, 1, T, D]
+        x = self.layers(self.stem(as_image(features)))  # height = time
         embedding = self.embedding(x.mean(dim=(2, 3)))
         return BackendOutput(embedding, self.classifier(embedding))

@@ -5,10 +5,12 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.nn import functional as F
 
 from benchmarks import backends
 from benchmarks.backends import (
     FEATURES,
+    Network,
     Pairs,
     added_peak,
     compiled_table,
@@ -19,6 +21,7 @@ from benchmarks.backends import (
     peak_of,
     require_same,
 )
+from benchmarks.plain import PLAIN
 from cli import Sentence
 from models import BACKENDS
 
@@ -67,6 +70,43 @@ def test_pairs_says_both_sides_and_how_far_they_differ(tmp_path):
     assert [line.split()[0] for line in printed.splitlines()[1:]] == ["nodes", "3"]
     assert result["pairs"]["3"]["memory_ratio"] == 1
     assert result["pairs"]["3"]["largest_difference"] < 1e-6
+
+
+@pytest.mark.usefixtures("small")
+def test_plain_sets_every_setting_of_both_forms_against_the_plain_form_in_eager_float32(tmp_path):
+    printed, result = run(tmp_path, "--plain", "--backend", "lcnn", "--batch-size", "2")
+    found = result["plain"]["lcnn"]
+    assert list(found["settings"]) == [
+        f"{form} eager {kind}" for form in ("ours", "plain") for kind in ("float32", "bfloat16")
+    ]
+    assert 0 <= found["difference"] < 1e-5
+    assert [line.split()[:4] for line in printed.splitlines()[2:]] == [
+        *(["lcnn", *setting.split()] for setting in found["settings"]),
+        ["lcnn:", "logits", "differ", "by"],
+    ]
+    for kinds in found["settings"].values():
+        assert list(kinds) == ["forward", "forward_backward"]
+        assert all(one["ms"] > 0 < one["ratio"] for one in kinds.values())
+
+
+def test_a_backend_without_a_plain_form_is_refused_in_a_sentence():
+    done = CliRunner().invoke(main, ["--plain", "--backend", "sls"])
+    assert done.exit_code == 2
+    assert "--plain with --backend sls; expected one of lcnn, " in done.stderr
+
+
+def test_a_network_is_of_the_form_and_computes_in_the_precision_that_it_says(monkeypatch):
+    seen = []
+    for plain in (False, True):
+        network = Network("lcnn", (17, 33), 2, plain=plain, bfloat16=plain)
+        assert type(network.build()) is (PLAIN if plain else BACKENDS)["lcnn"]
+        monkeypatch.setattr(
+            backends.nn.Linear, "forward", lambda self, x: seen.append(F.linear(x, self.weight)) or seen[-1]
+        )
+        network.step()(2)
+        monkeypatch.undo()
+    assert {output.dtype for output in seen[:3]} == {torch.float32}
+    assert {output.dtype for output in seen[3:]} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(

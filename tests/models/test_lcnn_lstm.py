@@ -32,7 +32,7 @@ def test_two_recurrent_layers_are_added_to_what_the_convolutions_made():
     model = fill(LCNNLSTM((48, 32)))
     features = torch.from_numpy(np.random.RandomState(5).standard_normal((2, 48, 32)).astype(np.float32))
     with torch.no_grad():
-        convolved = model.trunk(features[:, None]).double().numpy()  # [2, 32, 3, 2]: time is the height
+        convolved = model.trunk(features).double().numpy()  # [2, 32, 3, 2]: time is the height
         embedding, logits = model(features)
     state = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
