@@ -5,21 +5,15 @@ Counts: ASVspoof 2019 evaluation plan; those of LA recounted in the official pro
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from protocols.trial import ProtocolError, Trial, read_columns
+from protocols.audio import find_audio
+from protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
+from protocols.trial import Trial, read_columns
 
 COLUMNS = "speaker utterance environment attack key"
 PROTOCOL_SUFFIX: Mapping[str, str] = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
-
-
-class Counts(NamedTuple):
-    """Published numbers of trials in a partition."""
-
-    bonafide: int
-    spoof: int
-
 
 COUNTS: Mapping[str, Mapping[str, Counts]] = {
     "LA": {"train": Counts(2_580, 22_800), "dev": Counts(2_548, 22_296), "eval": Counts(7_355, 63_882)},
@@ -32,29 +26,27 @@ def read_protocol(path: Path) -> list[Trial]:
     return read_columns(path, COLUMNS)
 
 
-def read_partition(root: Path, scenario: str, partition: str) -> tuple[list[Trial], Path]:
-    """Trials and audio folder of one partition in the official layout below `root`.
+def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
+    """Trials of one partition of `LA` or `PA`, with their audio, in the official layout below the root.
 
-    Args:
-        root: the folder that holds `ASVspoof2019_LA_cm_protocols`, `ASVspoof2019_LA_train`, ….
-        scenario: `LA` or `PA`.
-        partition: `train`, `dev` or `eval`.
+    The root holds `ASVspoof2019_LA_cm_protocols`, `ASVspoof2019_LA_train`, ….
 
     Raises:
-        ProtocolError: unknown partition, a broken line, or counts that differ from the published ones.
+        ProtocolError: a broken line, or counts that differ from the published ones.
     """
-    if partition not in PROTOCOL_SUFFIX:
-        raise ProtocolError(f"partition {partition!r} of ASVspoof 2019 {scenario}; expected train, dev or eval")
+    root = where.folder("root")
     name = f"ASVspoof2019.{scenario}.cm.{PROTOCOL_SUFFIX[partition]}.txt"
     path = root / f"ASVspoof2019_{scenario}_cm_protocols" / name
-    if not path.is_file():
-        raise ProtocolError(f"{path}: no such file; expected the official ASVspoof 2019 layout below {root}")
-    trials = read_protocol(path)
-    n_bonafide = sum(trial.label for trial in trials)
-    found, published = Counts(n_bonafide, len(trials) - n_bonafide), COUNTS[scenario][partition]
-    if found != published:
-        raise ProtocolError(
-            f"{path}: {found.bonafide} bona fide and {found.spoof} spoof trials; "
-            f"expected the published {published.bonafide} and {published.spoof}"
-        )
-    return trials, root / f"ASVspoof2019_{scenario}_{partition}" / "flac"
+    trials = read_protocol(require(path, f"the official ASVspoof 2019 layout below {root}"))
+    check_counts(trials, COUNTS[scenario][partition], path)
+    return find_audio(trials, root / f"ASVspoof2019_{scenario}_{partition}" / "flac")
+
+
+def read_one_file(where: Location, partition: str) -> list[Trial]:
+    """Trials of a protocol file of this form, with the audio of a folder."""
+    return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
+
+
+LA = Corpus(partial(read_partition, scenario="LA"), partitions=OFFICIAL)
+PA = Corpus(partial(read_partition, scenario="PA"), partitions=OFFICIAL)
+STYLE = Corpus(read_one_file, needs=("protocol", "audio_dir"))

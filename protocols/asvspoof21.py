@@ -2,13 +2,17 @@
 
 The columns are known second hand: from the challenge's evaluation package (its README, "On meta-labels") and from
 sample rows. That README does not name the last four columns of DF (`-` but in trials of VCC 2020: `Task1 team20 FF E`);
-their names are ours. `phase` is `progress`, `eval` or the hidden track; papers score `eval` only.
+their names are ours. `phase` is `progress`, `eval` or the hidden track; papers score `eval` only, so each phase is a
+partition here. Counts: of the challenge's summary, second hand; they agree with each other (the phases of LA add up).
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from protocols.trial import Trial, read_columns
+from protocols.audio import find_audio
+from protocols.corpus import Corpus, Location, check_counts, require
+from protocols.trial import ProtocolError, Trial, read_columns
 
 COLUMNS: Mapping[str, str] = {
     "LA": "speaker utterance codec transmission attack key trim phase",
@@ -25,3 +29,38 @@ def read_protocol(path: Path, scenario: str) -> list[Trial]:
     All columns but speaker, utterance, attack and key are conditions. PA names no attacks: its spoof trials have `-`.
     """
     return read_columns(path, COLUMNS[scenario])
+
+
+PHASES: Mapping[str, str] = {"eval": "eval", "progress": "progress", "hidden": "hidden", "hidden_track": "hidden"}
+"""Spelling of a phase → partition."""
+
+TOTALS: Mapping[str, int] = {"LA": 181_566, "DF": 611_829}
+EVAL_TOTALS: Mapping[str, int] = {"LA": 148_176, "DF": 533_928}
+
+
+def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
+    """Trials of one phase of `LA`, `DF` or `PA`, with their audio, in the official layout below the root.
+
+    The root holds `keys/LA/CM/trial_metadata.txt` and `ASVspoof2021_LA_eval/flac`.
+
+    Raises:
+        ProtocolError: a broken line, an unknown phase, or counts that differ from the published ones.
+    """
+    root = where.folder("root")
+    path = require(root / f"keys/{scenario}/CM/trial_metadata.txt", f"the official ASVspoof 2021 layout below {root}")
+    trials = read_protocol(path, scenario)
+    for line, trial in enumerate(trials, 1):
+        if trial.conditions.get("phase") not in PHASES:
+            found = trial.conditions.get("phase", "-")
+            raise ProtocolError(f"{path}:{line}: phase {found!r}; expected one of {', '.join(PHASES)}")
+    check_counts(trials, TOTALS.get(scenario, len(trials)), path)
+    chosen = [trial for trial in trials if PHASES[trial.conditions["phase"]] == partition]
+    if partition == "eval":
+        check_counts(chosen, EVAL_TOTALS.get(scenario, len(chosen)), path)
+    return find_audio(chosen, root / f"ASVspoof2021_{scenario}_eval" / "flac")
+
+
+LA, DF, PA = (
+    Corpus(partial(read_partition, scenario=scenario), partitions=("eval", "progress", "hidden"))
+    for scenario in ("LA", "DF", "PA")
+)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from protocols import asvspoof5, asvspoof19, asvspoof21
+from protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
 from protocols.table import KEY, UTTERANCE, is_header, read_table
 from protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
 
 READERS: Mapping[int, Callable[[Path], list[Trial]]] = {
+    3: codecfake.read_protocol,
     5: asvspoof19.read_protocol,
     8: partial(asvspoof21.read_protocol, scenario="LA"),
     9: asvspoof5.read_protocol,
@@ -19,8 +20,8 @@ READERS: Mapping[int, Callable[[Path], list[Trial]]] = {
 """Readers of the forms without a header, by the number of columns, which no two of them share."""
 
 FORMS = (
-    "5 columns (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), 10 (ASVspoof 5), or a header with commas or "
-    f"tabs that names the utterance ({', '.join(UTTERANCE)}) and the key ({', '.join(KEY)})"
+    "3 columns (Codecfake), 5 (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), 10 (ASVspoof 5), or a header "
+    f"with commas or tabs that names the utterance ({', '.join(UTTERANCE)}) and the key ({', '.join(KEY)})"
 )
 
 

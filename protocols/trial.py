@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 CLASS_INDEX: Mapping[str, int] = {"spoof": 0, "bonafide": 1}
 """Class index of each key, everywhere inside: bona fide = 1, spoof = 0. A higher score is more bona fide."""
@@ -89,17 +90,21 @@ def read_snapshot(path: Path) -> list[Trial]:
 
 def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) -> Trial:
     utt_id, speaker, attack, key = row[: len(COLUMNS)]
-    check_key(key, path, line)
+    key_of(key, KEYS, path, line)
     named = zip(header[len(COLUMNS) :], row[len(COLUMNS) :], strict=True)
     return Trial(utt_id, key, attack, speaker, conditions={name: value for name, value in named if value != UNKNOWN})
 
 
-def table_rows(text: str, delimiter: str, source: Path) -> Iterator[list[str]]:
-    """The header and the rows of a table, one per line; ProtocolError for a row that is not as wide as the header."""
+def table_rows(text: str, delimiter: str, source: Path, quotes: bool = True) -> Iterator[list[str]]:
+    """The header and the rows of a table, one per line; ProtocolError for a row that is not as wide as the header.
+
+    Without `quotes`, quotation marks are text like any other.
+    """
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     header: list[str] | None = None
     for number, line in enumerate(io.StringIO(text), 1):
-        try:
-            (row,) = csv.reader((line,), delimiter=delimiter, strict=True)  # line by line: an open quote ends with it
+        try:  # line by line: an open quote ends with it
+            (row,) = csv.reader((line,), delimiter=delimiter, strict=True, quoting=quoting)
         except csv.Error as error:
             found = f"{error} in {line.strip()[:60]!r}"
             raise ProtocolError(f"{source}:{number}: {found}; expected a row of cells on one line") from error
@@ -113,16 +118,23 @@ Seen = dict[tuple[str, ...], dict[str, str]]
 """Key and cells of the conditions → the conditions that they tell."""
 
 
-def read_columns(path: Path, columns: str, split: Callable[[str], list[str]] = str.split) -> list[Trial]:
+KEYS: Mapping[str, str] = {"bonafide": "bonafide", "spoof": "spoof"}
+"""Spelling → key, where a corpus writes keys as we do."""
+
+
+def read_columns(
+    path: Path, columns: str, split: Callable[[str], list[str]] = str.split, spellings: Mapping[str, str] = KEYS
+) -> list[Trial]:
     """Read a protocol of lines without a header, in its order.
 
     Args:
-        columns: their names, `speaker utterance key`, most often `attack`, and those of the conditions.
+        columns: their names, `utterance key`, most often `speaker attack`, and those of the conditions.
         split: line → its values.
+        spellings: how this corpus writes the keys.
 
     Raises:
-        ProtocolError: no line; another number of columns; an unknown key; bona fide with an attack, spoof without
-            one (where there is the column); an utterance that stands twice.
+        ProtocolError: no line; another number of columns; no utterance; an unknown key; bona fide with an attack,
+            spoof without one (where there is the column); an utterance that stands twice.
     """
     names, trials = columns.split(), []
     seen: Seen = {}
@@ -131,16 +143,17 @@ def read_columns(path: Path, columns: str, split: Callable[[str], list[str]] = s
         if len(values) != len(names):
             found = f"{len(values)} columns in {line.strip()[:60]!r}"
             raise ProtocolError(f"{path}:{number}: {found}; expected {len(names)}: {columns}")
-        trials.append(_from_columns(path, number, dict(zip(names, values, strict=True)), seen))
+        trials.append(_from_columns(path, number, dict(zip(names, values, strict=True)), spellings, seen))
     if not trials:
         raise ProtocolError(f"{path}: empty; expected lines of {columns}")
     check_unique(trials, path)
     return trials
 
 
-def _from_columns(path: Path, line: int, row: dict[str, str], seen: Seen) -> Trial:
-    utt_id, key, speaker, attack = row.pop("utterance"), row.pop("key"), row.pop("speaker"), row.pop("attack", None)
-    check_key(key, path, line)
+def _from_columns(path: Path, line: int, row: dict[str, str], spellings: Mapping[str, str], seen: Seen) -> Trial:
+    utt_id, speaker, attack = row.pop("utterance"), row.pop("speaker", UNKNOWN), row.pop("attack", None)
+    key = key_of(row.pop("key"), spellings, path, line)
+    check_utterance(utt_id, path, line)
     if attack is not None:
         check_attack(attack, key, path, line)
     if attack is None or key == "bonafide":
@@ -170,10 +183,17 @@ def read_text(path: Path, expected: str) -> str:
         raise ProtocolError(f"{path}:{line}: byte 0x{byte:02x} is not text; expected {expected}") from error
 
 
-def check_key(key: str, source: Path, line: int) -> None:
-    """ProtocolError unless `key` is one of CLASS_INDEX."""
-    if key not in CLASS_INDEX:
-        raise ProtocolError(f"{source}:{line}: key {key!r}; expected bonafide or spoof")
+def key_of(spelling: str, spellings: Mapping[str, str], source: Path, line: int) -> str:
+    """The key that a corpus writes like this; ProtocolError where it writes none so."""
+    if spelling not in spellings:
+        raise ProtocolError(f"{source}:{line}: key {spelling!r}; expected {' or '.join(spellings)}")
+    return spellings[spelling]
+
+
+def check_utterance(utt_id: str, source: Path, line: int) -> None:
+    """ProtocolError where there is no name of an utterance."""
+    if utt_id in ("", UNKNOWN):
+        raise ProtocolError(f"{source}:{line}: no utterance; expected its name")
 
 
 def check_attack(attack: str, key: str, source: Path, line: int) -> None:

@@ -189,7 +189,7 @@ def test_bad_audio_stops_with_the_file_or_is_skipped_and_listed(corpus, tmp_path
         (("--frontend", "raw", "--dtype", "float16"), "--dtype float16 for raw; expected float32 or int16"),
         (("--frontend", "xls-r-300m", "--weights", "nowhere"), "nowhere"),
         (("--frontend", "lfcc", "--device", "tpu"), "--device tpu: expected auto, cpu, cuda"),
-        (("--frontend", "lfcc", "--partition", "train"), "one --protocol is one --partition"),
+        (("--frontend", "lfcc", "--partition", "train"), "asvspoof19_style has no partitions of its own"),
         (("--frontend", "lfcc", "--name", "../elsewhere"), "'../elsewhere' would name a folder"),
         (("--frontend", "lfcc", "--length", 10**12), "10000000"),
         ((), "--corpus, --partition and --frontend are needed"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+import protocols
 from protocols.trial import ProtocolError
 
 
@@ -28,3 +29,24 @@ def refusal(write):
         return str(refused.value).replace(str(path), "FILE")
 
     return read_file
+
+
+@pytest.fixture
+def touch(tmp_path):
+    """`touch("a.flac", "b/c.wav")`: a folder with empty files of these names."""
+
+    def make(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def any_counts(monkeypatch):
+    """The published counts, which are of whole corpora, are not checked."""
+    counted = ("asvspoof19", "asvspoof21", "asvspoof5", "in_the_wild", "codecfake")
+    for module in counted:
+        monkeypatch.setattr(getattr(protocols, module), "check_counts", lambda *_: None)

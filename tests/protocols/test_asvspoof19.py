@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from protocols.asvspoof19 import COUNTS, read_partition, read_protocol
+from protocols import Location, load_trials
+from protocols.asvspoof19 import COUNTS, read_protocol
 from protocols.trial import ProtocolError, Trial
 
 LA = "LA_0079 LA_T_1138215 - - bonafide\nLA_0080 LA_T_1004644 - A01 spoof\n"
@@ -13,13 +14,15 @@ PA = "PA_0079 PA_T_0000001 aaa - bonafide\nPA_0080 PA_T_0005401 abc AB spoof\n"
 
 @pytest.fixture
 def official_layout(tmp_path):
-    """Put the content of a protocol where a partition of the official layout has it; gives the root."""
+    """Put the content of a protocol where a partition of the official layout has it; gives where that lies."""
 
     def write(scenario, name, content):
+        for partition in ("train", "dev", "eval"):
+            (tmp_path / f"ASVspoof2019_{scenario}_{partition}" / "flac").mkdir(parents=True)
         path = tmp_path / f"ASVspoof2019_{scenario}_cm_protocols" / f"ASVspoof2019.{scenario}.cm.{name}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
-        return tmp_path
+        return Location(root=tmp_path)
 
     return write
 
@@ -68,23 +71,21 @@ def test_a_broken_protocol_is_refused_with_line_and_value(write, content, senten
     assert str(refusal.value).startswith(sentence.format(path=path))
 
 
-def test_a_partition_of_another_name_is_refused(tmp_path):
-    with pytest.raises(ProtocolError, match=r"^partition 'test' of ASVspoof 2019 LA; expected train, dev or eval$"):
-        read_partition(tmp_path, "LA", "test")
-
-
 def test_a_root_without_the_official_layout_is_refused(tmp_path):
     with pytest.raises(ProtocolError) as refusal:
-        read_partition(tmp_path, "LA", "dev")
+        load_trials("asvspoof19_la", Location(root=tmp_path), "dev")
     path = tmp_path / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.dev.trl.txt"
-    assert str(refusal.value) == f"{path}: no such file; expected the official ASVspoof 2019 layout below {tmp_path}"
+    assert (
+        str(refusal.value)
+        == f"{path}: no such file or folder; expected the official ASVspoof 2019 layout below {tmp_path}"
+    )
 
 
 def test_counts_other_than_the_published_ones_are_refused(official_layout):
-    root = official_layout("LA", "train.trn", LA)
+    where = official_layout("LA", "train.trn", LA)
     with pytest.raises(ProtocolError) as refusal:
-        read_partition(root, "LA", "train")
-    path = root / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.train.trn.txt"
+        load_trials("asvspoof19_la", where, "train")
+    path = where.root / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.train.trn.txt"
     expected = "expected the published 2580 and 22800"
     assert str(refusal.value) == f"{path}: 1 bona fide and 1 spoof trials; {expected}"
 
@@ -92,9 +93,11 @@ def test_counts_other_than_the_published_ones_are_refused(official_layout):
 def test_a_whole_partition_of_physical_access(official_layout):
     bonafide = "".join(f"PA_0079 PA_T_{i:07} aaa - bonafide\n" for i in range(5_400))
     spoof = "".join(f"PA_0079 PA_T_{i:07} ccc CC spoof\n" for i in range(5_400, 54_000))
-    trials, audio_dir = read_partition(official_layout("PA", "train.trn", bonafide + spoof), "PA", "train")
+    where = official_layout("PA", "train.trn", bonafide + spoof)
+    (where.root / "ASVspoof2019_PA_train/flac/PA_T_0000007.flac").touch()
+    trials = load_trials("asvspoof19_pa", where, "train")
     assert len(trials) == 54_000
-    assert audio_dir.parts[-2:] == ("ASVspoof2019_PA_train", "flac")
+    assert [trial.utt_id for trial in trials if trial.path] == ["PA_T_0000007"]
 
 
 def test_the_published_totals_of_physical_access():
@@ -123,14 +126,12 @@ class TestOfficialProtocols:
     )
     def test_logical_access(self, shared, official_layout, partition, file, total, n_bonafide, attacks):
         content = (shared / f"data/asvspoof2019_la/ASVspoof2019.LA.cm.{file}.txt").read_text()
-        root = official_layout("LA", file, content)
-        trials, audio_dir = read_partition(root, "LA", partition)
+        trials = load_trials("asvspoof19_la", official_layout("LA", file, content), partition)
         assert Counter(trial.label for trial in trials) == {1: n_bonafide, 0: total - n_bonafide}
         assert sorted({trial.attack for trial in trials}) == ["-", *attacks]
-        assert audio_dir == root / f"ASVspoof2019_LA_{partition}" / "flac"
 
     def test_one_line_short_is_noticed(self, shared, official_layout):
         content = (shared / "data/asvspoof2019_la/ASVspoof2019.LA.cm.dev.trl.txt").read_text()
-        root = official_layout("LA", "dev.trl", content[content.index("\n") + 1 :])
+        where = official_layout("LA", "dev.trl", content[content.index("\n") + 1 :])
         with pytest.raises(ProtocolError, match="2547 bona fide and 22296 spoof trials; expected the published 2548"):
-            read_partition(root, "LA", "dev")
+            load_trials("asvspoof19_la", where, "dev")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from protocols.asvspoof21 import read_protocol
-from protocols.trial import Trial
+from protocols import Location, asvspoof21, load_trials
+from protocols.asvspoof21 import TOTALS, read_protocol
+from protocols.trial import ProtocolError, Trial
 
 LA = (
     "SPK_1 UTT_1 gsm xyz_tx A08 spoof notrim eval\n"
@@ -75,3 +76,50 @@ def test_physical_access_names_rooms_and_devices_but_no_attack(write):
 )
 def test_broken_metadata_are_refused_with_line_and_value(refusal, content, sentence):
     assert refusal(lambda path: read_protocol(path, "LA"), content).startswith(sentence)
+
+
+@pytest.fixture
+def official_layout(tmp_path):
+    """Trial metadata of LA where the official layout has it; gives where that lies."""
+
+    def write(content):
+        path = tmp_path / "keys/LA/CM/trial_metadata.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        (tmp_path / "ASVspoof2021_LA_eval/flac").mkdir(parents=True)
+        return Location(root=tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize(("phase", "utt_ids"), [("eval", ["UTT_1"]), ("progress", ["UTT_2"]), ("hidden", ["UTT_3"])])
+def test_each_phase_is_a_partition(official_layout, any_counts, phase, utt_ids):
+    trials = load_trials("asvspoof21_la", official_layout(LA), phase)
+    assert [trial.utt_id for trial in trials] == utt_ids
+
+
+def test_both_spellings_of_the_hidden_track_are_known(official_layout, any_counts):
+    trials = load_trials("asvspoof21_la", official_layout(LA.replace("hidden", "hidden_track")), "hidden")
+    assert [trial.utt_id for trial in trials] == ["UTT_3"]
+
+
+@pytest.mark.parametrize("phase", ["Eval", "-"])
+def test_an_unknown_phase_is_refused_with_its_line(official_layout, any_counts, phase):
+    where = official_layout(LA.replace("progress", phase))
+    with pytest.raises(ProtocolError, match=rf"txt:2: phase '{phase}'; expected one of eval, progress, hidden"):
+        load_trials("asvspoof21_la", where, "eval")
+
+
+def test_totals_other_than_the_published_ones_are_refused(official_layout):
+    with pytest.raises(ProtocolError, match=r"trial_metadata\.txt: 3 trials; expected the published 181566$"):
+        load_trials("asvspoof21_la", official_layout(LA), "eval")
+
+
+def test_as_many_trials_as_published_but_of_other_phases_are_refused(official_layout, monkeypatch):
+    monkeypatch.setattr(asvspoof21, "TOTALS", {"LA": 3})
+    with pytest.raises(ProtocolError, match=r"trial_metadata\.txt: 1 trials; expected the published 148176$"):
+        load_trials("asvspoof21_la", official_layout(LA), "eval")
+
+
+def test_the_published_totals():
+    assert TOTALS == {"LA": 148_176 + 16_464 + 16_926, "DF": 611_829}

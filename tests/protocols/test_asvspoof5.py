@@ -2,8 +2,9 @@
 
 import pytest
 
-from protocols.asvspoof5 import read_protocol
-from protocols.trial import Trial
+from protocols import Location, load_trials
+from protocols.asvspoof5 import PARTITIONS, read_protocol
+from protocols.trial import ProtocolError, Trial
 
 CODED = "E_1 E_0000000001 F C07 3 E_0000000009 AC2 A30 spoof -\n"
 PLAIN = "T_1 T_0000000002 M - - - - bonafide bonafide -\n"
@@ -39,3 +40,16 @@ def test_a_bona_fide_row_of_nine_columns_is_one_without_attack_tag(write):
 )
 def test_a_broken_row_is_refused_with_line_and_value(refusal, row, sentence):
     assert refusal(read_protocol, PLAIN + row + "\n").startswith(sentence)
+
+
+def test_counts_other_than_the_published_ones_are_refused(tmp_path):
+    (tmp_path / "ASVspoof5.dev.track_1.tsv").write_text(CODED + PLAIN)
+    with pytest.raises(ProtocolError) as refusal:
+        load_trials("asvspoof5", Location(root=tmp_path), "dev")
+    told = "1 bona fide and 1 spoof trials; expected the published 31334 and 109616"
+    assert str(refusal.value) == f"{tmp_path}/ASVspoof5.dev.track_1.tsv: {told}"
+
+
+def test_the_published_totals():
+    totals = {partition: sum(about.counts) for partition, about in PARTITIONS.items()}
+    assert totals == {"train": 182_357, "dev": 140_950, "eval": 680_774}

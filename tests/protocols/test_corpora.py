@@ -1,90 +1,141 @@
-"""The registry of corpora, and where the audio of a trial is found."""
+"""The registry of corpora: what holds for each of them, on a small one that is laid out like the real one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from protocols import CORPORA, Location, find_audio, load_trials
-from protocols.trial import ProtocolError, Trial
+from protocols import CORPORA, Location, load_trials
+from protocols.corpus import OPTIONS
+from protocols.forms import column, select
+from protocols.trial import ProtocolError, read_snapshot, snapshot
+from tests.protocols.layouts import LAYOUTS
+
+CONDITIONS = {
+    "asvspoof19_pa": {"environment": {"aaa", "abc"}},
+    "asvspoof21_la": {"codec": {"alaw", "g722"}, "transmission": {"ita_tx", "loc_tx"}, "phase": {"eval"}},
+    "asvspoof21_df": {
+        "codec": {"low_m4a", "nocodec"},
+        "phase": {"eval"},
+        "vocoder": {"-", "neural_vocoder_nonautoregressive"},
+    },
+    "asvspoof5": {"codec": {"C07", "none"}, "sex": {"F", "M"}},
+    "speechfake": {
+        "language": {"en", "zh"},
+        "generator": {"tts-1", "tts-2", "-"},
+        "system": {"Tacotron_2", "VITS", "-"},
+    },
+    "wavefake": {"vocoder": {"melgan", "multi_band_melgan", "conformer_tts", "-"}, "source": {"ljspeech", "jsut", "-"}},
+    "mlaad": {"language": {"de", "en"}, "architecture": {"Griffin Lim", "-"}},
+    "codecfake": {"codec": {"2", "-"}},
+    "codecfake_tseng": {"codec": {"EnCodec", "-"}},
+    "csv": {"codec": {"mp3", "opus"}},
+}
+
+
+WALKED = ("fake_or_real", "wavefake", "codecfake_tseng", "folders")
+"""Those that have no protocol: who is in them is what lies in their folders."""
 
 
 @pytest.fixture
-def audio_dir(tmp_path):
-    """`audio_dir("a.flac", "b.wav")`: a folder with empty files of these names."""
+def small(tmp_path, any_counts):
+    """`small("mlaad")`: the trials of a small corpus that is laid out like it."""
 
-    def make(*names):
-        for name in names:
-            (tmp_path / name).touch()
-        return tmp_path
+    def load(corpus, partition=None):
+        layout = LAYOUTS[corpus]
+        return load_trials(corpus, layout.write(tmp_path), partition or layout.partition)
 
-    return make
-
-
-def found(audio_dir, utt_id="u"):
-    (trial,) = find_audio([Trial(utt_id, "bonafide")], audio_dir)
-    return trial.path and trial.path.name
+    return load
 
 
-@pytest.mark.parametrize(
-    ("names", "chosen"),
-    [
-        (["u.wav", "u.flac", "u.mp3"], "u.flac"),
-        (["u.wav", "u.mp3"], "u.wav"),
-        (["u.mp3"], "u.mp3"),
-        (["u.g722"], "u.g722"),
-        (["u.FLAC"], "u.FLAC"),
-        (["u.json", "u.lab", "u.mp3", "u.txt"], "u.mp3"),
-        (["u.sph"], "u.sph"),
-        (["u"], "u"),
-        (["uu.flac", "v.flac"], None),
-        ([], None),
-    ],
-    ids=lambda names: " ".join(names) if isinstance(names, list) else "",
-)
-def test_flac_comes_first_then_wav_then_other_audio_then_anything(audio_dir, names, chosen):
-    assert found(audio_dir(*names)) == chosen
+def test_every_corpus_is_tried_here():
+    assert set(LAYOUTS) == set(CORPORA)
 
 
-def test_a_dot_within_the_utterance_is_part_of_its_name(audio_dir):
-    assert found(audio_dir("talk.1.flac", "talk.2.flac"), "talk.2") == "talk.2.flac"
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_every_utterance_has_its_own_name_without_blanks_and_its_own_file(small, corpus):
+    trials = small(corpus)
+    assert {trial.key for trial in trials} == {"bonafide", "spoof"}
+    assert len({trial.utt_id for trial in trials}) == len(trials)
+    assert not any(" " in trial.utt_id + trial.attack for trial in trials)
+    assert len({trial.path for trial in trials}) == len(trials)
+    assert all(trial.path is not None and trial.path.is_file() for trial in trials)
 
 
-def test_trials_keep_their_order_and_their_columns(audio_dir):
-    trials = [Trial("b", "spoof", "A01", "S1", conditions={"environment": "aaa"}), Trial("a", "bonafide")]
-    placed = find_audio(trials, audio_dir("a.flac", "b.flac"))
-    assert [trial.utt_id for trial in placed] == ["b", "a"]
-    assert placed[0].conditions == {"environment": "aaa"}
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_the_trial_list_does_not_tell_where_the_corpus_lies(small, corpus, tmp_path_factory):
+    elsewhere = LAYOUTS[corpus].write(tmp_path_factory.mktemp("elsewhere"))
+    assert snapshot(small(corpus)) == snapshot(load_trials(corpus, elsewhere, LAYOUTS[corpus].partition))
 
 
-def test_any_protocol_of_the_form_with_a_folder_of_audio(tmp_path, audio_dir):
-    protocol = tmp_path / "protocol.txt"
-    protocol.write_text("S1 u - - bonafide\nS1 v - A01 spoof\n")
-    where = Location(protocol=protocol, audio_dir=audio_dir("u.wav"))
-    trials = load_trials("asvspoof19_style", where, "whatever")
-    assert [(trial.utt_id, trial.path) for trial in trials] == [("u", tmp_path / "u.wav"), ("v", None)]
+@pytest.mark.parametrize("corpus", [name for name in CORPORA if name not in WALKED])
+def test_a_trial_of_a_protocol_stays_when_its_file_is_missing(small, corpus, tmp_path):
+    whole = small(corpus)
+    lost = next(trial for trial in whole if trial.key == "spoof")
+    lost.path.unlink()
+    left = load_trials(corpus, LAYOUTS[corpus].locate(tmp_path), LAYOUTS[corpus].partition)
+    assert left == [replace(trial, path=None) if trial == lost else trial for trial in whole]
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_conditions_are_named_columns_also_in_the_trial_list_of_a_cache(small, corpus, tmp_path):
+    trials = small(corpus)
+    path = tmp_path / "trials.tsv"
+    path.write_bytes(snapshot(trials))
+    for read in (trials, read_snapshot(path)):
+        for name, values in CONDITIONS.get(corpus, {}).items():
+            assert set(column(read, name)) == values
+            for value in values:
+                assert select(read, [f"{name}={value}"])
 
 
 @pytest.mark.parametrize(
     ("corpus", "where", "sentence"),
     [
-        (
-            "asvspoof19",
-            Location(),
-            "corpus 'asvspoof19'; expected one of asvspoof19_la, asvspoof19_pa, asvspoof19_style",
-        ),
-        ("asvspoof19_la", Location(), "ASVspoof 2019 LA needs --root, the folder of its official layout"),
-        ("asvspoof19_pa", Location(), "ASVspoof 2019 PA needs --root, the folder of its official layout"),
-        ("asvspoof19_style", Location(root=Path()), "asvspoof19_style needs --protocol and --audio-dir"),
+        ("asvspoof19", Location(), f"corpus 'asvspoof19'; expected one of {', '.join(CORPORA)}"),
+        ("asvspoof19_la", Location(), "asvspoof19_la needs --root"),
         ("asvspoof19_style", Location(protocol=Path("p")), "asvspoof19_style needs --protocol and --audio-dir"),
+        ("csv", Location(audio_dir=Path()), "csv needs --protocol and --audio-dir"),
+        ("mlaad", Location(bonafide_dir=Path()), "mlaad needs --root"),
+        (
+            "in_the_wild",
+            Location(root=Path(), protocol=Path("p")),
+            "in_the_wild takes --root, not --protocol",
+        ),
+        (
+            "folders",
+            Location(root=Path(), columns={"file": "path"}),
+            "folders takes --root, not --column",
+        ),
+        (
+            "mlaad",
+            Location(root=Path(), audio_dir=Path()),
+            "mlaad takes --root and --bonafide-dir, not --audio-dir",
+        ),
     ],
 )
-def test_what_is_not_said_is_asked_for(corpus, where, sentence):
+def test_what_is_not_said_is_asked_for_and_what_means_nothing_is_refused(corpus, where, sentence):
     with pytest.raises(ProtocolError) as refusal:
         load_trials(corpus, where, "train")
     assert str(refusal.value) == sentence
 
 
-@pytest.mark.parametrize("corpus", [name for name in CORPORA if name != "asvspoof19_style"])
+@pytest.mark.parametrize("corpus", [name for name, corpus in CORPORA.items() if corpus.partitions])
 def test_every_corpus_with_partitions_refuses_an_unknown_one(corpus, tmp_path):
-    with pytest.raises(ProtocolError, match="partition 'training'"):
+    with pytest.raises(ProtocolError, match=rf"^partition 'training' of {corpus}; expected "):
         load_trials(corpus, Location(root=tmp_path), "training")
+
+
+@pytest.mark.parametrize("corpus", [name for name, corpus in CORPORA.items() if not corpus.partitions])
+def test_of_a_corpus_without_partitions_the_whole_has_any_name(small, corpus):
+    assert small(corpus, partition="train") == small(corpus, partition="whatever")
+
+
+@pytest.mark.parametrize("corpus", [name for name, corpus in CORPORA.items() if "root" in corpus.needs])
+def test_a_root_of_another_layout_is_refused_with_what_was_looked_for(corpus, tmp_path):
+    with pytest.raises(ProtocolError, match=rf"^{tmp_path}.*; expected "):
+        load_trials(corpus, Location(root=tmp_path), LAYOUTS[corpus].partition)
+
+
+def test_every_option_is_an_attribute_of_a_location():
+    assert set(OPTIONS) == set(Location.__dataclass_fields__)

@@ -40,6 +40,10 @@ def test_every_form_is_told_by_its_content(write, row, conditions):
     assert (trial.utt_id, trial.speaker, set(trial.conditions)) == ("u", "S", conditions)
 
 
+def test_labels_of_codecfake_name_files_and_no_speaker(write):
+    assert read_any_protocol(write("F03_u.wav fake 3\n")) == [Trial("F03_u", "spoof", conditions={"codec": "3"})]
+
+
 def test_lines_below_the_first_keep_to_its_form(refusal):
     sentence = refusal(read_any_protocol, "S u - - bonafide\nS v gsm xyz_tx A08 spoof notrim eval\n")
     assert sentence.startswith("FILE:2: 8 columns in 'S v gsm xyz_tx A08 spoof notrim eval'; expected 5: speaker")
@@ -51,7 +55,7 @@ def test_lines_below_the_first_keep_to_its_form(refusal):
 )
 def test_an_unknown_form_is_refused_with_those_that_are_known(refusal, content, found):
     assert refusal(read_any_protocol, content) == (
-        f"FILE:1: {found}; expected 5 columns (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), "
+        f"FILE:1: {found}; expected 3 columns (Codecfake), 5 (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), "
         "10 (ASVspoof 5), or a header with commas or tabs that names the utterance "
         "(utt_id, utterance, trial, file, filename) and the key (key, label, cm-label)"
     )
@@ -59,7 +63,7 @@ def test_an_unknown_form_is_refused_with_those_that_are_known(refusal, content, 
 
 def test_a_picture_is_no_protocol(refusal):
     assert refusal(read_any_protocol, b"\x89PNG\r\n").startswith(
-        "FILE:1: byte 0x89 is not text; expected a protocol of 5"
+        "FILE:1: byte 0x89 is not text; expected a protocol of 3"
     )
 
 
@@ -150,7 +154,7 @@ class TestSamples:
 
     @pytest.mark.parametrize("file", ["asvspoof5_track2.sample.txt", "fake_or_real_for-2sec.sample.txt"])
     def test_what_is_no_protocol_of_ours_is_refused(self, shared, file):
-        with pytest.raises(ProtocolError, match="expected 5 columns"):
+        with pytest.raises(ProtocolError, match="expected 3 columns"):
             read_any_protocol(shared / "data/format_samples" / file)
 
     def test_the_official_evaluation_partition_of_2019(self, shared):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.table import is_header, read_table
+from protocols.table import OWN_SPELLINGS, is_header, read_table
 from protocols.trial import Trial, snapshot
 
 IN_THE_WILD = "file,speaker,label\n0.wav,A Speaker,spoof\n1.wav,Someone Else,bona-fide\n"
@@ -20,8 +20,8 @@ def test_in_the_wild(write):
 def test_columns_that_have_no_meaning_of_their_own_are_conditions(write):
     content = ',file,label,generator,Note\n0,BD/tts/a.wav,spoof,tts,"loud, long"\n1,Real/b.wav,bonafide,bona-fide,-\n'
     assert read_table(write(content)) == [
-        Trial("a", "spoof", conditions={"generator": "tts", "Note": "loud, long"}),
-        Trial("b", "bonafide"),
+        Trial("BD/tts/a", "spoof", conditions={"generator": "tts", "Note": "loud, long"}),
+        Trial("Real/b", "bonafide"),
     ]
 
 
@@ -37,8 +37,9 @@ def test_names_of_the_two_columns_that_every_table_has(write, utterance, key, de
     ("column", "cell", "utt_id"),
     [
         ("file", "0.wav", "0"),
-        ("file", "folder/talk.1.FLAC", "talk.1"),
-        ("filename", "folder\\0.mp3", "0"),
+        ("file", "folder/talk.1.FLAC", "folder/talk.1"),
+        ("filename", ".\\folder\\0.mp3", "folder/0"),
+        ("file", "/data/Tacotron 2/0.wav", "data/Tacotron_2/0"),
         ("filename", "E_0000000001", "E_0000000001"),
         ("file", "talk.part2", "talk.part2"),
         ("file", "a.wav_16k.wav", "a.wav_16k"),
@@ -46,7 +47,7 @@ def test_names_of_the_two_columns_that_every_table_has(write, utterance, key, de
         ("trial", "folder/0", "folder/0"),
     ],
 )
-def test_files_lose_their_folders_and_the_ending_of_audio_but_ids_are_ids(write, column, cell, utt_id):
+def test_files_lose_the_ending_of_audio_and_their_blanks_but_ids_are_ids(write, column, cell, utt_id):
     (trial,) = read_table(write(f"{column},key\n{cell},spoof\n"))
     assert trial.utt_id == utt_id
 
@@ -94,10 +95,10 @@ def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials
         ("file,key\n", "FILE: no line below the header; expected one per trial"),
         (IN_THE_WILD + "2.wav,spoof\n", "FILE:4: 2 columns; expected 3: file speaker label"),
         (IN_THE_WILD + "\n", "FILE:4: 0 columns; expected 3: file speaker label"),
-        (IN_THE_WILD + "2.wav,A,fake\n", "FILE:4: key 'fake'; expected one of bonafide, bona-fide, spoof"),
-        (IN_THE_WILD + "2.wav,A,1\n", "FILE:4: key '1'; expected one of bonafide, bona-fide, spoof"),
+        (IN_THE_WILD + "2.wav,A,fake\n", "FILE:4: key 'fake'; expected bonafide or bona-fide or spoof"),
+        (IN_THE_WILD + "2.wav,A,1\n", "FILE:4: key '1'; expected bonafide or bona-fide or spoof"),
         (IN_THE_WILD + "b/.wav,A,spoof\nb/,A,spoof\n", "FILE:5: no utterance; expected its name"),
-        (IN_THE_WILD + "b/0.flac,A,spoof\n", "FILE:4: utterance 0 stands on line 2 already; expected every utterance"),
+        (IN_THE_WILD + "0.flac,A,spoof\n", "FILE:4: utterance 0 stands on line 2 already; expected every utterance"),
         (
             IN_THE_WILD + '"2.wav,A,spoof\n3.wav,A,spoof\n',
             "FILE:4: unexpected end of data in '\"2.wav,A,spoof'; expected",
@@ -112,6 +113,48 @@ def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials
 )
 def test_a_broken_table_is_refused_with_line_and_value(refusal, content, sentence):
     assert refusal(read_table, content).startswith(sentence)
+
+
+OWN = "utt_id,path,class,who,codec\nx1,a/u.wav,human,Ann,mp3\nx2,b/u.wav,fake,Bob,opus\n"
+
+
+def test_a_user_says_what_the_columns_of_a_table_mean(write):
+    columns = {"file": "path", "label": "class", "speaker": "who", "compression": "codec"}
+    assert read_table(write(OWN), OWN_SPELLINGS, columns) == [
+        Trial("a/u", "bonafide", speaker="Ann", conditions={"compression": "mp3"}),
+        Trial("b/u", "spoof", speaker="Bob", conditions={"compression": "opus"}),
+    ]
+
+
+def test_a_column_that_the_user_names_wins_over_one_that_has_the_name(write):
+    content = "file,label,path,class,attack,system\nx,1,u.wav,real,?,-\ny,0,v.wav,fake,?,Tacotron 2\n"
+    columns = {"file": "path", "label": "class", "attack": "system"}
+    assert read_table(write(content), OWN_SPELLINGS, columns) == [
+        Trial("u", "bonafide"),
+        Trial("v", "spoof", "Tacotron_2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"label": "class", "codec": "path"}, "FILE:2: key 'human'; expected bonafide or bona-fide or spoof"),
+        (
+            {},
+            "FILE:1: header utt_id path class who codec has no column for the key; expected one of key, label, "
+            "cm-label, or --column label=NAME",
+        ),
+        (
+            {"file": "wav"},
+            "FILE:1: header utt_id path class who codec has no column 'wav'; expected it (--column file=wav)",
+        ),
+        ({"file": "path"}, "FILE:1: header utt_id path class who codec has no column for the key; expected one of key"),
+        ({"label": "class"}, "FILE:2: key 'human'; expected bonafide or bona-fide or spoof"),
+        ({"file": "path", "speaker": "path"}, "--column file=path --column speaker=path; expected every column once"),
+    ],
+)
+def test_columns_that_are_not_there_are_refused(refusal, columns, sentence):
+    assert refusal(lambda path: read_table(path, columns=columns), OWN).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Codecfake (Xie et al., arXiv 2405.04880): `label/<partition>.txt` with lines `file real|fake codec`.
+
+Known second hand, from its repository: `train` and `dev` lie beside `label`, the test sets in `test` (C1 to C6 of seen
+and C7 of unseen codecs, A1 to A3 of language models). The third column tells the codec of fakes by its number.
+Totals: the repository's README, where they agree with its six codecs and bona fide (7 × 105,821, 2 × 13,228).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from protocols.audio import find_audio, utterance_of
+from protocols.corpus import Corpus, Location, check_counts, require
+from protocols.trial import UNKNOWN, Trial, read_columns
+
+COLUMNS = "utterance key codec"
+SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}
+TEST_SETS = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "A1", "A2", "A3")
+TOTALS: Mapping[str, int] = {"train": 740_747, "dev": 92_596, **dict.fromkeys(TEST_SETS[:6], 26_456)}
+
+
+def read_protocol(path: Path) -> list[Trial]:
+    """Read a label file, in its order; ProtocolError names the line that is wrong."""
+    return read_columns(path, COLUMNS, _split, SPELLINGS)
+
+
+def _split(line: str) -> list[str]:
+    values = line.split()
+    if len(values) == 3:
+        file, key, codec = values
+        return [utterance_of(file), key, UNKNOWN if key == "real" else codec]
+    return values
+
+
+def read_partition(where: Location, partition: str) -> list[Trial]:
+    """Trials of one partition, with their audio; ProtocolError for a broken line or an unpublished number."""
+    root = where.folder("root")
+    path = require(root / "label" / f"{partition}.txt", f"Codecfake's label files in {root / 'label'}")
+    trials = read_protocol(path)
+    check_counts(trials, TOTALS.get(partition, len(trials)), path)
+    return find_audio(trials, root / "test" / partition if partition in TEST_SETS else root / partition)
+
+
+CORPUS = Corpus(read_partition, partitions=("train", "dev", *TEST_SETS))

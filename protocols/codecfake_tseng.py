@@ -1,0 +1,39 @@
+"""CodecFake (Wu, Tseng and Lee, arXiv 2406.07237): `processed/<codec>+<speaker>_….wav`, spoofs only.
+
+Another corpus than Codecfake, of nearly the same name. Its speech is VCTK's, resynthesised; bona fide is VCTK, given
+apart (--bonafide-dir). Layout known second hand.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from protocols.corpus import Corpus, Location, require
+from protocols.folders import read_bonafide, read_folder
+from protocols.trial import ProtocolError, Trial
+
+FOLDER = "processed"
+NAME = re.compile(r"(?P<codec>[^+]+)\+(?P<speaker>[^_+]+)_.+")
+VCTK_NAME = re.compile(r"(?P<speaker>[ps]\d+)_.+")
+
+
+def read_corpus(where: Location, partition: str) -> list[Trial]:
+    """All spoofs, and the bona fide speech that the user adds; ProtocolError for a file of another name."""
+    folder = require(where.folder("root") / FOLDER, "the folder of CodecFake's resynthesised speech")
+    return read_folder(folder, "spoof", FOLDER, _tell) + read_bonafide(where, _tell_speaker)
+
+
+def _tell(trial: Trial, folders: Sequence[str]) -> Trial:
+    match = NAME.fullmatch(trial.utt_id.rpartition("/")[2])
+    if not match:
+        raise ProtocolError(f"{trial.path}: name of no resynthesis; expected <codec>+<speaker>_….wav")
+    codec = match["codec"]
+    return replace(trial, attack=codec, speaker=match["speaker"], conditions={"codec": codec})
+
+
+def _tell_speaker(trial: Trial, folders: Sequence[str]) -> Trial:
+    match = VCTK_NAME.fullmatch(trial.utt_id.rpartition("/")[2])
+    return replace(trial, speaker=match["speaker"]) if match else trial
+
+
+CORPUS = Corpus(read_corpus, may=("bonafide_dir",))

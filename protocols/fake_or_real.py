@@ -1,0 +1,24 @@
+"""Fake-or-Real (Reimao and Tzerpos 2019): `{training,validation,testing}/{real,fake}` in each of its four versions.
+
+The root is one version: `for-original`, `for-norm`, `for-2seconds` or `for-rerecorded`. Names of files end twice
+(`file9273.mp3.wav_16k.wav_norm.wav`); only the last ending is none of the utterance.
+"""
+
+from collections.abc import Mapping
+
+from protocols.corpus import OFFICIAL, Corpus, Location, require
+from protocols.folders import read_classes
+from protocols.trial import Trial
+
+SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}
+FOLDERS: Mapping[str, str] = dict(zip(OFFICIAL, ("training", "validation", "testing"), strict=True))
+
+
+def read_partition(where: Location, partition: str) -> list[Trial]:
+    """Trials of one partition, with their audio; ProtocolError for another layout."""
+    root, name = where.folder("root"), FOLDERS[partition]
+    folder = require(root / name, "a version of Fake-or-Real, for-norm or the like, with training, validation, testing")
+    return read_classes(folder, SPELLINGS, f"{name}/")
+
+
+CORPUS = Corpus(read_partition, partitions=OFFICIAL)

@@ -1,0 +1,78 @@
+"""Corpora without a protocol, whose folders tell the class; and a user's own of that kind.
+
+`<root>/bonafide/…` and `<root>/spoof/<attack>/…` (or `real`, `fake`, …). The utterance is the path below the root.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from protocols.audio import AUDIO_ENDINGS, walk_audio, word
+from protocols.corpus import Corpus, Location
+from protocols.table import OWN_SPELLINGS
+from protocols.trial import ProtocolError, Trial
+
+Tell = Callable[[Trial, Sequence[str]], Trial]
+"""(trial, its folders below the one that is read) → the trial with what they tell."""
+
+
+def read_folder(folder: Path, key: str, prefix: str, tell: Tell = lambda trial, folders: trial) -> list[Trial]:
+    """One trial for each audio file below a folder, in alphabetical order; the utterance is `<prefix>/<path>`.
+
+    Raises:
+        ProtocolError: no audio file, two of the same utterance, or what `tell` refuses.
+        OSError: a folder cannot be read.
+    """
+    return [
+        tell(Trial(f"{prefix}/{name}", key, path=path), name.split("/")[:-1])
+        for name, path in walk_audio(folder).items()
+    ]
+
+
+def read_bonafide(where: Location, tell: Tell = lambda trial, folders: trial) -> list[Trial]:
+    """The bona fide trials that the user adds to a corpus of spoofs only; none without a folder of them."""
+    if where.bonafide_dir is None:
+        return []
+    return read_folder(where.bonafide_dir, "bonafide", "bonafide", tell)
+
+
+def class_folders(root: Path, spellings: Mapping[str, str]) -> dict[str, str]:
+    """Name → key of the class folders in a folder.
+
+    Raises:
+        ProtocolError: none, a folder of another name, or audio that lies beside them.
+        OSError: the folder cannot be read.
+    """
+    expected = f"expected the class folders {' or '.join(spellings)}"
+    found = {}
+    for entry in sorted(root.iterdir()):
+        if entry.suffix.lower() in AUDIO_ENDINGS and entry.is_file():
+            raise ProtocolError(f"{entry}: audio outside the class folders; {expected}")
+        if entry.is_dir() and not entry.name.startswith("."):
+            if entry.name not in spellings:
+                raise ProtocolError(f"{entry}: folder of no class; {expected}")
+            found[entry.name] = spellings[entry.name]
+    if not found:
+        raise ProtocolError(f"{root}: empty; {expected}")
+    return found
+
+
+def read_classes(root: Path, spellings: Mapping[str, str], prefix: str = "", tell: Tell | None = None) -> list[Trial]:
+    """The trials of all class folders in a folder; raises what `class_folders` and `read_folder` raise."""
+    return [
+        trial
+        for name, key in class_folders(root, spellings).items()
+        for trial in read_folder(root / name, key, prefix + name, tell or (lambda trial, folders: trial))
+    ]
+
+
+def _with_attack(trial: Trial, folders: Sequence[str]) -> Trial:
+    return replace(trial, attack=word(folders[0])) if trial.key == "spoof" and folders else trial
+
+
+def read_own(where: Location, partition: str) -> list[Trial]:
+    """Trials of a user's own class folders; the first folder below `spoof` is the attack."""
+    return read_classes(where.folder("root"), OWN_SPELLINGS, tell=_with_attack)
+
+
+CORPUS = Corpus(read_own)

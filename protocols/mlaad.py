@@ -1,0 +1,69 @@
+"""MLAAD (Müller et al. 2024, arXiv 2401.09512): `fake/<language>/<system>/meta.csv` and the audio beside it.
+
+Spoofs only; bona fide is M-AILABS, given apart (--bonafide-dir). The table is known second hand: cells parted by `|`,
+columns `path`, `model_name`, `architecture`, … and a transcript, in which quotation marks are just text. The folders'
+names are the language and the attack.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from protocols.audio import find_audio, utterance_of, word
+from protocols.corpus import Corpus, Location, require
+from protocols.folders import read_bonafide
+from protocols.trial import ProtocolError, Seen, Trial, check_unique, check_utterance, known, read_text, table_rows
+
+TABLE = "meta.csv"
+CONDITIONS: Mapping[str, str] = {"architecture": "architecture", "model": "model_name"}
+"""Our name of a condition → the column that tells it, which older releases lack."""
+
+
+def read_corpus(where: Location, partition: str) -> list[Trial]:
+    """All spoofs, and the bona fide speech that the user adds.
+
+    Raises:
+        ProtocolError: another layout, a system without a table, or a broken table.
+    """
+    root = where.folder("root")
+    fakes = require(root / "fake", f"MLAAD's folder of languages in {root}")
+    systems = sorted(path for path in fakes.glob("*/*") if path.is_dir())
+    if not systems:
+        raise ProtocolError(f"{fakes}: empty; expected <language>/<system>/{TABLE}")
+    trials = []
+    for system in systems:
+        trials += read_protocol(require(system / TABLE, f"the table of the system {system.name}"))
+    return find_audio(trials, root) + read_bonafide(where, _tell_language)
+
+
+def read_protocol(path: Path) -> list[Trial]:
+    """Read the table of one system, in its order; ProtocolError names the line that is wrong."""
+    language, system = path.parent.parent.name, path.parent.name
+    rows = table_rows(read_text(path, "a table with a header"), "|", path, quotes=False)
+    header = next(rows, [])
+    if header.count("path") != 1 or len(set(header)) < len(header):
+        raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected `path` and every name once")
+    trials = []
+    seen: Seen = {}
+    for line, row in enumerate(rows, 2):
+        cells = dict(zip(header, row, strict=True))
+        name = utterance_of(os.path.basename(cells["path"]))
+        check_utterance(name, path, line)
+        told = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
+        utt_id = word(f"fake/{language}/{system}/{name}")
+        trials.append(Trial(utt_id, "spoof", word(system), conditions=known(told, "spoof", seen)))
+    if not trials:
+        raise ProtocolError(f"{path}: no line below the header; expected one per utterance")
+    check_unique(trials, path, start=2)
+    return trials
+
+
+def _tell_language(trial: Trial, folders: Sequence[str]) -> Trial:
+    """What M-AILABS's folders say: `en_US/by_book/female/<speaker>/<book>/wavs`."""
+    if len(folders) < 4 or folders[1] != "by_book":
+        return trial
+    return replace(trial, speaker=folders[3], conditions={"language": folders[0].partition("_")[0]})
+
+
+CORPUS = Corpus(read_corpus, may=("bonafide_dir",))

@@ -1,0 +1,90 @@
+"""Where the audio of a trial is found, and what the utterance of an audio file is called."""
+
+import doctest
+
+import pytest
+
+from protocols import audio
+from protocols.audio import find_audio, walk_audio
+from protocols.trial import ProtocolError, Trial
+
+
+def found(audio_dir, utt_id="u"):
+    (trial,) = find_audio([Trial(utt_id, "bonafide")], audio_dir)
+    return trial.path and trial.path.relative_to(audio_dir).as_posix()
+
+
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(audio).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["u.wav", "u.flac", "u.mp3"], "u.flac"),
+        (["u.wav", "u.mp3"], "u.wav"),
+        (["u.mp3"], "u.mp3"),
+        (["u.g722"], "u.g722"),
+        (["u.FLAC"], "u.FLAC"),
+        (["u.json", "u.lab", "u.mp3", "u.txt"], "u.mp3"),
+        (["u.sph"], "u.sph"),
+        (["u"], "u"),
+        (["uu.flac", "v.flac"], None),
+        ([], None),
+    ],
+    ids=lambda names: " ".join(names) if isinstance(names, list) else "",
+)
+def test_flac_comes_first_then_wav_then_other_audio_then_anything(touch, names, chosen):
+    assert found(touch(*names)) == chosen
+
+
+def test_a_dot_within_the_utterance_is_part_of_its_name(touch):
+    assert found(touch("talk.1.flac", "talk.2.flac"), "talk.2") == "talk.2.flac"
+
+
+@pytest.mark.parametrize(
+    ("utt_id", "file"),
+    [
+        ("a/u", "a/u.wav"),
+        ("a/b/u", "a/b/u.flac"),
+        ("Tacotron_2/u_1", "Tacotron 2/u 1.wav"),
+        ("b/u", None),
+        ("u", None),
+        ("a/u.wav/v", None),
+    ],
+)
+def test_an_utterance_may_be_a_path_below_the_folder_whose_blanks_are_underscores(touch, utt_id, file):
+    folder = touch("a/u.wav", "a/b/u.flac", "Tacotron 2/u 1.wav")
+    assert found(folder, utt_id) == file
+
+
+def test_trials_keep_their_order_and_their_columns(touch):
+    trials = [Trial("b", "spoof", "A01", "S1", conditions={"environment": "aaa"}), Trial("a", "bonafide")]
+    placed = find_audio(trials, touch("a.flac", "b.flac"))
+    assert [trial.utt_id for trial in placed] == ["b", "a"]
+    assert placed[0].conditions == {"environment": "aaa"}
+
+
+def test_a_walk_finds_audio_only_in_alphabetical_order(touch):
+    folder = touch("b.wav", "a/z.flac", "a/z.txt", "a/.hidden.wav", "a/b/talk 1.mp3", "c.WAV")
+    assert walk_audio(folder) == {
+        "a/b/talk_1": folder / "a/b/talk 1.mp3",
+        "a/z": folder / "a/z.flac",
+        "b": folder / "b.wav",
+        "c": folder / "c.WAV",
+    }
+
+
+def test_a_walk_follows_links_to_folders(touch):
+    folder = touch("real/a.wav")
+    (folder / "linked").symlink_to(folder / "real")
+    assert list(walk_audio(folder)) == ["linked/a", "real/a"]
+
+
+def test_two_files_of_one_utterance_are_refused_and_so_is_a_folder_without_audio(touch, tmp_path):
+    folder = touch("a/u.wav", "a/u.flac", "empty/notes.txt")
+    with pytest.raises(ProtocolError) as refusal:
+        walk_audio(folder / "a")
+    assert str(refusal.value) == f"{folder}/a/u.wav: utterance u is {folder}/a/u.flac already; expected every one once"
+    with pytest.raises(ProtocolError, match=rf"^{tmp_path}/empty: no audio file below it; expected \.flac, \.wav"):
+        walk_audio(folder / "empty")

@@ -1,0 +1,162 @@
+"""A data set without a ready protocol → what it consists of and what leaks; and protocols of train, dev and test."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli
+from features.commit import atomic_path, new_folder
+from protocols import Location, find_audio, load_trials
+from protocols.forms import read_any_protocol
+from protocols.table import is_header
+from protocols.trial import ProtocolError, Trial, read_text
+from tools.demo_corpus.parallel import spread
+from tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
+from tools.user_corpus.split import SplitError, describe, group_values, groups_of, parse_ratio, split, write_partitions
+from tools.user_corpus.survey import Survey, survey
+from tools.user_corpus.table import as_json, as_text
+
+EXAMPLES = """\b
+Examples:
+  python tools/prepare_corpus.py recordings/ --analyze        # recordings/bonafide/…, recordings/spoof/…
+  python tools/prepare_corpus.py meta.csv --audio-dir wav --column file=path --column label=kind \\
+         --column source=dataset --analyze --picture survey.png --json survey.json
+  python tools/prepare_corpus.py meta.csv --split 6:1:3 --group speaker --seed 0 --out protocols/mine
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--audio-dir", type=cli.input_folder, help="Where the files of a list lie; its own folder if left.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=HEADER",
+    help="What a table calls file, label, speaker, attack or any other column; may be repeated.",
+)
+@click.option("--analyze", is_flag=True, help="Print what the data set consists of, its faulty files, its leaks.")
+@click.option("--json", "json_path", type=cli.output, help="Write the analysis here as JSON, with all files named.")
+@click.option("--picture", type=cli.output, help="Draw the analysis here as PNG.")
+@click.option("--split", "ratio", metavar="N:N:N", help="Write protocols of train:dev:test in this ratio, as in 6:1:3.")
+@click.option("--group", metavar="COLUMN|none", help="What no two partitions share, say speaker or generator.")
+@click.option("--seed", default=0, show_default=True, help="The same seed and list give the same split.")
+@click.option("--out", type=cli.output, help="Folder for train.csv, dev.csv, test.csv; must not exist.")
+@click.option(
+    "--on-bad-audio",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    help="Whether a split leaves out missing and unreadable files.",
+)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes; all cores if left.")
+@click.option("--overwrite", is_flag=True, help="Replace the analysis' files where they exist.")
+@cli.sentences(ProtocolError, SplitError)
+def main(
+    source: Path, audio_dir: Path | None, columns: Sequence[str], analyze: bool, json_path: Path | None,
+    picture: Path | None, ratio: str | None, group: str | None, seed: int, out: Path | None, on_bad_audio: str,
+    workers: int, overwrite: bool,
+) -> None:  # fmt: skip
+    """Survey a data set, and split it.
+
+    SOURCE is a folder with bonafide/ and spoof/ (or real/ and fake/) in it, where folders below spoof/ are attacks; or
+    a CSV or TSV with a header; or a protocol of a known form. Every file is decoded once; files with the same samples
+    never part.
+    """
+    _check_wishes(analyze, json_path, picture, ratio, group, out)
+    cli.check_outputs([path for path in (json_path, picture) if path], [source], overwrite)
+    shares = parse_ratio(ratio) if ratio else ()
+    if source.is_dir() and (columns or audio_dir):
+        raise click.UsageError(f"{source} is a folder; --column and --audio-dir go with a table or a protocol")
+    audio_dir = audio_dir or (source if source.is_dir() else source.parent)
+    trials = _list(source, audio_dir, _named_columns(columns))
+    if group:
+        # what cannot be split is refused before all files are read; duplicates may still tie groups together
+        _partition(trials, [Missing()] * len(trials), group, shares, seed)
+    with spread(workers) as mapping:
+        hearings = hear_all([trial.path for trial in trials], mapping)
+    if analyze:
+        _analyze(survey(trials, hearings), json_path, picture)
+    if group and out:
+        trials, hearings = _usable(trials, hearings, on_bad_audio)
+        groups, partition = _partition(trials, hearings, group, shares, seed)
+        with new_folder(out) as folder:
+            write_partitions(folder, trials, audio_dir, partition)
+        click.echo("\n".join([*describe(trials, groups, partition, shares), str(out)]))
+
+
+def _check_wishes(
+    analyze: bool, json_path: Path | None, picture: Path | None, ratio: str | None, group: str | None, out: Path | None
+) -> None:
+    if not (analyze or ratio):
+        raise click.UsageError("expected --analyze, --split, or both (see --help)")
+    if (json_path or picture) and not analyze:
+        raise click.UsageError("--json and --picture go with --analyze")
+    if len({bool(ratio), bool(group), bool(out)}) > 1:
+        raise click.UsageError("--split, --group and --out go together (--group none where nothing groups the files)")
+    if out and out.exists():
+        raise cli.Sentence(f"{out} exists; expected a new folder")
+
+
+def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> list[Trial]:
+    if source.is_dir():
+        return load_trials("folders", Location(root=source), "")
+    if columns or is_header(read_text(source, "a table or a protocol").partition("\n")[0]):
+        return load_trials("csv", Location(protocol=source, audio_dir=audio_dir, columns=columns), "")
+    return find_audio(read_any_protocol(source), audio_dir)
+
+
+def _named_columns(columns: Sequence[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for column in columns:
+        name, equals, header = column.partition("=")
+        if not (name and equals and header) or name in named:
+            raise click.UsageError(f"--column {column!r}; expected NAME=HEADER, every NAME once")
+        named[name] = header
+    return named
+
+
+def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> None:
+    click.echo(as_text(found))
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(json_path) as temporary:
+            temporary.write_text(as_json(found), encoding="utf-8")
+    if picture:
+        from tools.user_corpus.picture import draw  # here, not above: the workers need no matplotlib
+
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(picture) as temporary:
+            draw(found, temporary)
+
+
+def _usable(trials: list[Trial], hearings: list[Hearing], on_bad_audio: str) -> tuple[list[Trial], list[Hearing]]:
+    """What could be heard; Sentence where something could not, and is not to be skipped."""
+    pairs = list(zip(trials, hearings, strict=True))
+    bad = [f"{trial.utt_id} ({hearing})" for trial, hearing in pairs if not isinstance(hearing, Heard)]
+    if bad and on_bad_audio == "stop":
+        raise cli.Sentence(
+            f"{len(bad)} of {len(trials)} files cannot be heard, first {', '.join(bad[:10])}; expected audio "
+            "(--on-bad-audio skip leaves them out)"
+        )
+    if bad:
+        click.echo(f"Left out: {len(bad)} of {len(trials)} files, which cannot be heard", err=True)
+    good = [pair for pair in pairs if isinstance(pair[1], Heard)]
+    return [trial for trial, _ in good], [hearing for _, hearing in good]
+
+
+def _partition(
+    trials: Sequence[Trial], hearings: Sequence[Hearing], group: str, shares: Sequence[float], seed: int
+) -> tuple[list[int], NDArray[np.int64]]:
+    groups = groups_of(group_values(trials, group), hearings)
+    return groups, split([trial.key for trial in trials], groups, shares, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A survey as text for a terminal and as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tools.user_corpus.audio import QUANTITIES
+from tools.user_corpus.leaks import KEYS, LEAST, SPOKEN, Counts, FloatArray, percent, short
+from tools.user_corpus.survey import Survey
+
+QUANTILES: Mapping[str, float] = {"shortest": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "longest": 1}
+MOST_VALUES, MOST_FILES, NAME_LENGTH = 8, 10, 40
+"""Values that the text lists of a column, files of a fault, characters of a name; JSON has them all."""
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "missing": ("missing file", ""),
+    "unreadable": ("unreadable file", ""),
+    "silent": ("silent file", ""),
+    "clipped": ("clipped file", ""),
+    "duplicates": ("group", " of files with the same samples"),
+    "contradictions": ("group", " of files with the same samples and both labels"),
+}
+"""Field of Faults → what one of them is called; a plural `s` goes between."""
+NOTHING = "–"
+
+
+class Row(NamedTuple):
+    """A line of the table: a heading where it has no cells."""
+
+    name: str
+    cells: Sequence[str] = ()
+
+
+def as_text(survey: Survey) -> str:
+    """The table of the classes side by side, then the faults and the leaks in sentences."""
+    rows = [Row("", [SPOKEN[key] for key in KEYS]), *_rows(survey)]
+    width = max(len(row.name) for row in rows)
+    cell = max((len(text) for row in rows for text in row.cells), default=0)
+    lines = [f"{row.name:<{width}}" + "".join(f"  {text:>{cell}}" for text in row.cells) for row in rows]
+    return "\n".join([*(line.rstrip() for line in lines), "", *_fault_lines(survey), *_leak_lines(survey)])
+
+
+def _rows(survey: Survey) -> Iterator[Row]:
+    yield Row("files", [f"{survey.files.get(key, 0):,}" for key in KEYS])
+    seconds = survey.quantities["duration"]
+    yield Row("hours", [f"{seconds[key].sum() / 3600:.2f}" for key in KEYS])
+    yield Row("duration")
+    for name, q in QUANTILES.items():
+        yield Row(f"  {name}", [_quantile(seconds[key], q, "s") for key in KEYS])
+    yield Row("medians")
+    for name, numbers in survey.quantities.items():
+        if name != "duration":
+            yield Row(f"  {name}", [_quantile(numbers[key], 0.5, QUANTITIES[name].unit) for key in KEYS])
+    for name, counts in survey.kinds.items():
+        yield Row(name)
+        yield from _values(counts)
+
+
+def _quantile(numbers: FloatArray, q: float, unit: str) -> str:
+    return f"{np.quantile(numbers, q):.2f} {unit}" if numbers.size else NOTHING
+
+
+def _values(counts: Counts) -> Iterator[Row]:
+    rest = len(counts.values) - MOST_VALUES
+    for value, *numbers in zip(counts.values[:MOST_VALUES], counts.bonafide, counts.spoof, strict=False):
+        yield Row(f"  {short(value, NAME_LENGTH)}", _shares(numbers, counts))
+    if rest > 0:
+        others = counts.bonafide[MOST_VALUES:].sum(), counts.spoof[MOST_VALUES:].sum()
+        yield Row(f"  {rest} more", _shares(others, counts))
+
+
+def _shares(numbers: Sequence[int], counts: Counts) -> list[str]:
+    totals = counts.bonafide.sum(), counts.spoof.sum()
+    return [f"{n:,} {percent(n / total):>6}" if total else NOTHING for n, total in zip(numbers, totals, strict=True)]
+
+
+def _fault_lines(survey: Survey) -> Iterator[str]:
+    for name, (noun, which) in FAULTS.items():
+        found = getattr(survey.faults, name)
+        if not found:
+            continue
+        yield f"{len(found):,} {noun}{'s' * (len(found) > 1)}{which}"
+        for item in list(found)[:MOST_FILES]:
+            yield f"  {_fault(item, found)}"
+        if len(found) > MOST_FILES:
+            yield f"  and {len(found) - MOST_FILES:,} more"
+    if not any(survey.faults):
+        yield "No file is missing, unreadable, silent, clipped or there twice"
+
+
+def _fault(item: Any, found: Any) -> str:
+    if isinstance(found, dict):
+        return f"{item}: {found[item]}"
+    return item if isinstance(item, str) else " = ".join(item)
+
+
+def _leak_lines(survey: Survey) -> Iterator[str]:
+    if not all(survey.files.get(key) for key in KEYS):
+        yield "Leaks: not looked for; expected files of both classes"
+        return
+    yield f"Leaks: {len(survey.leaks) or 'none'} (told from a difference of {percent(LEAST)} on)"
+    yield from (f"  {leak.sentence}" for leak in survey.leaks)
+
+
+def as_json(survey: Survey) -> str:
+    """Everything that the text says, with all values, all files and no rounding."""
+    quantities = {
+        name: {"unit": QUANTITIES[name].unit, **{key: _quantiles(numbers[key]) for key in KEYS}}
+        for name, numbers in survey.quantities.items()
+    }
+    kinds = {
+        name: {
+            value: {"bonafide": int(bonafide), "spoof": int(spoof)}
+            for value, bonafide, spoof in zip(*counts, strict=True)
+        }
+        for name, counts in survey.kinds.items()
+    }
+    content = {
+        "files": {key: survey.files.get(key, 0) for key in KEYS},
+        "hours": {key: float(survey.quantities["duration"][key].sum() / 3600) for key in KEYS},
+        "quantities": quantities,
+        "kinds": kinds,
+        "faults": survey.faults._asdict(),
+        "leaks": [leak._asdict() for leak in survey.leaks],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _quantiles(numbers: FloatArray) -> dict[str, float | None]:
+    return {name: float(np.quantile(numbers, q)) if numbers.size else None for name, q in QUANTILES.items()}
