@@ -1,0 +1,78 @@
+"""Additive noise at a signal-to-noise ratio: coloured, or from recordings such as MUSAN."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from features.augment.base import Effect, Range, WholeRange
+from features.augment.recordings import Recordings
+from features.waveform import Waveform
+
+COLORS: Mapping[str, Range] = {
+    "white": Range(0, 0),
+    "pink": Range(1, 1),
+    "brown": Range(2, 2),
+    "blue": Range(-1, -1),
+    "violet": Range(-2, -2),
+    "random": Range(-2, 2),
+}
+"""Exponent β of a power spectrum that falls as 1/f^β."""
+
+
+@dataclass(frozen=True)
+class Noise(Effect):
+    """Gaussian noise of a colour, white, pink, brown, blue, violet or random, at `snr` dB."""
+
+    name: ClassVar[str] = "noise"
+    color: str = field(default="random", metadata={"choices": COLORS})
+    snr: Range = field(default=Range(3, 20), metadata={"within": Range(-20, 60)})
+
+    def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
+        noise = colored_noise(len(waveform), COLORS[self.color].draw(rng), rng)
+        return waveform + noise * noise_gain(waveform, noise, self.snr.draw(rng))
+
+
+@dataclass(frozen=True)
+class Background(Effect):
+    """Recordings from a folder, each at an `snr` dB of its own; several of speech make a babble.
+
+    The usual recipe with MUSAN: of `noise` 1 file at 0..15 dB, of `music` 1 at 5..15, of `speech` 3..8 at 13..20
+    (SPECS.md §10.2, without the 1e-4 that it adds to both powers: silence stays silent). Long recordings are cut at
+    a random place, short ones repeated.
+    """
+
+    name: ClassVar[str] = "background"
+    folder: Recordings
+    snr: Range = field(default=Range(0, 15), metadata={"within": Range(-20, 60)})
+    files: WholeRange = field(default=WholeRange(1, 1), metadata={"within": Range(1, 32)})
+
+    def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
+        noisy = waveform.astype(np.float64)
+        for _ in range(self.files.draw(rng)):
+            noise = _excerpt(self.folder.draw(rng), len(waveform), rng)
+            noisy += noise * noise_gain(waveform, noise, self.snr.draw(rng))
+        return noisy
+
+
+def colored_noise(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise [n] whose power spectrum falls as 1/f^exponent; no mean, of any level."""
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    frequency = np.arange(1, len(spectrum))
+    spectrum[0] = 0
+    spectrum[1:] *= frequency ** (-exponent / 2)
+    return np.fft.irfft(spectrum, n)
+
+
+def noise_gain(waveform: np.ndarray, noise: np.ndarray, snr: float) -> float:
+    """Factor that brings the noise [n] `snr` dB below the waveform [n], in mean power; 0 for silent noise."""
+    signal_power, noise_power = (np.mean(np.square(x, dtype=np.float64)) for x in (waveform, noise))
+    return float(np.sqrt(signal_power / noise_power / 10 ** (snr / 10))) if noise_power > 0 else 0.0
+
+
+def _excerpt(recording: Waveform, n: int, rng: np.random.Generator) -> Waveform:
+    if len(recording) < n:
+        return np.resize(recording, n)
+    start = rng.integers(len(recording) - n, endpoint=True)
+    return recording[start : start + n]

@@ -1,0 +1,114 @@
+"""RawBoost: convolutive, impulsive and stationary noise made from nothing but the waveform.
+
+Source: Tak, Kamble, Patino, Todisco, Evans: RawBoost, ICASSP 2022; the draws and their order as in the published code
+(SPECS.md §10.1); numbers: tests/golden/rawboost_reference.npz. The constants are that code's defaults.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from features.augment.base import Effect, Range
+from features.waveform import SAMPLE_RATE, Waveform
+
+Generator = np.random.Generator | np.random.RandomState
+"""The published numbers come from numpy's legacy generator; what is called here is the same in both."""
+
+N_BANDS = 5
+CENTRE = Range(20, 8_000)  # Hz
+BANDWIDTH = Range(100, 1_000)  # Hz
+TAPS = Range(10, 100)
+GAIN = Range(0, 0)  # dB, of the linear part
+NONLINEAR_GAIN = Range(-5, -20)  # dB; drawn downwards, as published
+ORDER = 5  # of the highest power
+IMPULSES = Range(0, 10)  # per cent of the samples
+IMPULSE_GAIN = 2.0
+SNR = Range(10, 40)  # dB
+
+
+@dataclass(frozen=True)
+class RawBoost(Effect):
+    """RawBoost algorithm 1 to 8: 1 convolutive, 2 impulsive, 3 stationary noise, 4 all in this order, 5 is 1 then 2,
+    6 is 1 then 3, 7 is 2 then 3, 8 is 1 and 2 side by side, added.
+
+    The powers in 1 depend on the level: do not normalise the waveform before.
+    """
+
+    name: ClassVar[str] = "rawboost"
+    algorithm: int = field(metadata={"within": Range(1, 8)})
+
+    def apply(self, waveform: Waveform, rng: Generator) -> np.ndarray:
+        return ALGORITHMS[self.algorithm](waveform, rng)
+
+
+def convolutive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
+    """Linear and non-linear: the powers 1 to 5 of the waveform [n], each through notch filters of its own."""
+    powers = (
+        filter_centred(waveform**power, notch_filter(rng, GAIN if power == 1 else NONLINEAR_GAIN))
+        for power in range(1, ORDER + 1)
+    )
+    noisy = sum(powers, start=np.zeros(len(waveform)))
+    return limit_peak(noisy - noisy.mean())
+
+
+def impulsive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
+    """Signal-dependent: up to 10 % of the samples of [n] grow or shrink in proportion to themselves."""
+    n_impulses = int(len(waveform) * (IMPULSES.draw(rng) / 100))
+    at = rng.permutation(len(waveform))[:n_impulses]
+    factors = (2 * rng.random(n_impulses) - 1) * (2 * rng.random(n_impulses) - 1)
+    noisy = waveform.copy()
+    noisy[at] += IMPULSE_GAIN * waveform[at] * factors
+    return limit_peak(noisy)
+
+
+def stationary_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
+    """Signal-independent: white noise through notch filters, added to [n] at an SNR of 10 to 40 dB."""
+    white = rng.normal(0, 1, len(waveform))
+    noise = filter_centred(white, notch_filter(rng, GAIN))
+    snr = SNR.draw(rng)
+    return waveform + noise * (_norm(waveform) / _norm(noise) / 10 ** (snr / 20))
+
+
+def notch_filter(rng: Generator, gain: Range) -> np.ndarray:
+    """Taps of five random band-stop filters in a row, scaled to a largest response of `gain` dB."""
+    from scipy import signal  # here, not above: whoever augments nothing must not wait for it
+
+    taps = np.ones(1)
+    for _ in range(N_BANDS):
+        centre, bandwidth, n_taps = CENTRE.draw(rng), BANDWIDTH.draw(rng), int(TAPS.draw(rng))
+        edges = np.clip([centre - bandwidth / 2, centre + bandwidth / 2], 0.001, SAMPLE_RATE / 2 - 0.001)
+        band_stop = signal.firwin(n_taps | 1, edges, window="hamming", fs=SAMPLE_RATE)
+        taps = np.convolve(band_stop, taps)
+    _, response = signal.freqz(taps, 1, fs=SAMPLE_RATE)
+    return 10 ** (gain.draw(rng) / 20) * taps / np.abs(response).max()
+
+
+def filter_centred(waveform: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """[n] → [n]: convolved, less half a filter of delay and, as published, one sample more."""
+    n_more = len(taps) + 1
+    return np.convolve(waveform, taps)[n_more // 2 :][: len(waveform)]
+
+
+def limit_peak(waveform: np.ndarray) -> np.ndarray:
+    """Scaled to a peak of 1 where it is larger."""
+    peak = np.abs(waveform).max()
+    return waveform / peak if peak > 1 else waveform
+
+
+def _norm(waveform: np.ndarray) -> float:
+    # not np.linalg.norm: its sum depends on the number of BLAS threads
+    return float(np.sqrt(np.sum(np.square(waveform, dtype=np.float64))))
+
+
+ALGORITHMS: Mapping[int, Callable[[np.ndarray, Generator], np.ndarray]] = {
+    1: convolutive_noise,
+    2: impulsive_noise,
+    3: stationary_noise,
+    4: lambda x, rng: stationary_noise(impulsive_noise(convolutive_noise(x, rng), rng), rng),
+    5: lambda x, rng: impulsive_noise(convolutive_noise(x, rng), rng),
+    6: lambda x, rng: stationary_noise(convolutive_noise(x, rng), rng),
+    7: lambda x, rng: stationary_noise(impulsive_noise(x, rng), rng),
+    8: lambda x, rng: limit_peak(convolutive_noise(x, rng) + impulsive_noise(x, rng)),
+}
