@@ -65,7 +65,7 @@ def rebuild_features(identity: Identity, weights: Path | None, device: torch.dev
         settings, front_end = identity.settings, identity.settings["front_end"]
         how = ExtractOptions(fit=settings["fit"], n_samples=settings["n_samples"], dtype=settings["dtype"])
         layers, name = tuple(front_end.get("layers", ())), front_end["name"]
-        precision = front_end.get("precision", "float32")
+        precision = front_end.get("precision")
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error
     options = FrontEndOptions(layers, weights, front_end.get("normalize"), precision, device)

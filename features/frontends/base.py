@@ -1,7 +1,7 @@
 """What a front-end is: waveforms in, one array per utterance out, and everything that decides its numbers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,19 +21,26 @@ class FrontEndOptions:
         layers: hidden states by name, `last` or 0…depth; empty is the front-end's own default.
         weights: a local checkpoint folder in the hub's format instead of the hub.
         normalize: `zero-mean-unit-variance`, `none`, or None for what the checkpoint says.
-        precision: type that the network computes in: `float32`, `float16` or `bfloat16`.
+        precision: type that the network computes in: `float32`, `float16` or `bfloat16`; None for the device's own.
         device: where it runs.
+        check: hold the first batch to the library's float32 numbers, and tell how far it is from them.
+        batch_size: utterances in most calls of `extract`: a network may prepare for that number, which takes its
+            time. None where there is little to do.
+        tell: hears sentences for the user.
     """
 
     layers: tuple[str, ...] = ()
     weights: Path | None = None
     normalize: str | None = None
-    precision: str = "float32"
+    precision: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    check: bool = False
+    batch_size: int | None = None
+    tell: Callable[[str], None] = lambda sentence: None
 
     def refuse_network_options(self, name: str) -> None:
         """FrontEndError when an option was given that only a network has."""
-        defaults = FrontEndOptions(device=self.device)
+        defaults = FrontEndOptions(device=self.device, batch_size=self.batch_size, tell=self.tell)
         given = [option for option, value in vars(self).items() if value != getattr(defaults, option)]
         if given:
             raise FrontEndError(f"front-end {name} has no {', '.join(given)}; expected none of these options")

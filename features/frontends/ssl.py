@@ -1,8 +1,7 @@
 """Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families in the hub's format.
 
 Hidden states go by name, never by position: `last` is the model's `last_hidden_state`, `k` the raw output of block
-k, `0` the input of block 1. They are taken where they arise, by forward hooks, because the library's own list changed
-its meaning between versions (SPECS.md §1.1).
+k, `0` the input of block 1.
 """
 
 import hashlib
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from features.frontends.networks import CheckedNetwork
 
 HUB_NAMES: Mapping[str, str] = {
     "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
@@ -61,7 +61,7 @@ class HiddenStates(FrontEnd):
     def __init__(self, name: str, options: FrontEndOptions) -> None:
         self._name = name
         self._layers = options.layers or ("last",)
-        self._precision = options.precision
+        self._precision = options.precision or ("float16" if options.device.type == "cuda" else "float32")
         self._device = options.device
         if options.weights and not options.weights.is_dir():  # the library would look for it on the hub
             raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
@@ -74,8 +74,9 @@ class HiddenStates(FrontEnd):
         self._normalize = options.normalize or _normalization_of(source)
         self._weights_sha256 = weights_sha256(model)
         self.slug = "-".join((name.replace("/", "-"), *(f"l{k}" if k != "last" else k for k in self._layers)))
-        _drop_blocks_above(model, self._layers)
-        self._model = model.eval().to(self._device, PRECISIONS[self._precision])
+        self._network = CheckedNetwork(
+            model, self._layers, PRECISIONS[self._precision], options, lambda said: options.tell(f"{name}: {said}")
+        )
 
     def _check_layers(self, depth: int) -> None:
         known = ("last", *map(str, range(depth + 1)))
@@ -99,26 +100,13 @@ class HiddenStates(FrontEnd):
         waveforms = waveforms.to(self._device)
         if self._normalize == "zero-mean-unit-variance":
             waveforms = zero_mean_unit_variance(waveforms)
-        states = self._hidden_states(waveforms.to(PRECISIONS[self._precision]))
-        features = torch.stack([states[layer] for layer in self._layers], dim=1).float()
+        features = self._network(waveforms).float()
         return features if len(self._layers) > 1 else features[:, 0]
 
-    def _hidden_states(self, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each layer asked for [B, T, D], by name."""
-        states: dict[str, torch.Tensor] = {}
-        hooks = [
-            _block(self._model, layer).register_forward_hook(_keep(states, layer))
-            for layer in self._layers
-            if layer != "last"
-        ]
-        try:
-            # by default a GPU would round the inputs of float32 convolutions to 10 bits (TF32)
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                states["last"] = self._model(waveforms).last_hidden_state
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return states
+    def row_shape(self, n_samples: int) -> tuple[int, ...]:
+        with torch.inference_mode():
+            shape = self._network.row_shape(n_samples)
+        return shape if len(self._layers) > 1 else shape[1:]
 
 
 def zero_mean_unit_variance(waveforms: torch.Tensor) -> torch.Tensor:
@@ -188,23 +176,3 @@ def _normalization_of(source: str) -> str:
             f"expected one, or --normalize {'|'.join(NORMALIZATIONS)}"
         ) from error
     return "zero-mean-unit-variance" if extractor.do_normalize else "none"
-
-
-def _drop_blocks_above(model: Any, layers: tuple[str, ...]) -> None:
-    """Cut the list of blocks. Right for both kinds of model, pre-LN (XLS-R) and post-LN (base size), since hidden
-    states are taken from the blocks themselves."""
-    if "last" not in layers:
-        model.encoder.layers = model.encoder.layers[: max(int(layer) for layer in layers)]
-
-
-def _block(model: Any, layer: str) -> nn.Module:
-    """The module whose output is that hidden state; the encoder's dropout hands its input to block 1."""
-    module: nn.Module = model.encoder.layers[int(layer) - 1] if int(layer) else model.encoder.dropout
-    return module
-
-
-def _keep(states: dict[str, torch.Tensor], layer: str) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
-        states[layer] = output[0] if isinstance(output, tuple) else output
-
-    return hook

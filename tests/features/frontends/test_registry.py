@@ -80,7 +80,13 @@ def test_no_two_front_ends_have_the_same_settings():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("layers", ("last",)), ("weights", Path("folder")), ("normalize", "none"), ("precision", "bfloat16")],
+    [
+        ("layers", ("last",)),
+        ("weights", Path("folder")),
+        ("normalize", "none"),
+        ("precision", "bfloat16"),
+        ("check", True),
+    ],
 )
 @pytest.mark.parametrize("name", WITHOUT_NETWORK)
 def test_options_of_a_network_are_refused_where_there_is_none(name, option, value):
@@ -88,9 +94,9 @@ def test_options_of_a_network_are_refused_where_there_is_none(name, option, valu
         make_frontend(name, FrontEndOptions(**{option: value}))
 
 
-def test_the_device_alone_is_an_option_of_all(checkpoint):
+def test_device_batch_size_and_listener_are_options_of_all():
     for name in WITHOUT_NETWORK:
-        make_frontend(name, FrontEndOptions(device=torch.device("cpu")))
+        make_frontend(name, FrontEndOptions(device=torch.device("cpu"), batch_size=8, tell=print))
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_forward_hook
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from features.frontends.base import FrontEndError, FrontEndOptions
@@ -33,6 +35,21 @@ def library(folder, waveforms):
     prepared = extractor(list(waveforms.numpy()), sampling_rate=16_000, return_tensors="pt").input_values
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     return model(prepared, output_hidden_states=True)
+
+
+@contextmanager
+def calls(kind=torch.nn.Module, note=lambda: None):
+    """The modules of that kind that are called in the block, in order; `note` is called with each."""
+    modules = []
+
+    def hook(module, args, output):
+        if isinstance(module, kind):
+            modules.append(module)
+            note()
+
+    handle = register_module_forward_hook(hook)
+    yield modules
+    handle.remove()
 
 
 def assert_same(ours, theirs):
@@ -99,23 +116,16 @@ class TestLayers:
     @pytest.mark.parametrize("architecture", ["xls-r-300m", "wavlm-base"])
     def test_blocks_above_the_highest_layer_do_not_run(self, checkpoint, waveforms, architecture, layers, run):
         frontend = HiddenStates("model", FrontEndOptions(layers, checkpoint(architecture)))
-        calls = []
-        for module in frontend._model.modules():
-            if "EncoderLayer" in type(module).__name__:
-                module.register_forward_hook(lambda *_: calls.append(1))
-        frontend.extract(waveforms)
-        assert len(calls) == run
+        frontend.extract(waveforms)  # by our network and by the library's model
+        with calls() as modules:
+            frontend.extract(waveforms)
+        assert sum(type(module).__name__ in ("Block", "WavLMEncoderLayer") for module in modules) == run
 
     def test_a_batch_changes_nothing(self, checkpoint, waveforms):
         frontend = HiddenStates("model", FrontEndOptions(("1", "last"), checkpoint("xls-r-300m")))
         alone = torch.cat([frontend.extract(waveform[None]) for waveform in waveforms])
         assert_same(frontend.extract(waveforms), alone)
         assert_same(frontend.extract(waveforms.flip(0)).flip(0), alone)
-
-    def test_nothing_is_left_hanging_on_the_model(self, checkpoint, waveforms):
-        frontend = HiddenStates("model", FrontEndOptions(("1",), checkpoint("xls-r-300m")))
-        frontend.extract(waveforms)
-        assert not any(module._forward_hooks for module in frontend._model.encoder.layers)
 
     @pytest.mark.parametrize(
         ("layers", "sentence"),
@@ -247,9 +257,7 @@ class TestPrecision:
         folder = copy(dtype="float16")
         weights = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        frontend = HiddenStates("model", FrontEndOptions(weights=folder))
-        assert {parameter.dtype for parameter in frontend._model.parameters()} == {torch.float32}
-        assert_same(frontend.extract(waveforms), library(folder, waveforms).last_hidden_state)
+        assert_same(states(folder, waveforms), library(folder, waveforms).last_hidden_state)
 
     def test_the_type_that_a_checkpoint_is_stored_in_does_not_change_its_identity(self, copy):
         folder = copy()
@@ -270,13 +278,21 @@ class TestPrecision:
         assert rough.dtype == torch.float32
         assert 1e-4 < float((rough - exact).square().mean().sqrt() / exact.std()) < 0.5
 
-    def test_single_precision_on_a_gpu_is_not_tf32(self, checkpoint, waveforms):
-        frontend, allowed = HiddenStates("model", FrontEndOptions(weights=checkpoint("xls-r-300m"))), []
-        frontend._model.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
-        before = torch.backends.cudnn.allow_tf32
-        frontend.extract(waveforms)
-        assert allowed == [False]
-        assert torch.backends.cudnn.allow_tf32 == before
+    def test_left_out_it_is_single_on_a_cpu_and_half_on_a_gpu(self, checkpoint, monkeypatch):
+        folder = checkpoint("xls-r-300m")
+        assert identity(folder) == identity(folder, precision="float32")
+        monkeypatch.setattr("features.frontends.ssl.CheckedNetwork", lambda *_: None)  # no GPU at hand
+        assert identity(folder, device=torch.device("cuda")) == identity(folder, precision="float16")
+
+    @pytest.mark.parametrize("architecture", ["xls-r-300m", "wavlm-base"])
+    def test_single_precision_on_a_gpu_is_not_tf32(self, checkpoint, waveforms, architecture):
+        allowed = []
+        before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        with calls(torch.nn.Conv1d, lambda: allowed.append(torch.backends.cudnn.allow_tf32)):
+            states(checkpoint(architecture), waveforms)
+        assert set(allowed) == {False}
+        assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+        assert before[1] is False  # our network's convolutions are matrix products
 
 
 class TestRefusals:

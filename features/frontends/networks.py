@@ -1,0 +1,186 @@
+"""Who computes hidden states: our network, where it gives the numbers of the library's model, else that model.
+
+The library's own list of hidden states changed its meaning between versions (SPECS.md §1.1): here they are taken
+where they arise, by forward hooks.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from features.frontends.base import FrontEndOptions
+from features.frontends.wav2vec2 import Wav2Vec2, unknown_part
+
+TOLERANCES: Mapping[torch.dtype, float] = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""How far our network may be from the library's, see `distance`. On random weights of XLS-R-300M's geometry the library
+itself is 1.6e-3 from its own float32 numbers in float16 and 1.2e-2 in bfloat16, and so is ours; in float32 the two
+are 1.2e-6 apart. A wrong network would be off by 1."""
+
+CHECKED_ROWS = 8
+"""Utterances of the first batch that the library's model computes too."""
+
+COMPILED_ON: tuple[str, ...] = ("cuda",)
+"""Where compiling pays. On a CPU the parts are as fast without (2 cores, bfloat16: a block 37 ms compiled and 36 as it
+is, LayerNorm + GELU 25 and 15), and nobody waits for the compiler."""
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""Waveforms [B, n] → hidden states [B, L, T, D]."""
+
+
+class CheckedNetwork:
+    """Waveforms [B, n] float32 → hidden states [B, L, T, D]; the first batch decides who computes them.
+
+    Args:
+        model: the library's, in float32 and with all its blocks; it is changed.
+        layers: hidden states by name, `last` or 0…depth.
+        dtype: what to compute in.
+        options: device, check and batch size.
+        tell: hears why our network does not compute, and what the check found.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        layers: Sequence[str],
+        dtype: torch.dtype,
+        options: FrontEndOptions,
+        tell: Callable[[str], None],
+    ) -> None:
+        _prepare(model, layers)
+        self._layers, self._dtype, self._options, self._tell = layers, dtype, options, tell
+        self._network: Network | None = None
+        exact = copy.deepcopy(model) if options.check and dtype != torch.float32 else model
+        self._library = LibraryNetwork(model.to(options.device, dtype), layers)
+        self._reference = LibraryNetwork(exact.to(options.device), layers)
+
+    def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        if self._network is None:
+            self._network = self._choose(waveforms)
+            del self._library, self._reference  # half of the memory
+        return self._network(waveforms)
+
+    def row_shape(self, n_samples: int) -> tuple[int, ...]:
+        """[L, T, D] of one utterance, found on a silent one: of which nothing is decided."""
+        silence = torch.zeros(1, n_samples, device=self._options.device)
+        return tuple((self._network or self._library)(silence).shape[1:])
+
+    def _choose(self, waveforms: torch.Tensor) -> Network:
+        if unknown := unknown_part(self._library.model):
+            self._tell(f"the library's model computes, at its own speed: our network does not know {unknown}")
+            return self._library
+        network = self._ours(waveforms)
+        sample = waveforms[:CHECKED_ROWS]
+        ours, theirs = network(sample).float(), self._reference(sample).float()
+        far, allowed = distance(ours, theirs), TOLERANCES[self._dtype]
+        if self._options.check:
+            cosine = float(F.cosine_similarity(ours, theirs, dim=-1).min())
+            self._tell(
+                f"the hidden states of {len(sample)} utterances are {far:.1e} from the library's in float32, "
+                f"the lowest cosine of a frame is {cosine:.6f}"
+            )
+        if not far <= allowed:  # a NaN is not
+            self._tell(
+                f"the library's model computes, at its own speed: on the first batch our network is {far:.1e} from "
+                f"it, expected {allowed:.0e} at most"
+            )
+            return self._library
+        return network
+
+    def _ours(self, waveforms: torch.Tensor) -> Network:
+        """Our network, compiled for the batch size where that pays and works."""
+        network = Wav2Vec2(self._library.model, self._layers)
+        if self._options.batch_size is None or self._options.device.type not in COMPILED_ON:
+            return network
+        network.compile_parts()
+        compiled = FixedBatch(network, self._options.batch_size)
+        try:
+            compiled(waveforms)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # of any kind: the compiler's own, and those of the code that it makes
+            inner = getattr(error, "inner_exception", error)
+            self._tell(f"computes uncompiled, slower: {(str(inner) or repr(inner)).splitlines()[0]}")
+            return Wav2Vec2(self._library.model, self._layers)
+        return compiled
+
+
+class FixedBatch:
+    """A network that sees batches of one size only, for which it was compiled: the last one is filled up with silence.
+
+    At another size it would be compiled again, and after a few sizes no more.
+    """
+
+    def __init__(self, network: Wav2Vec2, batch_size: int) -> None:
+        self.network = network
+        self._batch_size = batch_size
+
+    def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._run(batch) for batch in waveforms.split(self._batch_size)])
+
+    def _run(self, waveforms: torch.Tensor) -> torch.Tensor:
+        full = F.pad(waveforms, (0, 0, 0, self._batch_size - len(waveforms)))
+        states: torch.Tensor = self.network(full)
+        return states[: len(waveforms)]
+
+
+class LibraryNetwork:
+    """The library's model, as a network that gives the layers asked for."""
+
+    def __init__(self, model: Any, layers: Sequence[str]) -> None:
+        self.model = model
+        self._layers = layers
+
+    def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        states: dict[str, torch.Tensor] = {}
+        hooks = [
+            _block(self.model, layer).register_forward_hook(_keep(states, layer))
+            for layer in self._layers
+            if layer != "last"
+        ]
+        try:
+            # by default a GPU would round the inputs of float32 convolutions to 10 bits (TF32)
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                states["last"] = self.model(waveforms.to(self.model.dtype)).last_hidden_state
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.stack([states[layer] for layer in self._layers], dim=1)
+
+
+def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The largest over utterances and layers of √(Σ(ours − theirs)² / Σ theirs²), both [B, L, T, D]; 0 is equal."""
+    difference = torch.linalg.vector_norm(ours - theirs, dim=(2, 3))
+    size = torch.linalg.vector_norm(theirs, dim=(2, 3)).clamp_min(torch.finfo(theirs.dtype).tiny)
+    return float((difference / size).max())
+
+
+def _prepare(model: Any, layers: Sequence[str]) -> None:
+    """Evaluation mode; no block above the highest layer; the positional convolution's weight as one tensor.
+
+    Cutting the list of blocks is right for both kinds of model, pre-LN (XLS-R) and post-LN (base size), since hidden
+    states are taken from the blocks themselves.
+    """
+    model.eval().requires_grad_(False)
+    if "last" not in layers:
+        model.encoder.layers = model.encoder.layers[: max(int(layer) for layer in layers)]
+    convolution = getattr(model.encoder.pos_conv_embed, "conv", None)
+    if convolution is not None and parametrize.is_parametrized(convolution, "weight"):
+        parametrize.remove_parametrizations(convolution, "weight")  # now: in 16 bits the norm itself would be rounded
+
+
+def _block(model: Any, layer: str) -> nn.Module:
+    """The module whose output is that hidden state; the encoder's dropout hands its input to block 1."""
+    module: nn.Module = model.encoder.layers[int(layer) - 1] if int(layer) else model.encoder.dropout
+    return module
+
+
+def _keep(states: dict[str, torch.Tensor], layer: str) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        states[layer] = output[0] if isinstance(output, tuple) else output
+
+    return hook
