@@ -1,8 +1,9 @@
-"""How fast is one random item out of our cache, against the original's one `.pt` file per utterance?
+"""How fast do random utterances come out of our cache, against the original's one `.pt` file per utterance?
 
-Three sides read the same rows at random, one at a time, out of the page cache, in turns within each round:
-`CachedFeatures[i]`; the same shards through h5py; and `torch.load` of a float32 `.pt` per utterance, the baseline.
-What counts is the median over rounds of the ratio within a round: a busy machine slows all sides alike.
+The sides read the same rows at random, out of the page cache, in turns within each round: in batches, as training
+does, through `Feed`; one at a time by `CachedFeatures[i]`; one at a time through h5py; and by `torch.load` of a
+float32 `.pt` per utterance, stacked to the same batches, the baseline. What counts is the median over rounds of the
+ratio within a round: a busy machine slows all sides alike, those most that copy on several threads.
 """
 
 import random
@@ -26,6 +27,7 @@ from benchmarks.machine import Machine, OthersShare, write_json
 from cli import sentences
 from features.commit import Claim
 from features.dataset import CachedFeatures
+from features.feed import Feed
 from features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, StoreError, write_manifest
 from features.store import ShardWriter
 from protocols.trial import Trial, snapshot
@@ -35,12 +37,14 @@ ROW_SHAPE = (201, 1024)
 
 BASELINE = "pt"
 SIDES: Mapping[str, str] = {
+    "feed": "Feed in batches, float16",
     "cached_features": "CachedFeatures[i], float16",
     "h5py": "h5py contiguous, float16",
-    BASELINE: "torch.load of one .pt, float32",
+    BASELINE: "torch.load of .pt, float32, stacked",
 }
 
-Read = Callable[[int], torch.Tensor]
+Read = Callable[[Sequence[int]], torch.Tensor | Sequence[torch.Tensor]]
+"""Features [201, 1024] of a batch of row indices: stacked [B, 201, 1024], or one by one."""
 
 EXAMPLES = """\b
 Examples:
@@ -99,10 +103,10 @@ def _pt_path(files: Path, trial: Trial) -> Path:
 
 @contextmanager
 def open_sides(folder: Path, files: Sequence[Path]) -> Iterator[Mapping[str, Read]]:
-    """The sides of SIDES as functions from a row's index to its features: [201, 1024], of a `.pt` [1, 201, 1024]."""
+    """The sides of SIDES as functions that read a batch."""
     cache = CachedFeatures(folder / "cache")
     plan = cache.plan
-    names = [str(path) for path in files]
+    feed, names = Feed([cache], torch.device("cpu"), "mapped"), [str(path) for path in files]
     with ExitStack() as stack:
         shards = [
             stack.enter_context(h5py.File(plan.shard_path(cache.folder, index), locking=False))["features"]
@@ -114,40 +118,41 @@ def open_sides(folder: Path, files: Sequence[Path]) -> Iterator[Mapping[str, Rea
             return torch.from_numpy(shards[shard][row])
 
         yield {
-            "cached_features": lambda index: cache[index].features,
-            "h5py": read_h5py,
-            BASELINE: lambda index: torch.load(names[index]),
+            "feed": lambda indices: next(feed.batches([indices])).features,
+            "cached_features": lambda indices: [cache[index].features for index in indices],
+            "h5py": lambda indices: [read_h5py(index) for index in indices],
+            BASELINE: lambda indices: torch.cat([torch.load(names[index]) for index in indices]),
         }
 
 
-def measure(sides: Mapping[str, Read], n_rows: int, items: int, rounds: int, seed: int) -> Rates:
-    """Read every row once on every side, then `items` random rows a round, the sides taking turns."""
+def measure(sides: Mapping[str, Read], n_rows: int, items: int, rounds: int, seed: int, batch_size: int = 64) -> Rates:
+    """Read every row once on every side, then `items` random rows a round in batches, the sides taking turns."""
     for read in sides.values():
-        _rate(read, range(n_rows))
+        _rate(read, range(n_rows), batch_size)
     order = random.Random(seed)
     rates: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(rounds):
         indices = [order.randrange(n_rows) for _ in range(items)]
         for side, read in sides.items():
-            rates[side].append(_rate(read, indices))
+            rates[side].append(_rate(read, indices, batch_size))
     return Rates(rates)
 
 
-def _rate(read: Read, indices: Sequence[int]) -> float:
+def _rate(read: Read, indices: Sequence[int], batch_size: int) -> float:
     start = time.perf_counter()
-    for index in indices:
-        read(index)
+    for first in range(0, len(indices), batch_size):
+        read(indices[first : first + batch_size])
     return len(indices) / (time.perf_counter() - start)
 
 
 def table(rates: Rates) -> str:
     """The result as text: one line per side."""
-    lines = [f"{'side':32s} {'items/s':>10s} {'MB/s':>8s} {'× baseline':>11s} {'least … most':>15s}"]
+    lines = [f"{'side':36s} {'items/s':>10s} {'MB/s':>8s} {'× baseline':>11s} {'least … most':>15s}"]
     for side, title in SIDES.items():
         ratios, rate = rates.ratios(side), rates.median_rate(side)
         megabytes = rate * ROW_SHAPE[0] * ROW_SHAPE[1] * (4 if side == BASELINE else 2) / 1e6
         spread = f"{min(ratios):.1f} … {max(ratios):.1f}"
-        lines.append(f"{title:32s} {rate:10.0f} {megabytes:8.0f} {median(ratios):11.1f} {spread:>15s}")
+        lines.append(f"{title:36s} {rate:10.0f} {megabytes:8.0f} {median(ratios):11.1f} {spread:>15s}")
     return "\n".join(lines)
 
 
@@ -166,24 +171,31 @@ def figures(rates: Rates) -> dict[str, dict[str, object]]:
 @click.command(epilog=EXAMPLES)
 @click.option("--rows", type=click.IntRange(1), default=1024, show_default=True, help="1.2 MB of disk each.")
 @click.option("--items", type=click.IntRange(1), default=2000, show_default=True, help="Reads per side and round.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of the numbers and of the order of reading.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
 @sentences(StoreError)
-def main(rows: int, items: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None) -> None:
-    """Random single reads: our cache, h5py, and one .pt per utterance."""
+def main(
+    rows: int, items: int, batch_size: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None
+) -> None:
+    """Random reads: our cache in batches and one by one, h5py, and one .pt per utterance."""
     machine = Machine.here()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         files = write_rows(Path(temporary), rows, seed)
         with open_sides(Path(temporary), files) as sides, OthersShare() as others:
-            rates = measure(sides, rows, items, rounds, seed)
+            rates = measure(sides, rows, items, rounds, seed, batch_size)
     click.echo(f"{machine}, {torch.get_num_threads()} threads")
     click.echo(f"{rows} rows of {' × '.join(map(str, ROW_SHAPE))}, {items} reads a side and round, {rounds} rounds")
     click.echo(f"other processes took {others.share:.0%} of the cores meanwhile")
     click.echo(table(rates))
-    settings = {"rows": rows, "items": items, "rounds": rounds, "seed": seed, "threads": torch.get_num_threads()}
-    result = {"settings": settings, "others_share": others.share, "sides": figures(rates)}
+    settings = {"rows": rows, "items": items, "batch_size": batch_size, "rounds": rounds, "seed": seed}
+    result = {
+        "settings": {**settings, "threads": torch.get_num_threads()},
+        "others_share": others.share,
+        "sides": figures(rates),
+    }
     write_json(json_path, machine, result)
 
 

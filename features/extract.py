@@ -1,24 +1,22 @@
-"""One partition: trials × front-end → shards, resumable at every shard, by any number of processes at once.
+"""One partition: trials × front-end → shards, resumable at every shard, by any number of processes at once."""
 
-Decoding threads run ahead of the front-end and one thread writes behind it. What is in flight is bounded, so
-memory does not grow with the corpus.
-"""
-
+import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from features.augment.view import View
 from features.commit import Claim, atomic_path, clear_claims
+from features.decoding import Decoders, Form, load_row
+from features.device import Device, Pace
 from features.frontends.base import FrontEnd
+from features.pipeline import OpenShard, Pipeline, Row
 from features.plan import (
     FORMAT_VERSION,
     MANIFEST,
@@ -29,49 +27,71 @@ from features.plan import (
     require_trial_list,
     write_manifest,
 )
-from features.store import ShardReader, ShardWriter, to_stored
-from features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError, Waveform, fit_length, load_waveform
+from features.store import ShardReader, ShardWriter
+from features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
 from protocols.trial import Trial, snapshot
 
-WRITES_IN_FLIGHT = 2
 SECONDS_BETWEEN_LOOKS = 0.5
+PROCESSES_FROM = 1_000
+"""Utterances from which on processes decode: fewer are done before their start has paid."""
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """How to extract. Only `fit`, `n_samples` and `dtype` change what is stored.
+    """How to extract. Only `fit`, `n_samples`, `dtype` and `view` change what is stored.
 
     Attributes:
         fit: what fills a waveform that is too short, a key of `features.waveform.FIT_RULES`.
         n_samples: length of every waveform.
         dtype: stored number type; None for the front-end's default.
+        view: what augments the waveforms; None for clean ones.
         batch_size: utterances per call of the front-end.
-        workers: decoding threads.
+        workers: threads that decode; processes, from `PROCESSES_FROM` utterances on.
         skip_bad_audio: leave unusable utterances out instead of stopping.
         compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
+        device: where the front-end is given its batches.
     """
 
     fit: str = "repeat"
     n_samples: int = N_SAMPLES
     dtype: str | None = None
+    view: View | None = None
     batch_size: int = 8
     workers: int = 2
     skip_bad_audio: bool = False
     compression: str | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def form(self) -> Form:
+        """Of what the front-end is given."""
+        return Form(self.batch_size, self.n_samples, self.fit, self.view)
+
+
+def default_batch_size(device: torch.device) -> int:
+    """Utterances per call of the front-end; on an H200, 64 went faster than more or less."""
+    return 64 if device.type == "cuda" else 8
+
+
+def default_workers(device: torch.device) -> int:
+    """How many files to decode at once: a GPU wants some 2,000 a second, which takes two to four cores."""
+    return min(8, max(2, (os.cpu_count() or 2) // 2)) if device.type == "cuda" else 2
 
 
 class Extracted(NamedTuple):
-    """Shards made by this call, shards found finished, and utterances left out with their reasons."""
+    """Shards made by this call, shards found finished, utterances left out with their reasons, and how fast it went."""
 
     made: int
     found: int
     skipped: Mapping[str, str]
+    pace: Pace
 
 
 def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
     """Everything that decides the cached numbers.
 
     Raises:
+        EffectError: the view's effect cannot be had.
         StoreError: this front-end's output may not be stored in that type.
     """
     dtype = options.dtype or frontend.dtypes[0]
@@ -85,24 +105,28 @@ def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
             "n_samples": options.n_samples,
             "fit": options.fit,
             "dtype": dtype,
+            **({"augment": dict(options.view.settings())} if options.view else {}),
         }
     )
 
 
 def measure_rate(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions) -> float:
-    """Utterances per second, decoding included, over the second of two batches; the first one warms up.
+    """Utterances per second of the slower of decoding and front-end, over the second of two batches.
 
-    0 where the first audio files cannot be used.
+    The first one warms up. 0 where the first audio files cannot be used.
     """
-    present = [trial for trial in trials if trial.path is not None][: 2 * options.batch_size]
+    found = [(trial.utt_id, trial.path) for trial in trials if trial.path is not None][: 2 * options.batch_size]
     rate = 0.0
-    for batch in (present[: options.batch_size], present[-options.batch_size :]):
+    for batch in (found[: options.batch_size], found[-options.batch_size :]):
+        waveforms = np.empty((len(batch), options.n_samples), np.float32)
         start = time.perf_counter()
-        try:
-            frontend.extract(_stack([_load(trial, options) for trial in batch])).cpu()  # waits for the device
-        except AudioError:
-            return 0.0
-        rate = len(batch) / (time.perf_counter() - start)
+        for row, (utt_id, path) in zip(waveforms, batch, strict=True):
+            if load_row(row, utt_id, path, options.form):
+                return 0.0
+        decoded = time.perf_counter()
+        frontend.extract(torch.from_numpy(waveforms)).cpu()  # waits for the device
+        extracted = time.perf_counter()
+        rate = len(batch) / max((decoded - start) / options.workers, extracted - decoded)
     return rate
 
 
@@ -134,7 +158,7 @@ def extract_partition(
     with _writing(folder):
         clear_claims(folder)
         write_manifest(folder, plan, skipped)
-    return Extracted(made, plan.shard_count - made, skipped)
+    return Extracted(made, plan.shard_count - made, skipped, extraction.pace)
 
 
 @contextmanager
@@ -156,15 +180,6 @@ def _keep_trial_list(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:
         temporary.write_bytes(snapshot(trials))
 
 
-class _Decoded(NamedTuple):
-    """An utterance on its way: the shard that it is for, and its waveform or why there is none."""
-
-    writer: ShardWriter
-    utt_id: str
-    waveform: Waveform | None
-    reason: str
-
-
 @dataclass(frozen=True)
 class _Extraction:
     trials: Sequence[Trial]
@@ -173,6 +188,7 @@ class _Extraction:
     folder: Path
     options: ExtractOptions
     advance: Callable[[int], None]
+    pace: Pace = field(default_factory=Pace)
 
     def run(self) -> int:
         """Go over the plan until every shard is finished; the number made here."""
@@ -215,89 +231,45 @@ class _Extraction:
     def _make_free(self, todo: Sequence[int]) -> set[int]:
         """Make the shards that no other process holds; their indices."""
         made: set[int] = set()
-        writes: deque[Future[None]] = deque()
-
-        def write(act: Callable[..., None], *args: object) -> None:
-            writes.append(disk.submit(act, *args))
-            if len(writes) > WRITES_IN_FLIGHT:
-                writes.popleft().result()
-
-        with ExitStack() as writers, _threads(self.options.workers) as decoders, _threads(1) as disk:
-            utterances = self._decode_ahead(decoders, self._claim(todo, writers, made))
-            for writer, group in groupby(utterances, key=lambda utterance: utterance.writer):
-                while batch := list(islice(group, self.options.batch_size)):
-                    self._extract_batch(writer, batch, write)
-                    self.advance(len(batch))
-                write(writer.commit)
-            while writes:
-                writes.popleft().result()
+        in_processes = sum(len(self._group(index)) for index in todo) >= PROCESSES_FROM
+        device = Device(self.options.device, self.frontend.extract, self.plan.identity.dtype)
+        with (
+            ExitStack() as claims,
+            Decoders(self.options.form, self.options.workers, in_processes) as decoders,
+            Pipeline(decoders, device, self.options.skip_bad_audio, self.pace, self.advance) as pipeline,
+        ):
+            pipeline.run(self._claim(todo, claims, made, pipeline))
         return made
 
-    def _claim(self, todo: Sequence[int], writers: ExitStack, made: set[int]) -> Iterator[tuple[ShardWriter, Trial]]:
-        """Open a writer for each free shard and hand out its trials; `writers` abandons what is not committed."""
+    def _claim(self, todo: Sequence[int], claims: ExitStack, made: set[int], pipeline: Pipeline) -> Iterator[Row]:
+        """Open each free shard and hand out its utterances; `claims` abandons what is not committed."""
         for index in todo:
             claim = Claim.take(self._path(index))
             if claim is None:
                 continue
-            writers.callback(claim.abandon)
+            claims.callback(claim.abandon)
             if self._is_finished(index):  # by another process, since we looked
                 claim.abandon()
                 continue
             writer = ShardWriter(claim, self.plan, index, self.options.compression)
-            writers.callback(writer.abandon)
+            claims.callback(writer.abandon)
             made.add(index)
-            for trial in self._group(index):
-                yield writer, trial
+            yield from self._utterances(writer, index, pipeline)
 
-    def _decode_ahead(
-        self, decoders: ThreadPoolExecutor, tasks: Iterator[tuple[ShardWriter, Trial]]
-    ) -> Iterator[_Decoded]:
-        """Decode in order, a bounded number of utterances ahead of the front-end."""
-        ahead: deque[Future[_Decoded]] = deque()
-        window = 2 * (self.options.batch_size + self.options.workers)
-        for writer, trial in tasks:
-            ahead.append(decoders.submit(self._decode, writer, trial))
-            if len(ahead) >= window:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-    def _decode(self, writer: ShardWriter, trial: Trial) -> _Decoded:
-        try:
-            return _Decoded(writer, trial.utt_id, _load(trial, self.options), "")
-        except AudioError as error:
-            if not self.options.skip_bad_audio:
-                raise
-            here = "" if trial.path is None else f"{trial.path.parent}/"  # no machine's folders in a cache
-            return _Decoded(writer, trial.utt_id, None, str(error).replace(here, ""))
-
-    def _extract_batch(self, writer: ShardWriter, batch: Sequence[_Decoded], write: Callable[..., None]) -> None:
-        for utterance in batch:
-            if utterance.waveform is None:
-                writer.skip(utterance.utt_id, utterance.reason)
-        utt_ids = [u.utt_id for u in batch if u.waveform is not None]
-        if utt_ids:
-            features = self.frontend.extract(_stack([u.waveform for u in batch if u.waveform is not None]))
-            write(writer.append, utt_ids, to_stored(features, self.plan.identity.dtype, utt_ids))
+    def _utterances(self, writer: ShardWriter, index: int, pipeline: Pipeline) -> Iterator[Row]:
+        """Those of a shard that have audio; without any, it is whole at once."""
+        group = self._group(index)
+        missing = {trial.utt_id: _no_audio(trial) for trial in group if trial.path is None}
+        if missing and not self.options.skip_bad_audio:
+            raise AudioError(next(iter(missing.values())))
+        shard = OpenShard(writer, group, missing)
+        if shard.is_whole:
+            pipeline.commit(shard)
+        self.advance(len(missing))
+        for trial in group:
+            if trial.path is not None:
+                yield Row(shard, trial, trial.path)
 
 
-def _load(trial: Trial, options: ExtractOptions) -> Waveform:
-    if trial.path is None:
-        raise AudioError(
-            f"utterance {trial.utt_id}: no audio file; expected {trial.utt_id}.flac, .wav or another ending"
-        )
-    return fit_length(load_waveform(trial.path), options.n_samples, options.fit)
-
-
-def _stack(waveforms: Sequence[Waveform]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(waveforms))
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that end with the block; work that has not begun by then is dropped."""
-    pool = ThreadPoolExecutor(number)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _no_audio(trial: Trial) -> str:
+    return f"utterance {trial.utt_id}: no audio file; expected {trial.utt_id}.flac, .wav or another ending"

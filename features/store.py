@@ -12,7 +12,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -29,24 +29,42 @@ INT16_SCALE = 32_768.0
 TORCH_DTYPE: Mapping[str, torch.dtype] = {"float16": torch.float16, "float32": torch.float32, "int16": torch.int16}
 
 
-def to_stored(rows: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray[Any]:
-    """Features [B, ...] float32 → the array that is stored, guarded.
+class Stored(NamedTuple):
+    """Features [B, *row] in the stored type `dtype`, and the largest magnitude in each row before [B]."""
+
+    rows: torch.Tensor
+    largest: torch.Tensor
+    dtype: str
+
+
+def convert(features: torch.Tensor, dtype: str) -> Stored:
+    """Features [B, *row] float32 → the stored type, where they are: a GPU is not waited for, nothing is checked."""
+    largest = features.abs().flatten(1).amax(1)
+    if dtype == "int16":
+        features = (features * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
+    return Stored(features.to(TORCH_DTYPE[dtype]).contiguous(), largest, dtype)
+
+
+def require_fit(largest: Sequence[float], dtype: str, utt_ids: Sequence[str]) -> None:
+    """StoreError, naming the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
+    limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
+    for utt_id, magnitude in zip(utt_ids, largest, strict=True):
+        if not magnitude <= limit:  # so that NaN counts as bad
+            raise StoreError(
+                f"utterance {utt_id}: a feature of magnitude {magnitude} does not fit {dtype} "
+                f"(at most {limit:g}); look at that utterance, or store a wider --dtype"
+            )
+
+
+def to_stored(features: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray[Any]:
+    """Features [B, *row] float32 → the array that is stored, guarded.
 
     Raises:
         StoreError: a NaN, an infinity, or a value that `dtype` cannot hold; names the utterance.
     """
-    limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
-    largest = rows.abs().flatten(1).amax(1)
-    bad = ~(largest <= limit)  # so that NaN counts as bad
-    if bad.any():
-        index = int(bad.nonzero()[0])
-        raise StoreError(
-            f"utterance {utt_ids[index]}: a feature of magnitude {float(largest[index])} does not fit {dtype} "
-            f"(at most {limit:g}); look at that utterance, or store a wider --dtype"
-        )
-    if dtype == "int16":
-        rows = (rows * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
-    return rows.to(TORCH_DTYPE[dtype]).cpu().contiguous().numpy()
+    stored = convert(features, dtype)
+    require_fit(stored.largest.tolist(), dtype, utt_ids)
+    return stored.rows.cpu().numpy()
 
 
 def from_stored(rows: torch.Tensor) -> torch.Tensor:

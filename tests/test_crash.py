@@ -19,8 +19,13 @@ from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache, wr
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 10
-SMALL_SHARDS = "import features.plan; features.plan.SHARD_ROWS = 8; import preprocess; preprocess.main()"
-"""preprocess.py with 8 utterances per shard instead of 512, so that a small corpus has many."""
+SMALL_SHARDS = """
+import features.extract, features.plan, preprocess
+features.plan.SHARD_ROWS, features.extract.PROCESSES_FROM = 8, 1
+preprocess.main()
+"""
+"""preprocess.py with 8 utterances per shard instead of 512, so that a small corpus has many, and with processes that
+decode, as a large one has."""
 
 LFCC_LIKE = Identity({**IDENTITY.settings, "front_end": {"name": "lfcc"}})
 TRAIN = ("main_train.py", "--config", ROOT / "configs/lfcc_lcnn.toml", "--set", "train.epochs=8")

@@ -40,29 +40,31 @@ def test_all_sides_read_the_same_rows_also_across_shards(tmp_path: Path, monkeyp
     assert len(list((tmp_path / "cache").glob("shard-*.h5"))) == 3
     with open_sides(tmp_path, files) as sides:
         assert set(sides) == set(SIDES)
-        for index in range(5):
-            expected = sides[BASELINE](index)
-            assert expected.shape == (1, 2, 3)
+        for indices in ([0, 1, 2], [4, 3]):
+            expected = sides[BASELINE](indices)
+            assert isinstance(expected, torch.Tensor)
+            assert expected.shape == (len(indices), 2, 3)
             assert expected.dtype == torch.float32
-            for side in ("cached_features", "h5py"):
-                assert torch.equal(sides[side](index), expected[0].half())
+            for side in SIDES.keys() - {BASELINE}:
+                assert torch.equal(torch.stack(list(sides[side](indices))), expected.half()), side
 
 
-def test_sides_take_turns_on_the_same_items() -> None:
-    calls: list[tuple[str, int]] = []
+def test_sides_take_turns_on_the_same_batches() -> None:
+    calls: list[tuple[str, list[int]]] = []
 
     def reads(side: str) -> read_cache.Read:
-        return lambda index: calls.append((side, index)) or torch.empty(0)  # type: ignore[func-returns-value]
+        return lambda indices: calls.append((side, list(indices))) or []  # type: ignore[func-returns-value]
 
-    measure({"a": reads("a"), "b": reads("b")}, n_rows=3, items=2, rounds=2, seed=0)
-    assert calls[:6] == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]  # the warm-up, in order
-    for block in (calls[6:10], calls[10:14]):
-        assert [side for side, _ in block] == ["a", "a", "b", "b"]
-        assert [index for _, index in block[:2]] == [index for _, index in block[2:]]
+    measure({"a": reads("a"), "b": reads("b")}, n_rows=3, items=3, rounds=2, seed=0, batch_size=2)
+    assert calls[:4] == [("a", [0, 1]), ("a", [2]), ("b", [0, 1]), ("b", [2])]  # the warm-up, in order
+    for turns in (calls[4:8], calls[8:12]):
+        assert [(side, len(indices)) for side, indices in turns] == [("a", 2), ("a", 1), ("b", 2), ("b", 1)]
+        assert [indices for _, indices in turns[:2]] == [indices for _, indices in turns[2:]]
 
 
 def test_the_ratio_is_taken_within_each_round() -> None:
-    rates = Rates({"cached_features": [10.0, 40.0, 90.0], "h5py": [1.0, 2.0, 3.0], BASELINE: [1.0, 2.0, 10.0]})
-    ours = figures(rates)["cached_features"]
+    slow = [1.0, 2.0, 3.0]
+    rounds = {"feed": [10.0, 40.0, 90.0], "cached_features": slow, "h5py": slow, BASELINE: [1.0, 2.0, 10.0]}
+    ours = figures(Rates(rounds))["feed"]
     assert ours["items_per_second"] == 40.0
     assert ours["ratio_to_pt"] == 10.0  # of 10, 20 and 9; the ratio of the medians would be 20

@@ -20,20 +20,25 @@ OPTIONS = ExtractOptions(n_samples=1_000, batch_size=3)
 
 
 class Frames(FrontEnd):
-    """Waveform [n] → its frames [n // 100, 100], once per gain. `seen` counts the utterances, `break_at` ends it."""
+    """Waveform [n] → its frames [n // 100, 100], once per gain. `batches` are their sizes, `break_at` ends it."""
 
     slug = "frames"
 
     def __init__(self, gains: Sequence[float] = (1.0,), break_at: int | None = None) -> None:
         self.gains = gains
         self.break_at = break_at
-        self.seen = 0
+        self.batches: list[int] = []
+
+    @property
+    def seen(self) -> int:
+        """Utterances so far."""
+        return sum(self.batches)
 
     def settings(self) -> Mapping[str, Any]:
         return {"name": "frames", "gains": list(self.gains)}
 
     def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
-        self.seen += len(waveforms)
+        self.batches.append(len(waveforms))
         if self.break_at is not None and self.seen >= self.break_at:
             raise KeyboardInterrupt
         layers = torch.stack([gain * waveforms for gain in self.gains], dim=1)

@@ -1,8 +1,9 @@
-"""Does memory stay flat however long the corpus is? Peak resident memory of `preprocess.py`, by number of utterances.
+"""Does memory stay flat and time linear however long the corpus is? Peak resident memory of `preprocess.py`, by size.
 
 Synthetic FLACs of 1 to 6 s are written once; then the real command runs over the first N of them, each size in a
-process of its own, and the kernel says how much of it was resident at most. What counts is the ratio of each
-size's peak to that of the first size, the baseline.
+process of its own, and the kernel says how much of it was resident at most (the memory that it shares with decoding
+processes included, what these have for themselves not). What counts is the ratio of each size to the first, the
+baseline: of the peaks, and of the seconds per utterance, in which the start of the command counts most at the first.
 """
 
 import os
@@ -29,13 +30,14 @@ COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
 SECONDS = (1.0, 6.0)
 """Shortest and longest utterance, so that filling and cutting both happen."""
 
-DEFAULT_LIMITS = (200, 2000)
+DEFAULT_LIMITS = (1_000, 4_000, 16_000)
+"""1×, 4×, 16×; the first is large enough for processes to decode."""
 
 EXAMPLES = """\b
 Examples:
-  python benchmarks/memory.py
+  python benchmarks/scale.py
   python tools/make_random_ssl.py --architecture xls-r-300m --layers 2 --out /tmp/xlsr-2
-  python benchmarks/memory.py --limit 200 --limit 800 --frontend xls-r-300m --weights /tmp/xlsr-2
+  python benchmarks/scale.py --limit 200 --limit 800 --frontend xls-r-300m --weights /tmp/xlsr-2
 """
 
 
@@ -92,11 +94,23 @@ def peak_of(command: Sequence[str]) -> int:
 
 def table(peaks: Sequence[Peak]) -> str:
     """The result as text: one line per size."""
-    lines = [f"{'utterances':>10s} {'peak MB':>9s} {'× first':>8s} {'seconds':>8s}"]
-    for peak in peaks:
-        ratio = peak.peak_bytes / peaks[0].peak_bytes
-        lines.append(f"{peak.utterances:10d} {peak.peak_bytes / 1e6:9.1f} {ratio:8.3f} {peak.seconds:8.1f}")
+    lines = [f"{'utterances':>10s} {'peak MB':>9s} {'× first':>8s} {'seconds':>8s} {'per utterance × first':>22s}"]
+    for peak, memory, pace in zip(peaks, memory_ratios(peaks), time_ratios(peaks), strict=True):
+        lines.append(
+            f"{peak.utterances:10d} {peak.peak_bytes / 1e6:9.1f} {memory:8.3f} {peak.seconds:8.1f} {pace:22.2f}"
+        )
     return "\n".join(lines)
+
+
+def memory_ratios(peaks: Sequence[Peak]) -> list[float]:
+    """Peak memory over that of the first size."""
+    return [peak.peak_bytes / peaks[0].peak_bytes for peak in peaks]
+
+
+def time_ratios(peaks: Sequence[Peak]) -> list[float]:
+    """Seconds per utterance over those of the first size."""
+    each = [peak.seconds / peak.utterances for peak in peaks]
+    return [seconds / each[0] for seconds in each]
 
 
 @click.command(epilog=EXAMPLES)
@@ -120,7 +134,7 @@ def main(
     limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int, seed: int,
     json_path: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Peak resident memory of preprocess.py for several sizes of corpus."""
+    """Peak resident memory and time of preprocess.py for several sizes of corpus."""
     machine = Machine.here()
     options = ["--frontend", frontend, "--batch-size", str(batch_size)]
     options += ["--weights", str(weights.absolute())] if weights else []
@@ -131,8 +145,8 @@ def main(
     click.echo(f"preprocess.py {' '.join(options)}")
     click.echo(table(peaks))
     settings = {"frontend": frontend, "weights": str(weights) if weights else None, "batch_size": batch_size}
-    ratios = [peak.peak_bytes / peaks[0].peak_bytes for peak in peaks]
-    write_json(json_path, machine, {"settings": settings, "runs": [*map(asdict, peaks)], "ratio_to_first": ratios})
+    ratios = {"memory_to_first": memory_ratios(peaks), "time_per_utterance_to_first": time_ratios(peaks)}
+    write_json(json_path, machine, {"settings": settings, "runs": [*map(asdict, peaks)], **ratios})
 
 
 if __name__ == "__main__":

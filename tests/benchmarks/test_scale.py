@@ -1,4 +1,4 @@
-"""The memory benchmark runs the real command and keeps figures that make sense. No size asserted."""
+"""The benchmark of sizes runs the real command and keeps figures that make sense. No size asserted."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.memory import main, peak_of
+from benchmarks.scale import Peak, main, memory_ratios, peak_of, time_ratios
 from cli import Sentence
 
 
@@ -18,12 +18,18 @@ def test_prints_a_line_per_size_and_keeps_named_figures(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "--frontend lfcc" in done.stdout
     result = json.loads(result_file.read_text())
-    assert set(result) == {"machine", "settings", "runs", "ratio_to_first"}
+    assert set(result) == {"machine", "settings", "runs", "memory_to_first", "time_per_utterance_to_first"}
     assert result["settings"] == {"frontend": "lfcc", "weights": None, "batch_size": 8}
     assert [run["utterances"] for run in result["runs"]] == [1, 3]
     assert all(run["peak_bytes"] > 2**20 and run["seconds"] > 0 for run in result["runs"])
-    assert result["ratio_to_first"][0] == 1
+    assert result["memory_to_first"][0] == result["time_per_utterance_to_first"][0] == 1
     assert list(tmp_path.iterdir()) == [result_file]  # the corpus is gone
+
+
+def test_ratios_are_to_the_first_size() -> None:
+    peaks = [Peak(10, 400, 5.0), Peak(40, 420, 18.0)]
+    assert memory_ratios(peaks) == [1, 1.05]
+    assert time_ratios(peaks) == [1, pytest.approx(0.9)]
 
 
 def test_peak_is_that_of_the_command_itself() -> None:

@@ -1,0 +1,248 @@
+"""How fast does LCNN train and score from the cache, against the original form of the same work?
+
+The original form is the plain network in eager float32: it trains on batches that worker processes load from one
+float32 `.pt` per utterance, and scores one such file at a time. Ours takes the same rows out of the cache, the way
+main_train.py and generate_score.py do. The sides take turns within each round; what counts is the median over rounds
+of the ratio within a round: a busy machine slows both alike. Ours takes a first step of its own before the clock
+starts, which compiles; the original's workers load ahead while ours has its turn, which is to its advantage.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli
+from benchmarks import read_cache
+from benchmarks.machine import Machine, OthersShare, write_json
+from benchmarks.plain import build
+from engine.checkpoint import Countermeasure
+from engine.config import BackendConfig, ExperimentConfig, TrainConfig
+from engine.optim import Updater
+from engine.score import run_network
+from features.dataset import CachedFeatures
+from features.feed import Feed
+from features.plan import StoreError
+from models import BACKENDS
+from models.losses import LOSSES
+
+SIDES = {"original": "plain, eager, float32, .pt files", "ours": "from the cache"}
+FOREVER = 10**9
+
+EXAMPLES = """\b
+Examples:
+  python benchmarks/training.py
+  python benchmarks/training.py --part scoring --json scoring.json
+  python benchmarks/training.py --device cuda --rows 2048 --batch-size 64 --steps 50 --workers 8
+"""
+
+Turn = Callable[[], int]
+"""Does some of a side's work, waits for the device, and says how many utterances went through."""
+
+
+class PtFiles(Dataset[torch.Tensor]):
+    """Features [201, 1024] out of one `.pt` per utterance."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        row: torch.Tensor = torch.load(self._files[index])[0]
+        return row
+
+
+@dataclass(frozen=True)
+class Work:
+    """What both sides do. `precision` and `compiled` are those of our training; scores are float32 and eager."""
+
+    batch_size: int
+    steps: int
+    device: str
+    workers: int
+    precision: str
+    compiled: bool
+
+    def labels(self) -> torch.Tensor:
+        return torch.arange(self.batch_size, device=self.device) % 2
+
+    def draw(self, n_rows: int) -> Iterator[list[int]]:
+        """Batches of row numbers at random, without end."""
+        sampler = RandomSampler(range(n_rows), replacement=True, num_samples=FOREVER)
+        return iter(torch.utils.data.BatchSampler(sampler, self.batch_size, drop_last=True))
+
+    def countermeasure(self) -> Countermeasure:
+        torch.manual_seed(0)
+        model = Countermeasure(BACKENDS["lcnn"](read_cache.ROW_SHAPE), LOSSES["cross_entropy"](torch.ones(2), 256))
+        return model.to(self.device)
+
+
+def original_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
+    """`steps` updates by Adam in float32; worker processes load the batches."""
+    torch.manual_seed(0)
+    model, labels = build("lcnn", read_cache.ROW_SHAPE, plain=True).to(work.device).train(), work.labels()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    sampler = RandomSampler(files, replacement=True, num_samples=FOREVER)
+    on_gpu = work.device.startswith("cuda")
+    loader = DataLoader(PtFiles(files), work.batch_size, sampler=sampler, num_workers=work.workers, pin_memory=on_gpu)
+    batches = iter(loader)
+
+    def turn() -> int:
+        for _ in range(work.steps):
+            optimizer.zero_grad(set_to_none=True)
+            logits = model(next(batches).to(work.device, non_blocking=True)).logits
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        return work.steps * work.batch_size
+
+    return turn
+
+
+def our_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
+    """`steps` updates by engine.optim.Updater on what a Feed gives."""
+    device, labels = torch.device(work.device), work.labels()
+    train = TrainConfig(batch_size=work.batch_size, precision=work.precision)  # type: ignore[arg-type]
+    config = ExperimentConfig(BackendConfig("lcnn"), train=train)
+    model = work.countermeasure().train()
+    updater = Updater(model, config, FOREVER, device)
+    if work.compiled:
+        updater.forward.compile(work.batch_size)
+    feed = Feed([cache], device)
+    batches = feed.batches(work.draw(len(feed)))
+
+    def turn() -> int:
+        for _ in range(work.steps):
+            updater.update(0, next(batches).features, labels)
+        return work.steps * work.batch_size
+
+    return turn
+
+
+def original_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
+    """The first `steps · batch_size` files, one at a time."""
+    torch.manual_seed(0)
+    model = build("lcnn", read_cache.ROW_SHAPE, plain=True).to(work.device).eval()
+    chosen = files[: work.steps * work.batch_size]
+
+    @torch.inference_mode()
+    def turn() -> int:
+        for path in chosen:
+            logits = model(torch.load(path).to(work.device)).logits
+            (logits[:, 1] - logits[:, 0]).item()
+        return len(chosen)
+
+    return turn
+
+
+def our_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
+    """As many rows, by engine.score.run_network."""
+    device, model = torch.device(work.device), work.countermeasure()
+    feed = Feed([cache], device, "mapped")
+    n_rows = min(work.steps * work.batch_size, len(feed))
+
+    @torch.inference_mode()
+    def turn() -> int:
+        done = 0
+        for batch in run_network(model, feed, work.batch_size, device):
+            model.score(batch.output).cpu()
+            done += len(batch.labels)
+            if done >= n_rows:
+                break
+        return done
+
+    return turn
+
+
+PARTS: Mapping[str, Mapping[str, Callable[[Work, Sequence[Path], CachedFeatures], Turn]]] = {
+    "training": {"original": original_training, "ours": our_training},
+    "scoring": {"original": original_scoring, "ours": our_scoring},
+}
+
+
+def measure(turns: Mapping[str, Turn], rounds: int, advance: Callable[[int], None]) -> dict[str, dict[str, Any]]:
+    """Utterances per second of each side, after a turn of each, and our ratio to the original within each round."""
+    for turn in turns.values():
+        turn()
+    rates: dict[str, list[float]] = {side: [] for side in turns}
+    for _ in range(rounds):
+        for side, turn in turns.items():
+            start = time.perf_counter()
+            rates[side].append(turn() / (time.perf_counter() - start))
+        advance(1)
+    return {
+        side: {
+            "utterances_per_second": median(rates[side]),
+            "ratio": median(own / base for own, base in zip(rates[side], rates["original"], strict=True)),
+            "rounds": rates[side],
+        }
+        for side in turns
+    }
+
+
+def table(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """The result as text: a line per part and side."""
+    lines = [f"{'part':10s} {'side':34s} {'utt/s':>9s} {'× original':>11s}"]
+    for part, sides in figures.items():
+        for side, found in sides.items():
+            rate, ratio = found["utterances_per_second"], found["ratio"]
+            lines.append(f"{part:10s} {SIDES[side]:34s} {rate:9.2f} {ratio:11.2f}")
+    return "\n".join(lines)
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="Default: both.")
+@click.option("--rows", type=click.IntRange(1), default=64, show_default=True, help="1.2 MB of disk each.")
+@click.option("--batch-size", type=click.IntRange(2), default=8, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=2, show_default=True, help="Per side and round.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Of the original's training.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="bfloat16",
+              show_default=True, help="Of our training.")  # fmt: skip
+@click.option("--eager", is_flag=True, help="Our training without torch.compile.")
+@cli.device_option
+@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
+@click.option("--folder", type=cli.input_folder, help="Where the temporary data go.")
+@cli.sentences(StoreError)
+def main(
+    parts: Sequence[str], rows: int, batch_size: int, steps: int, rounds: int, workers: int, precision: str,
+    eager: bool, device: str, json_path: Path | None, folder: Path | None,
+) -> None:  # fmt: skip
+    """LCNN on 201 × 1024 features: training and scoring from our cache, and in the original form."""
+    machine, place = Machine.here(), str(cli.resolve_device(device))
+    work = Work(batch_size, steps, place, workers, precision, not eager)
+    parts, figures = parts or list(PARTS), {}
+    with tempfile.TemporaryDirectory(dir=folder) as temporary, ExitStack() as stack:
+        files = read_cache.write_rows(Path(temporary), rows, seed=0)
+        cache = CachedFeatures(Path(temporary) / "cache")
+        others = stack.enter_context(OthersShare())
+        advance = stack.enter_context(cli.progress("rounds", rounds * len(parts)))
+        for part in parts:
+            turns = {side: make(work, files, cache) for side, make in PARTS[part].items()}
+            figures[part] = measure(turns, rounds, advance)
+    on_gpu = f", {torch.cuda.get_device_name(place)}" if place.startswith("cuda") else ""
+    click.echo(f"{machine}, {torch.get_num_threads()} threads{on_gpu}")
+    click.echo(f"batch {batch_size}; our training: {precision}, {'eager' if eager else 'compiled'}")
+    click.echo(f"other processes took {others.share:.0%} of the cores meanwhile")
+    click.echo(table(figures))
+    settings = {**vars(work), "rows": rows, "rounds": rounds, "threads": torch.get_num_threads()}
+    write_json(json_path, machine, {"settings": settings, "others_share": others.share, "parts": figures})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Files come out as batches of waveforms, the same by threads and by processes, and no process outlives its use."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.augment.view import View
+from features.decoding import Decoders, Form, Task
+from features.waveform import AudioError, fit_length, load_waveform
+
+ROOT = Path(__file__).resolve().parents[2]
+FORM = Form(batch_size=3, n_samples=10_000, fit="repeat")
+
+
+def tasks_of(paths):
+    """Utterances are called by the names of their files, keys are indices."""
+    return (Task(index, path.stem, path) for index, path in enumerate(paths))
+
+
+def decode(paths, form=FORM, workers=2, in_processes=False):
+    """[(keys, waveforms, reasons)] of all batches, the keys being indices."""
+    with Decoders(form, workers, in_processes) as decoders:
+        batches = decoders.batches(tasks_of(paths))
+        return [(list(keys), waveforms.copy(), list(reasons)) for keys, waveforms, reasons in batches]
+
+
+@pytest.fixture
+def paths(corpus):
+    return [trial.path for trial in corpus(8)]
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+@pytest.mark.parametrize("workers", [1, 5])
+def test_batches_are_full_and_hold_the_files_in_order(paths, workers, in_processes):
+    batches = decode(paths, workers=workers, in_processes=in_processes)
+    assert [keys for keys, _, _ in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    expected = np.stack([fit_length(load_waveform(path), 10_000) for path in paths])
+    np.testing.assert_array_equal(np.concatenate([waveforms for _, waveforms, _ in batches]), expected)
+    assert [reason for _, _, reasons in batches for reason in reasons] == [""] * 8
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_a_view_acts_on_the_waveform_before_the_length_rule(paths, in_processes):
+    view = View("rawboost:4", seed=3, number=2)
+    batches = decode(paths, Form(3, 10_000, "zero", view), in_processes=in_processes)
+    expected = [fit_length(view(load_waveform(path), path.stem), 10_000, "zero") for path in paths]
+    np.testing.assert_array_equal(np.concatenate([waveforms for _, waveforms, _ in batches]), expected)
+    assert not batches[0][1][:, 8_000:].any()  # where the files end
+
+
+def test_a_recording_that_an_effect_cannot_use_is_the_reason(paths, tmp_path):
+    (tmp_path / "rir").mkdir()
+    (tmp_path / "rir/broken.wav").write_text("no audio")
+    ((_, waveforms, reasons),) = decode(paths[:1], Form(1, 9_000, "zero", View(f"reverb:{tmp_path}/rir", 0, 1)))
+    assert reasons[0].startswith(f"{tmp_path}/rir/broken.wav: empty, truncated or not audio")
+    assert not waveforms.any()
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_an_unusable_file_is_silence_with_a_reason(paths, in_processes):
+    paths[1].write_text("no audio")
+    paths[4] = paths[4].with_name("nöwhere \udcff\n.flac")  # names of files need not be UTF-8
+    (_, first, reasons), (_, second, more), _ = decode(paths, in_processes=in_processes)
+    assert first[1].any() == second[1].any() == False  # noqa: E712
+    assert first[0].any()
+    assert reasons[0] == ""
+    assert reasons[1].startswith(f"{paths[1]}: empty, truncated or not audio")
+    assert more[1] == f"{paths[4]}: no such file; expected the audio of an utterance"
+
+
+def test_rows_are_used_again_without_harm(paths):
+    """Many more batches than there is room for."""
+    many = paths * 12
+    batches = decode(many, Form(1, 9_000, "zero"), workers=3, in_processes=True)
+    expected = [fit_length(load_waveform(path), 9_000, "zero") for path in many]
+    np.testing.assert_array_equal(np.concatenate([waveforms for _, waveforms, _ in batches]), expected)
+
+
+def test_relative_paths_are_those_of_the_caller(paths, monkeypatch):
+    monkeypatch.chdir(paths[0].parent)
+    ((_, waveforms, reasons),) = decode([Path(paths[0].name)], in_processes=True)
+    assert reasons == [""]
+    assert waveforms.any()
+
+
+def test_no_file_is_no_batch():
+    assert decode([], in_processes=True) == []
+
+
+def test_a_process_that_dies_is_a_sentence_with_the_files(paths):
+    with Decoders(FORM, 1, in_processes=True) as decoders:
+        os.kill(decoders._children[0]._process.pid, signal.SIGKILL)
+        sentence = rf"^{paths[0]} or one of the 2 files after it: the decoding process died of it \(exit status -9\)"
+        with pytest.raises(AudioError, match=sentence):
+            list(decoders.batches(tasks_of(paths)))
+
+
+def test_the_processes_end_with_the_block(paths):
+    with Decoders(FORM, 2, in_processes=True) as decoders:
+        next(decoders.batches(tasks_of(paths)))
+        children = [child._process for child in decoders._children]
+        assert [child.poll() for child in children] == [None, None]
+    assert None not in [child.poll() for child in children]
+
+
+HOLD = """
+import sys, time
+from features.decoding import Decoders, Form
+decoders = Decoders(Form(3, 1_000, "zero"), 2, in_processes=True)
+print(*(child._process.pid for child in decoders._children), flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_processes_end_when_ours_is_killed():
+    process = subprocess.Popen([sys.executable, "-c", HOLD], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    children = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(children) == 2
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(map(is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(is_alive, children))
+
+
+def is_alive(pid):
+    """Is the process there, and not merely unburied?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_decoding_process_imports_no_torch():
+    program = "import sys, features.decoding; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,90 @@
+"""What happens between files and shards; the numbers that come out are in test_extract.py."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from features.commit import Claim
+from features.decoding import Decoders
+from features.device import Device, Pace
+from features.pipeline import OpenShard, Pipeline, Row
+from features.plan import StoreError
+from features.store import ShardReader, ShardWriter
+from features.waveform import AudioError
+from tests.features.frames import OPTIONS, Frames, by_hand, plan_for
+
+
+def open_shard(folder, trials, missing=()):
+    plan = plan_for(trials, Frames(), shard_size=len(trials))
+    claim = Claim.take(plan.shard_path(folder, 0))
+    assert claim is not None
+    return OpenShard(ShardWriter(claim, plan, 0), trials, dict.fromkeys(missing, "missing"))
+
+
+@contextmanager
+def pipeline(frontend, skip_bad_audio=False, advance=lambda n: None):
+    device = Device(torch.device("cpu"), frontend.extract, "float16")
+    with (
+        Decoders(OPTIONS.form, 2, False) as decoders,
+        Pipeline(decoders, device, skip_bad_audio, Pace(), advance) as running,
+    ):
+        yield running
+
+
+def rows_of(shard):
+    return (Row(shard, trial, trial.path) for trial in shard.group if trial.utt_id not in shard.reasons)
+
+
+class TestOpenShard:
+    def test_it_is_whole_when_every_utterance_is_written_or_left_out(self, corpus, tmp_path):
+        trials = corpus(4)
+        shard = open_shard(tmp_path, trials, missing=["U_0003"])
+        shard.add(["U_0001"], by_hand(trials[1:2]).astype("float16"), {"U_0000": "broken"})
+        assert not shard.is_whole
+        shard.add(["U_0002"], by_hand(trials[2:3]).astype("float16"), {})
+        assert shard.is_whole
+        shard.commit()
+        reader = ShardReader(tmp_path / "shard-00000.h5")
+        assert reader.utt_ids == ["U_0001", "U_0002"]
+        assert list(reader.skipped.items()) == [("U_0000", "broken"), ("U_0003", "missing")]
+
+    def test_one_without_any_audio_is_whole_from_the_start(self, corpus, tmp_path):
+        trials = corpus(2)
+        shard = open_shard(tmp_path, trials, missing=["U_0000", "U_0001"])
+        assert shard.is_whole
+        shard.commit()
+        assert list(ShardReader(tmp_path / "shard-00000.h5").skipped) == ["U_0000", "U_0001"]
+
+
+class TestPipeline:
+    def test_a_shard_is_committed_when_its_last_batch_is_written(self, corpus, tmp_path):
+        shard, heard = open_shard(tmp_path, corpus(7)), []
+        with pipeline(Frames(), advance=heard.append) as running:
+            running.run(rows_of(shard))
+        assert ShardReader(tmp_path / "shard-00000.h5").corrupt() == []
+        assert heard == [3, 3, 1]
+
+    def test_an_error_leaves_no_shard_that_lacks_a_row(self, corpus, tmp_path):
+        shard = open_shard(tmp_path, corpus(7))
+        with pytest.raises(StoreError, match="does not fit"), pipeline(Frames(gains=(1e6,))) as running:
+            running.run(rows_of(shard))
+        shard.writer.abandon()
+        assert not (tmp_path / "shard-00000.h5").exists()
+
+    def test_bad_audio_stops_it_before_the_front_end_sees_the_batch(self, corpus, tmp_path):
+        trials, frontend = corpus(7), Frames()
+        shard = open_shard(tmp_path, trials)
+        trials[4].path.write_text("no audio")
+        with pytest.raises(AudioError, match=r"U_0004\.flac"), pipeline(frontend) as running:
+            running.run(rows_of(shard))
+        shard.writer.abandon()
+        assert frontend.batches == [3]
+
+    def test_what_was_launched_is_written_though_it_is_interrupted(self, corpus, tmp_path):
+        trials = corpus(4)
+        shard = open_shard(tmp_path, trials[:3])
+        rows = [*rows_of(shard), Row(shard, trials[3], trials[3].path)]
+        with pytest.raises(KeyboardInterrupt), pipeline(Frames(break_at=4)) as running:
+            running.run(iter(rows))
+        assert len(ShardReader(tmp_path / "shard-00000.h5").utt_ids) == 3
