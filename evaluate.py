@@ -1,4 +1,4 @@
-"""Any score files × any protocols → figures with intervals, a comparison of systems, a report."""
+"""Any score files × any protocols, or runs × cached test sets → figures with intervals, a comparison, a report."""
 
 import json
 import sys
@@ -14,6 +14,8 @@ import click
 import cli
 from engine.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
 from features.commit import atomic_path
+from features.plan import StoreError
+from metrics import matrix as matrices
 from metrics import tables
 from metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
 from metrics.det import ScoreError
@@ -28,6 +30,9 @@ Examples:
          --asv-scores ASVspoof2019.LA.asv.eval.gi.trl.scores.txt --by attack --html report.html
   python evaluate.py sls.txt --protocol keys/DF/CM/trial_metadata.txt --where phase=eval --by codec --by vocoder
   python evaluate.py a=a_eval.txt b=b_eval.txt --calibrate a=a_dev.txt --calibrate b=b_dev.txt --fuse
+  python evaluate.py --run runs/la --run runs/both \\
+         --test LA=cache/asvspoof19_la/*/eval --test ITW=cache/in_the_wild/*/eval --latex table.tex
+  python evaluate.py --run runs/sf-seed0 --run runs/sf-seed1 --test-sets configs/test_sets/speechfake.toml --html x.html
 """
 TITLE = "Evaluation of spoofing countermeasures"
 PROTOCOL_HELP = "Trials with their keys, in any known form; repeat for several test sets. Checks coverage."
@@ -40,6 +45,9 @@ BY_HELP = "Also a table for every value of this column (attack, speaker, codec, 
 BOOTSTRAP_HELP = "Replicates for intervals and tests; 0 for none."
 CLUSTER_HELP = "Draw whole speakers (attacks, …) instead of trials: theirs are not independent."
 CALIBRATE_HELP = "Development scores of each system: adds its calibrated twin, actual DCF and Cllr."
+RUN_HELP = "Run folder, instead of SCORES; repeat for several. Seeds of one experiment (`X-seed0`, …) are one row."
+TEST_HELP = "With --run: a cached partition (`*`: of whichever front-end), or a name from --test-sets; repeat."
+TEST_SETS_HELP = "With --run: named test sets, as in configs/test_sets/; all of them, unless --test picks some."
 FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 
 
@@ -59,32 +67,41 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--calibrate", "dev", multiple=True, metavar="NAME=FILE", help=CALIBRATE_HELP)
 @click.option("--dev-protocol", metavar="FILE", help="Keys of the development scores, where they have none.")
 @click.option("--fuse", is_flag=True, help=FUSE_HELP)
+@click.option("--run", "runs", multiple=True, metavar="[NAME=]FOLDER", help=RUN_HELP)
+@click.option("--test", "tests", multiple=True, metavar="NAME[=CACHE]", help=TEST_HELP)
+@click.option("--test-sets", type=cli.input_file, help=TEST_SETS_HELP)
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="With --run: of the network.")
+@cli.device_option
 @click.option("--json", type=cli.output, help="Every number in full precision, rates as fractions.")
 @click.option("--csv", type=cli.output, help="The same as one long table.")
 @click.option("--latex", type=cli.output, help="The tables for a paper (booktabs).")
 @click.option("--html", type=cli.output, help="A report: one self-contained page with tables and pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
-@cli.sentences(ScoreError, ProtocolError)
+@cli.sentences(ScoreError, ProtocolError, StoreError)
 def main(**given: Any) -> None:
     """Judge the scores of one system or several: EER, t-DCF, DCF, Cllr, with intervals and every warning.
 
     SCORES are score files of any known form, each FILE or NAME=FILE. Without --protocol the keys are those of the
     first file, and missing trials go unnoticed.
+
+    With --run it scores every run on every cached test set (once: the run folder keeps the scores) and tabulates train
+    set × test set.
     """
     options = Options(**given)
-    if not options.scores and not options.sasv:
-        raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
-    if not options.scores and options.of_scores:
-        raise cli.Sentence(f"{options.of_scores[0]} says how SCORES are judged; expected SCORES beside --sasv-scores")
+    _check(options)
     cli.check_outputs(options.outputs.values(), options.inputs, options.overwrite)
-    evaluated = _evaluation_sets(options) if options.scores else []
+    experiments, evaluated = _score_runs(options) if options.runs else ([], [])
+    evaluated = _evaluation_sets(options) if options.scores else evaluated
     comparisons = _compare(options, evaluated)
-    for comparison in comparisons:
+    matrix = matrices.matrix_of(experiments, comparisons, options.level) if experiments else None
+    if matrix:
+        click.echo(matrices.as_text(matrix))
+    for comparison in comparisons if not matrix or options.by else []:
         click.echo(tables.as_text(comparison))
-        if not sys.stdout.isatty():  # whoever looks at the results has read them there
-            for warning in comparison.warnings:
-                click.echo(f"Warning: {warning}", err=True)
-    _write(options, evaluated, comparisons)
+    if not sys.stdout.isatty():  # whoever looks at the results has read them there
+        for warning in matrix.warnings if matrix else [warning for one in comparisons for warning in one.warnings]:
+            click.echo(f"Warning: {warning}", err=True)
+    _write(options, evaluated, comparisons, matrix)
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,11 @@ class Options:
     dev: tuple[str, ...]
     dev_protocol: str | None
     fuse: bool
+    runs: tuple[str, ...]
+    tests: tuple[str, ...]
+    test_sets: Path | None
+    batch_size: int
+    device: str
     json: Path | None
     csv: Path | None
     latex: Path | None
@@ -122,17 +144,20 @@ class Options:
     def inputs(self) -> list[Path]:
         """Every file that is read."""
         named = (*self.scores, *self.sasv, *self.dev, *self.protocols, *filter(None, [self.dev_protocol]))
-        return [*self.asv, *filter(None, [self.costs]), *(one.path for one in parse_named(named))]
+        return [*self.asv, *filter(None, [self.costs, self.test_sets]), *(one.path for one in parse_named(named))]
 
     @property
-    def of_scores(self) -> list[str]:
+    def of_score_files(self) -> list[str]:
         """Options that were given and have a meaning for SCORES only."""
-        names = (
-            "--protocol --where --asv-scores --tdcf-costs --metrics --by --cluster --calibrate --dev-protocol --fuse"
-        )
-        values = (self.protocols, self.where, self.asv, self.costs, self.metrics, self.by, self.clusters, self.dev)
-        given = zip(names.split(), (*values, self.dev_protocol, self.fuse), strict=True)
-        return [name for name, value in given if value]
+        names = "--protocol --asv-scores --tdcf-costs --calibrate --dev-protocol --fuse"
+        values = (self.protocols, self.asv, self.costs, self.dev, self.dev_protocol, self.fuse)
+        return [name for name, value in zip(names.split(), values, strict=True) if value]
+
+    @property
+    def of_trials(self) -> list[str]:
+        """Options that were given and have a meaning for SCORES and runs only."""
+        named = {"--where": self.where, "--metrics": self.metrics, "--by": self.by, "--cluster": self.clusters}
+        return [name for name, value in named.items() if value]
 
     @property
     def uncertainty(self) -> Uncertainty:
@@ -153,6 +178,42 @@ class Options:
             if name not in at_hand:
                 raise cli.Sentence(f"--metrics {name}: needs --asv-scores")
         return names
+
+
+def _check(options: Options) -> None:
+    """Sentence unless the options are those of one way to use the command."""
+    if options.runs:
+        others = [*["SCORES"] * bool(options.scores), *["--sasv-scores"] * bool(options.sasv), *options.of_score_files]
+        if others:
+            raise cli.Sentence(f"{others[0]} beside --run; expected --test or --test-sets, and no score files")
+        return
+    if options.tests or options.test_sets:
+        raise cli.Sentence(
+            f"{'--test' if options.tests else '--test-sets'} says what runs are judged on; expected --run"
+        )
+    if not options.scores and not options.sasv:
+        raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
+    of_scores = [*options.of_score_files, *options.of_trials]
+    if not options.scores and of_scores:
+        raise cli.Sentence(f"{of_scores[0]} says how SCORES are judged; expected SCORES beside --sasv-scores")
+
+
+def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[EvaluationSet]]:
+    """The rows of the matrix, and every run's scores on every test set, made where there are none yet."""
+    from engine.checkpoint import RunError  # here, not above: score files do without torch
+    from engine.crosscorpus import CrossCorpus, named_tests, read_test_sets
+    from engine.runs import read_runs
+
+    try:
+        runs = read_runs(options.runs)
+        tests = named_tests(options.tests, read_test_sets(options.test_sets) if options.test_sets else [])
+        work = CrossCorpus(runs, tests)
+        if work.n_to_score:
+            with cli.progress("scoring", work.n_to_score) as advance:
+                work.score(options.batch_size, cli.resolve_device(options.device), advance)
+        return list(dict.fromkeys(run.experiment for run in runs)), work.evaluation_sets(options.where)
+    except RunError as error:
+        raise cli.Sentence(str(error)) from error
 
 
 def _evaluation_sets(options: Options) -> list[EvaluationSet]:
@@ -186,14 +247,23 @@ def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Compa
     return comparisons
 
 
-def _write(options: Options, evaluated: Sequence[EvaluationSet], comparisons: Sequence[Comparison]) -> None:
+def _write(
+    options: Options,
+    evaluated: Sequence[EvaluationSet],
+    comparisons: Sequence[Comparison],
+    matrix: matrices.Matrix | None,
+) -> None:
     """Write the files that were asked for, each whole or not at all."""
     made_by = f"SpoofCache, {date.today().isoformat()}"
+    record: dict[str, Any] = {"matrix": matrices.as_record(matrix)} if matrix else {}
+    record["test_sets"] = [tables.as_record(one) for one in comparisons]
     make: dict[str, Callable[[], str]] = {
-        "json": lambda: json.dumps({"test_sets": [tables.as_record(one) for one in comparisons]}, indent=2) + "\n",
-        "csv": lambda: tables.as_csv(comparisons),
-        "latex": lambda: "\n".join(tables.as_latex(one) for one in comparisons),
-        "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by),
+        "json": lambda: json.dumps(record, indent=2) + "\n",
+        "csv": lambda: matrices.as_csv(matrix) if matrix else tables.as_csv(comparisons),
+        "latex": lambda: (
+            matrices.as_latex(matrix) if matrix else "\n".join(tables.as_latex(one) for one in comparisons)
+        ),
+        "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by, matrix),
     }
     for kind, path in options.outputs.items():
         text = make[kind]()

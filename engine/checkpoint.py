@@ -2,7 +2,7 @@
 
 `config.toml` as used, `metrics.jsonl` (a line per epoch), TensorBoard events, `model.safetensors` with `model.json`
 (the selected epoch and what rebuilds it), `average.safetensors` with `average.json` where the config asks for an
-average, `last.ckpt` (all that training needs to go on).
+average, `last.ckpt` (all that training needs to go on), `scores/` (of the best epoch, made by evaluate.py).
 """
 
 import importlib.metadata
@@ -58,7 +58,8 @@ class About:
     """What a set of weights is: enough to rebuild the network and its score, and to refuse other features.
 
     `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
-    elsewhere; `versions` then tells from which file they came.
+    elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`; it is
+    empty where nobody said.
     """
 
     format_version: int
@@ -73,6 +74,7 @@ class About:
     versions: Mapping[str, str]
     loss: str = "cross_entropy"
     loss_settings: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
@@ -82,7 +84,8 @@ class About:
             expected = " or ".join(map(str, VERSIONS))
             raise RunError(f"{source}: a model of format version {version}; expected {expected}")
         try:
-            about = cls(**{**fields, "feature_shape": tuple(fields["feature_shape"])})
+            lists = {"feature_shape": fields["feature_shape"], "trained_on": fields.get("trained_on", ())}
+            about = cls(**{**fields, **{name: tuple(values) for name, values in lists.items()}})
         except (KeyError, TypeError) as error:
             raise RunError(f"{source}: not the description of a model of ours ({error})") from error
         if about.backend not in BACKENDS:
@@ -237,16 +240,27 @@ def load_model(run: Path, which: str) -> tuple[Countermeasure, About]:
     return model.eval(), about
 
 
+def read_about(run: Path, description: str = ABOUT) -> About:
+    """What the weights of a run folder are; RunError where it is not there or not ours."""
+    path = run / description
+    try:
+        return About.from_json(json.loads(path.read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        raise RunError(f"{run}: no {description}; expected the run folder of {PAIRS['best'][2]}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise RunError(f"{path}: not ours or not whole ({error})") from error
+
+
 def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[dict[str, torch.Tensor], About]:
     if not (run / model).exists() or not (run / description).exists():
         raise RunError(f"{run}: no {model} with {description}; expected the run folder of {made_by}")
+    about = read_about(run, description)
     try:
-        about = About.from_json(json.loads((run / description).read_text(encoding="utf-8")), run / description)
         with safe_open(run / model, "pt") as file:
             epoch = (file.metadata() or {}).get("epoch")
         weights = load_file(run / model)
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise RunError(f"{run}: {model} or {description} is not ours or not whole ({error})") from error
+    except SafetensorError as error:
+        raise RunError(f"{run}: {model} is not ours or not whole ({error})") from error
     if epoch != str(about.epoch):
         raise RunError(
             f"{run}: {model} is of epoch {epoch}, {description} of epoch {about.epoch}: the training was killed "

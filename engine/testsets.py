@@ -25,7 +25,7 @@ from metrics.scores import (
     without_ending,
 )
 from protocols.forms import column, read_any_protocol, select
-from protocols.trial import UNKNOWN, ProtocolError, read_text
+from protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
 
 COSTS = "condition c0 c1 c2"
 
@@ -227,22 +227,26 @@ def _tests(protocols: Sequence[Named], where: Sequence[str], first: ScoreFile) -
 def _read_protocol(protocol: Named, where: Sequence[str]) -> _Test:
     path = protocol.path
     everything = read_any_protocol(path)
-    chosen = select(everything, where)
+    trials = list_trials(select(everything, where), path)
+    outside = frozenset(trial.utt_id for trial in everything).difference(trials.utt_ids)
+    note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
+    return _Test(protocol.name, trials, outside, note, tuple(phase_warnings(trials)))
+
+
+def list_trials(chosen: Sequence[Trial], source: Path) -> TrialList:
+    """Trials column by column; ProtocolError, which begins with their `source`, where all are of one class."""
     names = ["attack", "speaker", *sorted({name for trial in chosen for name in trial.conditions})]
     keys = [trial.key for trial in chosen]
     if len(set(keys)) < 2:
-        raise ProtocolError(f"{path}: all {len(keys)} trials are {keys[0]}; expected both bonafide and spoof")
-    trials = TrialList(
+        raise ProtocolError(f"{source}: all {len(keys)} trials are {keys[0]}; expected both bonafide and spoof")
+    return TrialList(
         [trial.utt_id for trial in chosen],
         np.array([trial.label for trial in chosen], dtype=bool),
         {name: np.array(column(chosen, name)) for name in names},
     )
-    outside = frozenset(trial.utt_id for trial in everything).difference(trials.utt_ids)
-    note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(chosen):,} trials."
-    return _Test(protocol.name, trials, outside, note, tuple(_phases(trials)))
 
 
-def _phases(trials: TrialList) -> Iterator[str]:
+def phase_warnings(trials: TrialList) -> Iterator[str]:
     """ASVspoof 2021's figures are those of one phase; pooling the others in moves an EER by percents."""
     phases = sorted(set(trials.columns["phase"].tolist())) if "phase" in trials.columns else []
     if len(phases) > 1:

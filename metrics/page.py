@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from metrics import matrix as cross
 from metrics.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
+from metrics.matrix import Matrix
 from metrics.measures import MEASURES
 from metrics.tables import BEST, Cell, Grid, Row, group_grids, legend, measures_of_groups, pooled_grid, printable
 
@@ -32,6 +34,8 @@ DEFINITIONS: Mapping[str, str] = {
 """What each of MEASURES is, for readers of a report."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy: the browser itself refuses scripts and everything from elsewhere."""
+HEAT, MOST_HEAT = "213, 94, 0", 0.55
+"""Colour of the worst cell of a heat map, and how much of it covers the white: text must stay legible on it."""
 MOST_NAMED = 6
 WIDEST_NAME = 20
 """Characters of a system's name that a table gives a line to."""
@@ -68,6 +72,7 @@ thead th:first-child { z-index: 3; font-weight: 600; }
 tbody tr:nth-child(even) > * { background: #f7f8fa; }
 tfoot { display: table-row-group; }
 tfoot > tr > * { border-top: 1px solid var(--ink); }
+td.heat, td.heat small { color: var(--ink); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 td small { display: inline-block; min-width: var(--interval); white-space: nowrap;
   color: var(--soft); font-size: .82em; padding-left: .3em; }
 .value { white-space: nowrap; }
@@ -110,19 +115,23 @@ def report_page(
     evaluated: Sequence[tuple[EvaluationSet | None, Comparison]],
     title: str,
     made_by: str,
+    matrix: Matrix | None = None,
 ) -> str:
     """The report of all test sets, pictures included, as HTML.
 
     Args:
         evaluated: test sets with what is said of them; one without trials (None) gets tables and no pictures.
         made_by: program, version and date, for the line beneath the title.
+        matrix: the same figures, train set × test set: goes first, as a heat map.
     """
     sections = [(c, list(_pictures(e, c)) if e else []) for e, c in evaluated]
-    return as_html(sections, title, made_by)
+    return as_html(sections, title, made_by, matrix)
 
 
-def as_html(sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str, made_by: str) -> str:
-    """One page with a section for each test set: warnings, table of systems, pictures, tables by group, notes.
+def as_html(
+    sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str, made_by: str, matrix: Matrix | None = None
+) -> str:
+    """One page: warnings, the matrix, and a section for each test set with its tables, pictures and notes.
 
     It is well-formed XML too. Everything that comes from outside is escaped.
     """
@@ -131,6 +140,7 @@ def as_html(sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str
     body = [
         f"<header><h1>{_text(title)}</h1><p class='made'>{_text(made_by)}</p></header>",
         _warnings([comparison for comparison, _ in sections]),
+        _matrix(matrix, numbers) if matrix else "",
         *(_section(comparison, pictures, numbers) for comparison, pictures in sections),
         _definitions([measure for measure in MEASURES if measure in measures]),
     ]
@@ -217,6 +227,18 @@ def _section(comparison: Comparison, pictures: Sequence[Picture], numbers: Mappi
     return _joined([*parts, "</section>"])
 
 
+def _matrix(matrix: Matrix, numbers: Mapping[str, Iterator[int]]) -> str:
+    said = {note for comparison in matrix.comparisons for note in comparison.notes}  # those sections repeat them
+    parts = [
+        "<section><h2>Train set × test set</h2>",
+        "<p>The darker a cell, the worse: white is perfect, and the darkest says nothing, like a coin's EER of 50 %. "
+        "The shade is that of the square root, so that small figures differ too.</p>",
+        *(_table(grid, numbers) for grid in cross.grids(matrix)),
+        *(f"<p>{_text(note)}</p>" for note in matrix.notes if note not in said),
+    ]
+    return _joined([*parts, "</section>"])
+
+
 def _warnings(comparisons: Sequence[Comparison]) -> str:
     several = len(comparisons) > 1
     sentences = [
@@ -270,7 +292,8 @@ def _row(row: Row) -> str:
 def _cell(cell: Cell) -> str:
     value = f"<b>{cell.value}</b>" if cell.mark == BEST else cell.value
     marked = f"<span class='value'>{value}<span class='mark'>{cell.mark}</span></span>"
-    return f"<td>{marked}<small>{cell.interval}</small></td>"
+    shade = "" if cell.heat is None else f" class='heat' style='background: rgba({HEAT}, {MOST_HEAT * cell.heat:.3f})'"
+    return f"<td{shade}>{marked}<small>{cell.interval}</small></td>"
 
 
 def _figure(picture: Picture, numbers: Mapping[str, Iterator[int]]) -> str:

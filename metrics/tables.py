@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from metrics.comparison import SIGNIFICANT, Comparison, Figure, Table
-from metrics.measures import MEASURES, Measure
+from metrics.measures import MEASURES
 
 BEST, SAME = "*", "≈"
 UNDEFINED = "–"
@@ -63,6 +63,8 @@ class Cell(NamedTuple):
     """`[0.58, 0.69]`, one decimal less than the value; empty where none was asked for."""
     mark: str = ""
     """BEST, SAME (it does not differ significantly from the best) or nothing."""
+    heat: float | None = None
+    """How bad it is, from 0 (perfect) to 1 (it says nothing), where a page is to colour it."""
 
 
 class Row(NamedTuple):
@@ -85,14 +87,15 @@ class Grid(NamedTuple):
 
 def as_text(comparison: Comparison) -> str:
     """The comparison as aligned plain text: systems × measures, then groups × systems for each measure."""
-    tables = _grids(comparison)
-    remarks = [
-        *map(printable, comparison.notes),
-        *(f"WARNING: {printable(warning)}" for warning in comparison.warnings),
-    ]
+    return grids_as_text(_grids(comparison), comparison.notes, comparison.warnings)
+
+
+def grids_as_text(grids: Sequence[Grid], notes: Sequence[str], warnings: Sequence[str]) -> str:
+    """Grids as aligned plain text, then the legend and the remarks that belong to them."""
+    remarks = [*map(printable, notes), *(f"WARNING: {printable(warning)}" for warning in warnings)]
     blocks = [
-        *(f"{printable(grid.title)}\n\n{_aligned(grid)}" for grid in tables),
-        "   ".join(legend(tables)),
+        *(f"{printable(grid.title)}\n\n{_aligned(grid)}" for grid in grids),
+        "   ".join(legend(grids)),
         *(textwrap.fill(remark, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False) for remark in remarks),
     ]
     return "\n\n".join(block for block in blocks if block)
@@ -122,10 +125,13 @@ def as_latex(comparison: Comparison) -> str:
     Everything that comes from outside is escaped; what pdfLaTeX cannot set without further packages is written as
     its code point, `[U+6F22]`.
     """
-    tables = _grids(comparison)
-    remarks = [*comparison.notes, *(f"Warning: {warning}." for warning in comparison.warnings)]
-    notes = " ".join(map(_latex, remarks))
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex_table(grid, notes) for grid in tables)
+    return grids_as_latex(_grids(comparison), comparison.notes, comparison.warnings)
+
+
+def grids_as_latex(grids: Sequence[Grid], notes: Sequence[str], warnings: Sequence[str]) -> str:
+    """Grids as tables in LaTeX; the caption of each has the remarks that belong to them all."""
+    remarks = " ".join(map(_latex, [*notes, *(f"Warning: {warning}." for warning in warnings)]))
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex_table(grid, remarks) for grid in grids)
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
@@ -146,9 +152,10 @@ def pooled_grid(comparison: Comparison) -> Grid:
     """Systems × measures on all trials."""
     table = comparison.pooled
     title = f"{comparison.test_set}: {table.n_bonafide:,} bona fide + {table.n_spoof:,} spoof trials"
-    heads = [_head(MEASURES[measure]) for measure in comparison.measures]
+    heads = [title_of(measure) for measure in comparison.measures]
     rows = [
-        Row(system, (), [_cell(table, system, measure) for measure in comparison.measures]) for system in table.figures
+        Row(system, (), [cell_of(figures[measure], measure) for measure in comparison.measures])
+        for system, figures in table.figures.items()
     ]
     return Grid(title, "system", (), heads, rows)
 
@@ -160,10 +167,14 @@ def group_grids(comparison: Comparison, column: str) -> list[Grid]:
     systems = list(comparison.pooled.figures)
     for measure in measures_of_groups(comparison, column):
         rows = [
-            Row(group, (table.n_bonafide, table.n_spoof), [_cell(table, system, measure) for system in systems])
+            Row(
+                group,
+                (table.n_bonafide, table.n_spoof),
+                [cell_of(table.figures[system][measure], measure) for system in systems],
+            )
             for group, table in tables
         ]
-        title = f"{_head(MEASURES[measure])} by {column}, {comparison.test_set}"
+        title = f"{title_of(measure)} by {column}, {comparison.test_set}"
         grids.append(Grid(title, column, ("bona fide", "spoof"), systems, rows))
     return grids
 
@@ -199,12 +210,14 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
-def _head(measure: Measure) -> str:
-    return f"{measure.title} (%)" if measure.percent else measure.title
+def title_of(measure: str) -> str:
+    """What stands above the figures of a measure: `EER (%)`."""
+    return f"{MEASURES[measure].title} (%)" if MEASURES[measure].percent else MEASURES[measure].title
 
 
-def _cell(table: Table, system: str, measure: str) -> Cell:
-    figure, scale, digits = table.figures[system][measure], 1, MEASURES[measure].digits
+def cell_of(figure: Figure, measure: str) -> Cell:
+    """A figure of that measure as it is written."""
+    scale, digits = 1, MEASURES[measure].digits
     if figure.value is None:
         return Cell(UNDEFINED)
     if MEASURES[measure].percent:
@@ -240,7 +253,7 @@ def _aligned(grid: Grid) -> str:
 
 
 def _cell_texts(cells: Sequence[Cell]) -> list[str]:
-    value_width, interval_width = (max(len(cell[part]) for cell in cells) for part in (0, 1))
+    value_width, interval_width = (max(map(len, texts)) for texts in zip(*(cell[:2] for cell in cells), strict=True))
     return [f"{cell.value:>{value_width}} {cell.interval:<{interval_width}} {cell.mark}".rstrip() for cell in cells]
 
 

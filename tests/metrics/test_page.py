@@ -9,6 +9,7 @@ import pytest
 
 from metrics.comparison import Comparison, EvaluationSet, Figure, Table
 from metrics.dcf import Coefficients
+from metrics.matrix import Experiment, matrix_of
 from metrics.measures import MEASURES
 from metrics.page import DEFINITIONS, POLICY, Picture, as_html, report_page
 from metrics.scores import TrialList
@@ -118,6 +119,19 @@ def test_warnings_come_before_everything_else():
 
 def test_without_warnings_there_is_no_box():
     assert tree(report_page([evaluated(warnings=())], "t", MADE_BY)).find(".//aside") is None
+
+
+def test_a_matrix_goes_first_with_a_shade_for_every_cell():
+    pairs = [evaluated("one"), evaluated("two")]
+    rows = [Experiment(name, (EVIL,), (name,)) for name in ("lcnn", EVIL)]
+    page = tree(report_page(pairs, "t", MADE_BY, matrix_of(rows, [comparison for _, comparison in pairs], 0.95)))
+    assert [words(head) for head in page.findall(".//section/h2")] == ["Train set × test set", "one", "two", "Measures"]
+    eer, tdcf = page.findall(".//table")[:2]
+    assert [words(cell) for cell in eer.find("tbody")[1]][:2] == [f"{EVIL} ({EVIL})", "34.560≈[30.00, 40.00]"]
+    shades = [[cell.get("style") for cell in table.iter("td")] for table in (eer, tdcf)]
+    assert shades[0][0] == f"background: rgba(213, 94, 0, {0.55 * (0.0125 / 0.5) ** 0.5:.3f})"
+    assert shades[1][0] == f"background: rgba(213, 94, 0, {0.55 * 0.00125**0.5:.3f})"
+    assert all(shades[0] + shades[1])
 
 
 def test_no_costs_no_tdcf_curve(page):

@@ -1,0 +1,257 @@
+"""Runs × cached test sets → evaluation sets. Scores are kept in the run folder; what is there is not made again.
+
+`<run>/scores/<corpus>-<partition>-<digest>.tsv` holds the scores of a whole cached partition. The digest stands for the
+run's best epoch and for the cache's identity and trials, so that a score of other weights or trials is never taken.
+"""
+
+import glob
+import hashlib
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from engine.checkpoint import RunError, load_model
+from engine.runs import Run, weights_digest
+from engine.score import score_partition
+from engine.testsets import list_trials, phase_warnings
+from features.commit import atomic_path
+from features.dataset import CachedFeatures
+from features.plan import MANIFEST, SKIPPED, Identity, Plan, ShardMismatch, StoreError, read_manifest
+from metrics.comparison import EvaluationSet
+from metrics.det import ScoreError
+from metrics.scores import ScoreFile, align, format_cm_scores, read_scores
+from protocols.forms import select
+from protocols.trial import ProtocolError
+
+SCORES = "scores"
+"""Folder of a run that its scores are kept in."""
+KEYS = ("cache", "where")
+
+
+@dataclass(frozen=True)
+class NamedTest:
+    """A test set: the folders of its caches, one for each identity among the runs, and which of the trials count."""
+
+    name: str
+    caches: tuple[str, ...]
+    """Folders; a `*` stands for any part of a name, so that `cache/itw/*/eval` is every front-end's."""
+    where: tuple[str, ...] = ()
+    """Conditions on the columns of the trials, `language=en`."""
+
+
+def named_tests(texts: Sequence[str], known: Sequence[NamedTest] = ()) -> list[NamedTest]:
+    """Test sets as the user wrote them: `NAME=CACHE` adds one (or one more cache of it), `NAME` picks one of `known`.
+
+    Where none is picked all that are known are taken.
+
+    Raises:
+        StoreError: a name that is not known, known already, or empty; no test set at all.
+    """
+    by_name, added = {test.name: test for test in known}, dict[str, list[str]]()
+    picked = [text for text in texts if "=" not in text]
+    for name, _, cache in (text.partition("=") for text in texts if "=" in text):
+        if not name or not cache or name in by_name:
+            fault = "a name that --test-sets has" if name in by_name else "no name or no cache"
+            raise StoreError(f"--test {name}={cache}: {fault}; expected a new NAME=CACHE")
+        added.setdefault(name, []).append(cache)
+    for name in picked:
+        if name not in by_name:
+            there = ", ".join(by_name) or "none"
+            raise StoreError(f"--test {name}: expected NAME=CACHE, or a name from --test-sets, which has {there}")
+    tests = [by_name[name] for name in dict.fromkeys(picked or by_name)]
+    tests += [NamedTest(name, tuple(caches)) for name, caches in added.items()]
+    if not tests:
+        raise StoreError("no test set; expected --test NAME=CACHE or --test-sets FILE")
+    return tests
+
+
+def read_test_sets(path: Path) -> list[NamedTest]:
+    """Named test sets in TOML: a table for each, with `cache` (a folder or several, relative to the file) and `where`.
+
+    Raises:
+        StoreError: not TOML, an unknown key, a value of another type.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: not TOML ({error})") from error
+    return [_from_table(path, name, table) for name, table in tables.items()]
+
+
+def _from_table(path: Path, name: str, table: object) -> NamedTest:
+    if not isinstance(table, dict) or "cache" not in table:
+        raise StoreError(f'{path}: {name} has no cache; expected a table [{name}] with cache = "folder"')
+    unknown = [key for key in table if key not in KEYS]
+    if unknown:
+        raise StoreError(f"{path}: unknown key {name}.{unknown[0]}; expected some of {', '.join(KEYS)}")
+    texts: dict[str, tuple[str, ...]] = {}
+    for key, value in table.items():
+        texts[key] = tuple(value if isinstance(value, list) else [value])
+        if not all(isinstance(text, str) for text in texts[key]):
+            raise StoreError(f"{path}: {name}.{key} is {value!r}; expected a text or a list of texts")
+    caches = tuple(str(path.parent / cache) for cache in texts["cache"])
+    return NamedTest(name, caches, texts.get("where", ()))
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A run and the cache of a test set that fits it."""
+
+    run: Run
+    data: CachedFeatures
+
+    @cached_property
+    def path(self) -> Path:
+        """Where its scores are kept."""
+        plan, digest = self.data.plan, hashlib.sha256(self.run.weights_digest.encode())
+        digest.update(plan.identity.to_json().encode())
+        digest.update(plan.trial_list_sha256.encode())
+        digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())  # some may have been left out
+        return self.run.folder / SCORES / f"{plan.corpus}-{plan.partition}-{digest.hexdigest()[:12]}.tsv"
+
+
+class CrossCorpus:
+    """Every run on every test set. All that can be wrong with their caches is found before anything is scored.
+
+    Args:
+        runs: of any front-ends.
+        tests: a `*` among their caches counts for complete caches only.
+
+    Raises:
+        StoreError: no cache; a cache that is not whole.
+        ShardMismatch: a run for whose features a test set has no cache, or more than one; caches of one test set
+            that hold different trials.
+    """
+
+    def __init__(self, runs: Sequence[Run], tests: Sequence[NamedTest]) -> None:
+        self._opened: dict[Path, CachedFeatures] = {}
+        self._tests = {test: self._cells(test, runs) for test in tests}
+        cells = {cell.path: cell for cells in self._tests.values() for cell in cells}
+        self._missing = {path: cell for path, cell in cells.items() if not path.exists()}
+
+    @property
+    def n_to_score(self) -> int:
+        """Utterances that have no score yet, counted for each run."""
+        return sum(len(cell.data) for cell in self._missing.values())
+
+    def score(self, batch_size: int, device: torch.device, advance: Callable[[int], None] = lambda n: None) -> None:
+        """Score what is not yet scored, and keep it; what is finished stays when the rest fails.
+
+        Raises:
+            RunError: weights that are not there, not ours, or replaced meanwhile.
+            ScoreError: a score that is no number.
+        """
+        for path, cell in self._missing.items():
+            model, _ = load_model(cell.run.folder, "best")
+            scores = score_partition(model, cell.data, batch_size, device, advance)
+            if weights_digest(cell.run.folder) != cell.run.weights_digest:
+                raise RunError(f"{cell.run.folder}: its best epoch changed meanwhile; expected a finished training")
+            try:
+                text = "".join(format_cm_scores(scores, "tsv"))
+            except ScoreError as error:
+                raise ScoreError(f"{cell.run.folder} on {cell.data.folder}: {error}") from error
+            path.parent.mkdir(exist_ok=True)
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        self._missing = {}
+
+    def evaluation_sets(self, where: Sequence[str] = ()) -> list[EvaluationSet]:
+        """One for each test set, with the kept scores of all runs.
+
+        Args:
+            where: conditions beside those of the test sets.
+
+        Raises:
+            ScoreError: a kept file that was changed.
+            ProtocolError: a condition that the trials do not know, or one that leaves a single class.
+        """
+        paths = dict.fromkeys(cell.path for cells in self._tests.values() for cell in cells)
+        files = {path: read_scores(path) for path in paths}
+        return [_evaluation_set(test, cells, files, where) for test, cells in self._tests.items()]
+
+    def _cells(self, test: NamedTest, runs: Sequence[Run]) -> list[_Cell]:
+        plans = {folder: read_manifest(folder) for folder in _folders(test)}
+        cells = [_Cell(run, self._open(_fitting(test, plans, run))) for run in runs]
+        first = cells[0].data
+        for cell in cells[1:]:
+            if cell.data.trials != first.trials:
+                raise ShardMismatch(
+                    f"test set {test.name}: {first.folder} ({len(first):,} trials) and {cell.data.folder} "
+                    f"({len(cell.data):,}) hold different trials; expected the same in every cache of a test set"
+                )
+        return cells
+
+    def _open(self, folder: Path) -> CachedFeatures:
+        if folder not in self._opened:
+            self._opened[folder] = CachedFeatures(folder)
+        return self._opened[folder]
+
+
+def _folders(test: NamedTest) -> list[Path]:
+    """Those that are there; a pattern's incomplete ones may be some other front-end's."""
+    folders: list[Path] = []
+    for cache in test.caches:
+        if "*" not in cache:
+            folders.append(Path(cache))
+            continue
+        found = [Path(name) for name in sorted(glob.glob(cache)) if (Path(name) / MANIFEST).is_file()]
+        if not found:
+            raise StoreError(f"test set {test.name}: {cache}: no complete cache; expected at least one")
+        folders += found
+    return folders
+
+
+def _fitting(test: NamedTest, plans: dict[Path, Plan], run: Run) -> Path:
+    """The cache of the very features that the run was trained on."""
+    fitting, misfits = [], []
+    for folder, plan in plans.items():
+        try:
+            plan.identity.require_same(Identity(run.about.identity), folder)
+            fitting.append(folder)
+        except ShardMismatch as error:
+            misfits.append(str(error))
+    if not fitting:
+        nearest = min(misfits, key=lambda sentence: sentence.count("; "))
+        raise ShardMismatch(f"test set {test.name} has no cache for run {run.folder}: {nearest}")
+    if len(fitting) > 1:
+        listed = " and ".join(map(str, fitting))
+        raise ShardMismatch(f"test set {test.name}: {listed} both fit run {run.folder}; expected one for each run")
+    return fitting[0]
+
+
+def _evaluation_set(
+    test: NamedTest, cells: Sequence[_Cell], files: dict[Path, ScoreFile], where: Sequence[str]
+) -> EvaluationSet:
+    data, conditions = cells[0].data, (*test.where, *where)
+    try:
+        chosen = select(data.trials, conditions)
+        trials = list_trials(chosen, data.folder)
+    except ProtocolError as error:
+        raise ProtocolError(f"test set {test.name}: {error}") from error
+    outside = frozenset(trial.utt_id for trial in data.trials).difference(trials.utt_ids)
+    chosen_by = f" where {' and '.join(conditions)}" if conditions else ""
+    caches = ", ".join(str(folder) for folder in dict.fromkeys(cell.data.folder for cell in cells))
+    return EvaluationSet(
+        name=test.name,
+        trials=trials,
+        systems={
+            cell.run.system: align(files[cell.path], trials, f"{cell.path} against {cell.data.folder}", outside)
+            for cell in cells
+        },
+        notes=(f"{test.name}: {caches}{chosen_by}, {len(chosen):,} trials.",),
+        warnings=(*_warnings(cells), *phase_warnings(trials)),
+    )
+
+
+def _warnings(cells: Sequence[_Cell]) -> Iterator[str]:
+    data = cells[0].data
+    missing = data.plan.n_trials - len(data)
+    if missing:
+        yield f"{missing:,} of {data.plan.n_trials:,} trials have no score: {data.folder / SKIPPED}"
+    partition = f"{data.plan.corpus}/{data.plan.partition}"
+    for name in dict.fromkeys(cell.run.experiment.name for cell in cells if partition in cell.run.about.trained_on):
+        yield f"{name} was trained on {partition}, the very trials that it is judged on"

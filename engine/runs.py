@@ -1,0 +1,124 @@
+"""Run folders → the rows of a cross-corpus table: which runs are one experiment, trained with several seeds."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.checkpoint import ABOUT, CONFIG, MODEL, About, RunError, read_about
+from features.plan import Identity
+from metrics.matrix import Experiment
+
+SEED_ENDING = re.compile(r"-seed\d+$")
+"""What sibling run folders of one experiment end with: `X-seed0`, `X-seed1`, …"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, and how its scores are called."""
+
+    experiment: Experiment
+    system: str
+    folder: Path
+    about: About
+    weights_digest: str
+    """Of the best epoch's weights and their description."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run folder as it was named, before it is known which others belong to it."""
+
+    row: str
+    name: str
+    folder: Path
+    about: About
+    settings: Mapping[str, Any]
+    """All that must be the same for two runs to be one experiment, by dotted name."""
+    seed: int | None
+
+
+def read_runs(texts: Sequence[str]) -> list[Run]:
+    """Runs as the user wrote them, `FOLDER` or `NAME=FOLDER`. Those of one name, or in folders that differ by
+    `-seed…` at the end alone, are one experiment under several seeds.
+
+    Raises:
+        RunError: a folder without a finished epoch, or not ours; runs of one name that are not one experiment, or
+            have one seed.
+    """
+    rows: dict[str, list[_Found]] = {}
+    for found in map(_find, texts):
+        rows.setdefault(found.row, []).append(found)
+    runs = [run for row, members in rows.items() for run in _runs(row, members)]
+    systems = [run.system for run in runs]
+    twice = [system for system in systems if systems.count(system) > 1]
+    if twice:
+        raise RunError(f"two runs are called {twice[0]}; give each its own name, NAME=FOLDER")
+    return runs
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the best epoch: its weights, and what rebuilds the network."""
+    digest = hashlib.sha256()
+    for name in (MODEL, ABOUT):
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _find(text: str) -> _Found:
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        name, path = "", text
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RunError(f"--run {text}: no such folder; expected FOLDER or NAME=FOLDER")
+    about, own = read_about(folder), folder.resolve().name
+    config = _config(folder)
+    seed = config.get("train", {}).pop("seed", None)
+    settings = Identity({"config": config, "features": about.identity, "trained on": list(about.trained_on)}).flat()
+    return _Found(name or SEED_ENDING.sub("", own), name or own, folder, about, settings, seed)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The run's experiment; empty where the weights were trained elsewhere."""
+    path = folder / CONFIG
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: not TOML ({error}); expected the config of a run") from error
+
+
+def _runs(row: str, members: Sequence[_Found]) -> list[Run]:
+    first = members[0]
+    for number, other in enumerate(members[1:], 1):
+        _check_one_experiment(row, first, other)
+        twin = next((earlier for earlier in members[:number] if earlier.seed == other.seed), None)
+        if twin:
+            raise RunError(
+                f"{twin.folder} and {other.folder}: {row} with seed {other.seed} twice; expected every seed once, or a "
+                "name for each, NAME=FOLDER"
+            )
+    if len(members) == 1:
+        names = {first.folder: first.name}
+    else:
+        names = {member.folder: f"{row}-seed{member.seed}" for member in members}
+    experiment = Experiment(row if len(members) > 1 else first.name, first.about.trained_on, tuple(names.values()))
+    return [
+        Run(experiment, names[member.folder], member.folder, member.about, weights_digest(member.folder))
+        for member in members
+    ]
+
+
+def _check_one_experiment(row: str, one: _Found, other: _Found) -> None:
+    known = one.settings.keys() | other.settings.keys()
+    differing = sorted(name for name in known if one.settings.get(name) != other.settings.get(name))
+    if differing:
+        raise RunError(
+            f"{one.folder} and {other.folder}: both are {row}, but differ in {', '.join(differing)}; expected one "
+            "experiment under several seeds, or a name for each, NAME=FOLDER"
+        )

@@ -1,0 +1,287 @@
+"""Runs × cached test sets: figures known by hand, scores made once, and none that is stale."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engine import crosscorpus
+from engine.checkpoint import RunError
+from engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
+from engine.runs import read_runs
+from features.plan import SKIPPED, Identity, ShardMismatch, StoreError
+from metrics.det import ScoreError, equal_error_rate
+from protocols.trial import ProtocolError
+from tests.corpora import IDENTITY
+from tests.runs import ONE_IN_FOUR, PERFECT, TRIALS, write_run, write_test
+
+CPU = torch.device("cpu")
+OTHER = Identity({**IDENTITY.settings, "front_end": {"name": "another"}})
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Two runs, of which the second sees the perfect coefficient only, and two test sets."""
+    write_run(tmp_path / "runs/first", (1, 0))
+    write_run(tmp_path / "runs/second", (0, 1))
+    write_test(tmp_path / "cache/hard/one/test", ONE_IN_FOUR)
+    write_test(tmp_path / "cache/easy/one/eval", PERFECT)
+    return tmp_path
+
+
+def sets_of(place, **where):
+    easy, hard = (str(place / "cache" / name / "one" / part) for name, part in (("easy", "eval"), ("hard", "test")))
+    return [NamedTest("hard", (hard,), **where), NamedTest("easy", (easy,))]
+
+
+def work(place, tests=None, names=("first", "second")):
+    return CrossCorpus(read_runs([str(place / "runs" / name) for name in names]), tests or sets_of(place))
+
+
+def scored(place, *arguments):
+    done = work(place, *arguments)
+    done.score(3, CPU)
+    return done
+
+
+def eer(evaluated, system):
+    scores, is_bonafide = evaluated.systems[system], evaluated.trials.is_bonafide
+    return equal_error_rate(scores[is_bonafide], scores[~is_bonafide]).rate
+
+
+def kept(place, name="first"):
+    return sorted((place / "runs" / name / "scores").glob("*"))
+
+
+def test_every_run_is_scored_on_every_test_set(place):
+    advanced = []
+    done = work(place)
+    assert done.n_to_score == 2 * 2 * 8
+    done.score(3, CPU, advanced.append)
+    assert sum(advanced) == 32
+    hard, easy = done.evaluation_sets()
+    assert (hard.name, easy.name) == ("hard", "easy")
+    assert hard.systems["first"].tolist() == list(ONE_IN_FOUR)
+    assert [eer(hard, "first"), eer(hard, "second"), eer(easy, "first")] == [0.25, 0, 0]
+
+
+def test_scores_are_kept_and_not_made_again(place, monkeypatch):
+    before = scored(place).evaluation_sets()
+    assert [path.name.rpartition("-")[0] for path in kept(place)] == ["test-eval", "test-test"]
+    monkeypatch.setattr(crosscorpus, "score_partition", None)
+    again = work(place)
+    assert again.n_to_score == 0
+    again.score(3, CPU)
+    for one, other in zip(before, again.evaluation_sets(), strict=True):
+        assert all(np.array_equal(one.systems[name], other.systems[name]) for name in one.systems)
+
+
+def test_only_what_is_missing_is_scored(place):
+    scored(place, None, ("first",))
+    assert work(place).n_to_score == 2 * 8
+
+
+def test_scores_of_other_weights_are_not_taken(place):
+    scored(place)
+    write_run(place / "runs/first", (0, 1))  # trained on
+    assert work(place).n_to_score == 2 * 8
+    hard, _ = scored(place).evaluation_sets()
+    assert eer(hard, "first") == 0
+    assert len(kept(place)) == 4
+
+
+def test_scores_of_another_trial_list_are_not_taken(place):
+    scored(place)
+    shutil.rmtree(place / "cache/hard/one/test")
+    write_test(place / "cache/hard/one/test", PERFECT, trials=[replace(t, utt_id=f"{t.utt_id}_") for t in TRIALS])
+    assert work(place).n_to_score == 2 * 8
+    hard, _ = scored(place).evaluation_sets()
+    assert hard.trials.utt_ids[0] == "u0_"
+
+
+def test_a_kept_file_that_lost_a_trial_is_refused(place):
+    done = scored(place)
+    path = next(path for path in kept(place) if path.name.startswith("test-test"))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ScoreError, match=r"test-test-.*\.tsv against .*: 1 of 8 trials have no score \(u7\)"):
+        done.evaluation_sets()
+
+
+def test_a_crash_while_scoring_leaves_what_is_finished_and_no_half(place, monkeypatch):
+    real, calls = crosscorpus.format_cm_scores, []
+
+    def fail_at_the_second(scores, form):
+        calls.append(form)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return real(scores, form)
+
+    monkeypatch.setattr(crosscorpus, "format_cm_scores", fail_at_the_second)
+    with pytest.raises(OSError, match="No space"):
+        scored(place)
+    assert [path.name[:9] for path in kept(place)] == ["test-test"]
+    monkeypatch.setattr(crosscorpus, "format_cm_scores", real)
+    assert work(place).n_to_score == 3 * 8
+
+
+def test_two_at_once_end_with_the_same_scores(place, monkeypatch):
+    real = crosscorpus.score_partition
+
+    def another_comes_first(*arguments):
+        monkeypatch.setattr(crosscorpus, "score_partition", real)
+        scored(place)
+        return real(*arguments)
+
+    monkeypatch.setattr(crosscorpus, "score_partition", another_comes_first)
+    hard, _ = scored(place).evaluation_sets()
+    assert hard.systems["first"].tolist() == list(ONE_IN_FOUR)
+    assert len(kept(place)) == 2
+
+
+def test_weights_that_change_meanwhile_are_refused(place, monkeypatch):
+    real = crosscorpus.score_partition
+
+    def train_on(*arguments):
+        write_run(place / "runs/first", (0, 1))
+        return real(*arguments)
+
+    monkeypatch.setattr(crosscorpus, "score_partition", train_on)
+    with pytest.raises(RunError, match="runs/first: its best epoch changed meanwhile; expected a finished training"):
+        scored(place)
+    assert not (place / "runs/first/scores").exists()
+
+
+def test_a_score_that_is_no_number_names_run_and_cache(place):
+    write_run(place / "runs/first", (float("nan"), 0))
+    with pytest.raises(ScoreError, match=r"runs/first on .*test: score nan of u0; expected"):
+        scored(place)
+
+
+def test_trials_are_picked_by_their_columns_and_scored_with_the_whole(place):
+    halves = [NamedTest(n, (str(place / "cache/hard/*/test"),), (f"language={n}",)) for n in ("en", "zh")]
+    done = work(place, halves)
+    assert done.n_to_score == 2 * 8
+    done.score(8, CPU)
+    english, chinese = done.evaluation_sets()
+    assert english.trials.utt_ids == ["u1", "u3", "u5", "u7"]
+    assert english.systems["first"].tolist() == [6, 1, 0, -2]
+    assert [eer(english, "first"), eer(chinese, "first")] == [0, 0]  # u3 and u4, the two that are wrong, are apart
+    assert "where language=en, 4 trials" in english.notes[0]
+    with pytest.raises(ProtocolError, match=r"test set en: language 'zh': no such trial; expected some of en"):
+        done.evaluation_sets(["language=zh"])
+
+
+def test_each_run_takes_the_cache_of_its_own_front_end(place):
+    write_run(place / "runs/third", (1, 0), identity=OTHER)
+    write_test(place / "cache/hard/two/test", PERFECT, identity=OTHER)
+    (hard,) = scored(
+        place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))], ("first", "third")
+    ).evaluation_sets()
+    assert [eer(hard, "first"), eer(hard, "third")] == [0.25, 0]
+
+
+def test_a_cache_of_another_identity_is_refused_before_anything_is_scored(place):
+    write_run(place / "runs/third", identity=OTHER)
+    sentence = (
+        "test set hard has no cache for run .*runs/third: .*hard/one/test: a cache of another identity: "
+        "front_end.name is 'test', expected 'another'"
+    )
+    with pytest.raises(ShardMismatch, match=sentence):
+        work(place, None, ("first", "third"))
+    assert not (place / "runs/first/scores").exists()
+
+
+def test_caches_of_one_test_set_hold_the_same_trials(place):
+    write_run(place / "runs/third", identity=OTHER)
+    write_test(place / "cache/hard/two/test", PERFECT[:7], PERFECT[:7], trials=TRIALS[:7], identity=OTHER)
+    tests = [NamedTest("hard", (str(place / "cache/hard/*/test"),))]
+    with pytest.raises(ShardMismatch, match=r"test \(8 trials\) and .*two/test \(7\) hold different trials"):
+        work(place, tests, ("first", "third"))
+
+
+def test_two_caches_of_one_identity_are_one_too_many(place):
+    shutil.copytree(place / "cache/hard/one", place / "cache/hard/two")
+    with pytest.raises(ShardMismatch, match=r"one/test and .*two/test both fit run .*first; expected one for each run"):
+        work(place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))])
+
+
+def test_an_unfinished_cache_is_another_front_ends_or_a_sentence(place):
+    (place / "cache/hard/unfinished/test").mkdir(parents=True)
+    assert work(place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))]).n_to_score == 16
+    with pytest.raises(StoreError, match=r"nowhere/\*: no complete cache; expected at least one"):
+        work(place, [NamedTest("hard", (str(place / "nowhere/*"),))])
+    with pytest.raises(StoreError, match=r"unfinished/test: no manifest\.json; expected a complete cache"):
+        work(place, [NamedTest("hard", (str(place / "cache/hard/unfinished/test"),))])
+
+
+def test_a_test_on_the_training_data_is_said(place):
+    write_run(place / "runs/cheat", trained_on=("LA/train", "test/test"))
+    hard, easy = scored(place, None, ("first", "cheat")).evaluation_sets()
+    assert hard.warnings == ("cheat was trained on test/test, the very trials that it is judged on",)
+    assert easy.warnings == ()
+
+
+def test_utterances_without_features_are_said(place, monkeypatch):
+    done = scored(place)
+    for data in done._opened.values():
+        monkeypatch.setattr(data, "plan", replace(data.plan, n_trials=10))
+    hard, _ = done.evaluation_sets()
+    assert hard.warnings == (f"2 of 10 trials have no score: {place / 'cache/hard/one/test' / SKIPPED}",)
+
+
+def test_named_tests_are_added_or_picked():
+    known = [NamedTest("BD", ("bd",)), NamedTest("ITW", ("itw",), ("language=en",))]
+    assert named_tests([], known) == known
+    assert named_tests(["ITW"], known) == known[1:]
+    assert named_tests(["LA=a/*", "LA=b"], known) == [*known, NamedTest("LA", ("a/*", "b"))]
+    assert named_tests(["ITW", "LA=a"], known) == [known[1], NamedTest("LA", ("a",))]
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        ([], "no test set; expected --test NAME=CACHE or --test-sets FILE"),
+        (["XX"], "--test XX: expected NAME=CACHE, or a name from --test-sets, which has none"),
+        (["=a"], "--test =a: no name or no cache; expected a new NAME=CACHE"),
+        (["a="], "--test a=: no name or no cache; expected a new NAME=CACHE"),
+    ],
+)
+def test_test_sets_without_name_or_cache_are_refused(texts, sentence):
+    with pytest.raises(StoreError) as refusal:
+        named_tests(texts)
+    assert str(refusal.value) == sentence
+
+
+def test_a_name_of_the_file_is_not_given_again():
+    with pytest.raises(StoreError, match="--test BD=x: a name that --test-sets has; expected a new NAME=CACHE"):
+        named_tests(["BD=x"], [NamedTest("BD", ("bd",))])
+
+
+def test_test_sets_are_read_relative_to_their_file(tmp_path):
+    path = tmp_path / "sets.toml"
+    path.write_text('[BD]\ncache = "bd/*/test"\n[EN]\ncache = ["a", "b"]\nwhere = ["language=en"]\n')
+    assert read_test_sets(path) == [
+        NamedTest("BD", (str(tmp_path / "bd/*/test"),)),
+        NamedTest("EN", (str(tmp_path / "a"), str(tmp_path / "b")), ("language=en",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[BD", "not TOML"),
+        ("[BD]\nwhere = []", 'BD has no cache; expected a table [BD] with cache = "folder"'),
+        ('BD = "bd"', "BD has no cache; expected a table"),
+        ('[BD]\ncache = "a"\nfilter = "b"', "unknown key BD.filter; expected some of cache, where"),
+        ("[BD]\ncache = 3", "BD.cache is 3; expected a text or a list of texts"),
+        ('[BD]\ncache = "a"\nwhere = [1]', "BD.where is [1]; expected a text or a list of texts"),
+    ],
+)
+def test_broken_files_of_test_sets_are_refused(tmp_path, text, sentence):
+    path = tmp_path / "sets.toml"
+    path.write_text(text)
+    with pytest.raises(StoreError) as refusal:
+        read_test_sets(path)
+    assert str(refusal.value).startswith(f"{path}: {sentence}")
