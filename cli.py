@@ -24,8 +24,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
+import runtime
+
 if TYPE_CHECKING:
     import torch
+
+runtime.sleep_soon()  # every command imports this file, and none has imported torch before
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SECONDS_BETWEEN_LINES = 30.0

@@ -12,6 +12,7 @@ from features.dataset import CachedFeatures
 from features.plan import SKIPPED, Identity, StoreError
 from metrics.det import ScoreError
 from metrics.scores import FORMS, format_cm_scores
+from runtime import keep_freed_memory
 
 EXAMPLES = """\b
 Example:
@@ -33,8 +34,11 @@ def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch
     if out.exists():
         raise Sentence(f"{out} exists; expected a new file")
     out.parent.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     model, about = load_model(run, checkpoint)
     data = CachedFeatures(features, expected=Identity(about.identity))
+    if data.plan.identity.effect:
+        click.echo(f"{features}: an augmented view, by {data.plan.identity.effect}", err=True)
     with progress("scoring", len(data)) as advance:
         scores = score_partition(model, data, batch_size, resolve_device(device), advance)
     lines = format_cm_scores(scores, form)

@@ -116,7 +116,7 @@ def _columns(context: click.Context, option: click.Parameter, pairs: Sequence[st
     help="Samples, at 16 kHz.",
 )
 @click.option("--augment", "effects", multiple=True, metavar="EFFECT", help="Cache augmented views too; repeatable.")
-@click.option("--views", "n_views", type=click.IntRange(1), help="How many of each effect, beside the clean one; 1.")
+@click.option("--views", "n_views", type=click.IntRange(1), help="Of each effect, beside the clean one; 1 if left.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the augmented views.")
 @click.option(
     "--augment-partition",

@@ -58,8 +58,8 @@ class About:
     """What a set of weights is: enough to rebuild the network and its score, and to refuse other features.
 
     `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
-    elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`; it is
-    empty where nobody said.
+    elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`, and
+    `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
     """
 
     format_version: int

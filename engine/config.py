@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -90,6 +90,21 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class GrowthConfig:
+    """Augmentation that grows as the network gets good, as in seed 001 (SPECS.md §4.2); 0 as `eer_threshold`: never.
+
+    Once the lowest dev EER is below the threshold, a fraction, the probability that an utterance is drawn in an
+    augmented view goes over so many `epochs` in a straight line from the first to the last of `probability`, and the
+    recipe that the view is of from the first to the last of `train.augment`. It lags by an epoch, as the loss
+    `cross_entropy_to_focal` does.
+    """
+
+    eer_threshold: float = _number(0.0, at_least=0, at_most=1)
+    epochs: int = _number(10, at_least=1)
+    probability: tuple[float, float] = _number((0.5, 0.9), at_least=0, at_most=1)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """`select` says which dev figure picks the best epoch (equal EERs: the lower loss).
 
@@ -99,7 +114,15 @@ class TrainConfig:
     `swa` is the mean of the weights after every epoch from `average_from` on (0 is the first), `ema` their moving
     average with `ema_decay` per update, `best` the mean of the `average_count` best epochs; batch norms are estimated
     anew. There is none where `patience` ends the training before `average_from`. `precision` is that of the forward
-    pass; `auto` is 16 bit where a GPU has it, float32 otherwise.
+    pass; `auto` is 16 bit where a GPU has it, float32 otherwise. `compile` says whether it is compiled; `auto` is
+    where a trial in the first epoch shows that it pays. `features` is the Place that they are kept at; `auto` is the
+    fastest with room. Several processes share every batch; `batch_norm` says whose utterances batch norms take their
+    statistics of, all processes' (as one process would) or each its own.
+
+    `views` are those of each utterance that an epoch sees: `random` is one of all that are cached, `all` is each of
+    them, a list is one of those numbers (0 is the clean one). `augment` names whose views, as spelled for
+    preprocess.py, where several recipes are cached. With `corpus_weights`, in the order of --train, each draw picks a
+    corpus by its weight; without, every utterance of every corpus comes once.
     """
 
     epochs: int = _number(100, at_least=1)
@@ -114,7 +137,13 @@ class TrainConfig:
     seed: int = _number(0, at_least=0, below=2**63)
     select: Literal["dev_eer", "dev_loss"] = "dev_eer"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    channels_last: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
+    features: Literal["auto", "device", "pinned", "mapped"] = "auto"
+    batch_norm: Literal["global", "per_process"] = "global"
+    views: Literal["random", "all"] | tuple[int, ...] = _number((0,), at_least=0)
+    augment: tuple[str, ...] = ()
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
+    corpus_weights: tuple[float, ...] = _number((), above=0)
 
 
 @dataclass(frozen=True)
@@ -149,6 +178,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     _check_registry(config.backend.name, BACKENDS, path, "backend.name")
     _check_registry(config.loss.name, LOSSES, path, "loss.name")
     _check_average(config.train, path)
+    _check_views(config.train, path)
     _check_rates(config, path)
     # a back-end is made from the feature shape and its settings, a loss from class weights, embedding size and its own
     for made, n_given, settings, prefix in (
@@ -197,11 +227,13 @@ def _parse(kind: type[Table], values: Any, source: str, prefix: str) -> Table:
 
 
 def _check_limit(limit: Mapping[str, Any], value: Any, source: str, name: str) -> None:
-    for number in value if isinstance(value, tuple) else (value,):
+    for number in value if isinstance(value, tuple) else () if isinstance(value, str) else (value,):
         if isinstance(number, float) and not math.isfinite(number):
             raise ConfigError(f"{source}: {name} is {number}; expected a finite number")
         if "at_least" in limit and not number >= limit["at_least"]:
             raise ConfigError(f"{source}: {name} is {number}; expected at least {limit['at_least']}")
+        if "at_most" in limit and not number <= limit["at_most"]:
+            raise ConfigError(f"{source}: {name} is {number}; expected at most {limit['at_most']}")
         if "above" in limit and not number > limit["above"]:
             raise ConfigError(f"{source}: {name} is {number}; expected a number above {limit['above']}")
         if "below" in limit and not number < limit["below"]:
@@ -219,6 +251,11 @@ def _value(kind: Any, value: Any, source: str, name: str) -> Any:
     """`value` checked against the type of its field."""
     if dataclasses.is_dataclass(kind):
         return _parse(kind, value, source, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Union:
+        words, numbers = get_args(kind)
+        if value not in get_args(words) and not isinstance(value, list):
+            raise ConfigError(f"{source}: {name} is {value!r}; expected {', '.join(get_args(words))} or a list")
+        kind = numbers if isinstance(value, list) else words
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ConfigError(f"{source}: {name} is {value!r}; expected one of {', '.join(get_args(kind))}")
@@ -256,6 +293,19 @@ def _check_average(train: TrainConfig, path: Path) -> None:
     if train.average == "swa" and train.average_from >= train.epochs:
         first, last = train.average_from, train.epochs - 1
         raise ConfigError(f"{path}: train.average_from is {first}; expected at most {last}, the last epoch")
+
+
+def _check_views(train: TrainConfig, path: Path) -> None:
+    if not train.views:
+        raise ConfigError(
+            f"{path}: train.views is empty; expected random, all, or numbers of views, 0 being the clean one"
+        )
+    some_drawn = train.views == "random" or (train.views != "all" and 0 in train.views and len(set(train.views)) > 1)
+    if train.growth.eer_threshold and not some_drawn:
+        raise ConfigError(
+            f"{path}: train.growth.eer_threshold is {train.growth.eer_threshold} with train.views {train.views}; "
+            "expected random, or a list of 0 and others, to draw from"
+        )
 
 
 def _check_registry(name: str, registry: Mapping[str, Callable[..., Any]], path: Path, key: str) -> None:

@@ -206,17 +206,18 @@ def _folders(test: NamedTest) -> list[Path]:
 
 
 def _fitting(test: NamedTest, plans: dict[Path, Plan], run: Run) -> Path:
-    """The cache of the very features that the run was trained on."""
+    """The cache of the very features that the run was trained on; an augmented view where there is no clean one."""
     fitting, misfits = [], []
     for folder, plan in plans.items():
         try:
-            plan.identity.require_same(Identity(run.about.identity), folder)
+            plan.identity.clean.require_same(Identity(run.about.identity), folder)
             fitting.append(folder)
         except ShardMismatch as error:
             misfits.append(str(error))
     if not fitting:
         nearest = min(misfits, key=lambda sentence: sentence.count("; "))
         raise ShardMismatch(f"test set {test.name} has no cache for run {run.folder}: {nearest}")
+    fitting = [folder for folder in fitting if not plans[folder].identity.effect] or fitting
     if len(fitting) > 1:
         listed = " and ".join(map(str, fitting))
         raise ShardMismatch(f"test set {test.name}: {listed} both fit run {run.folder}; expected one for each run")

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from engine.checkpoint import Countermeasure
+from engine.compiling import Forward
 from engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
+from engine.processes import ALONE, Processes, even_parts
 
 Parameters = Iterable[torch.nn.Parameter]
 
@@ -82,14 +84,6 @@ def learning_rate(schedule: ScheduleConfig, start: float, progress: Progress) ->
     return rate * min(1.0, warmed)
 
 
-def even_parts(batch: torch.Tensor, most: int) -> tuple[torch.Tensor, ...]:
-    """A batch [B, …] in as few parts of at most so many (0: any number) as can be, of sizes as even as can be.
-
-    A part of a single utterance, of which batch norms refuse to make statistics, is then rare.
-    """
-    return batch.tensor_split(math.ceil(len(batch) / (most or len(batch))))
-
-
 class Updater:
     """Updates of a countermeasure's weights, the objective's own among them, by batches of an experiment.
 
@@ -97,14 +91,26 @@ class Updater:
         model: on `device`.
         config: its optimiser, schedule, clipping, micro-batches and precision are used.
         steps_per_epoch: updates in an epoch.
+        processes: that share every batch; the model is this one's.
+
+    Attributes:
+        precision: of the forward pass.
+        forward: the forward pass; eager until someone compiles it for parts of `part_size`.
     """
 
     def __init__(
-        self, model: Countermeasure, config: ExperimentConfig, steps_per_epoch: int, device: torch.device
+        self,
+        model: Countermeasure,
+        config: ExperimentConfig,
+        steps_per_epoch: int,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         self._model, self._config, self._steps_per_epoch, self._device = model, config, steps_per_epoch, device
+        self._processes = processes
         self._optimizer = OPTIMIZERS[config.optimizer.name](model.parameters(), config.optimizer)
         self.precision = _precision(config.train.precision, device)
+        self.forward = Forward(model)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
 
     def rate(self, step: int) -> float:
@@ -113,27 +119,60 @@ class Updater:
         return learning_rate(self._config.schedule, self._config.optimizer.lr, progress)
 
     def update(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> float:
-        """Update `step` (from 0) of the training, by features [B, …] and class indices [B] on any device; its loss."""
+        """Update `step` (from 0) of the training, by features [B, …] and class indices [B] on any device; its loss.
+
+        Several processes bring a share of the batch each, and make the same update.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = self.rate(step)
         self._optimizer.zero_grad(set_to_none=True)
-        weight = self._model.objective.batch_weight(labels.to(self._device))
+        own_weight = self._model.objective.batch_weight(labels.to(self._device))
+        weight, whole = self._processes.total(torch.tensor([own_weight, len(labels)], dtype=torch.float64)).tolist()
         micro_batch = self._config.train.micro_batch
-        parts = zip(even_parts(features, micro_batch), even_parts(labels, micro_batch), strict=True)
-        loss = sum(self._add_gradient(part.to(self._device), own.to(self._device), weight) for part, own in parts)
+        parts = [even_parts(each, micro_batch, int(whole)) for each in (features, labels)]
+        own_loss = torch.zeros((), device=self._device)
+        for part, own in zip(*parts, strict=True):
+            own_loss = own_loss + self._add_gradient(part.to(self._device), own.to(self._device), weight)
+        loss = self._total_gradients(own_loss)
         self._clip()
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        return float(loss)
+
+    @property
+    def part_size(self) -> int:
+        """Utterances that go through the network at a time: this process's of the largest part of a whole batch."""
+        largest = even_parts(torch.arange(self._config.train.batch_size), self._config.train.micro_batch)[0]
+        return len(self._processes.own(largest))
+
+    def rehearse(self, features: torch.Tensor, labels: torch.Tensor) -> float:
+        """A part of an update that leaves no trace, neither in weights, gradients and statistics nor in chance."""
+        state = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            loss = self._add_gradient(features, labels, self._model.objective.batch_weight(labels))
+        self._optimizer.zero_grad(set_to_none=True)
+        self._model.load_state_dict(state)
         return float(loss)
 
     def _add_gradient(self, features: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
         """Add the share of a part in the gradient of its batch, whose weight is given; its share in the loss."""
         objective = self._model.objective
         with torch.autocast(self._device.type, self.precision, enabled=self.precision is not torch.float32):
-            output = self._model(features.float())
+            output = self.forward(features)
         loss: torch.Tensor = objective(output, labels) * (objective.batch_weight(labels) / weight)
         self._scaler.scale(loss).backward()
         return loss.detach()
+
+    def _total_gradients(self, loss: torch.Tensor) -> torch.Tensor:
+        """Sum the gradients over all processes, in one message with this one's share in the loss; the loss."""
+        if self._processes.count == 1:
+            return loss
+        gradients = [each.grad for each in self._model.parameters() if each.grad is not None]
+        summed = self._processes.total(torch.cat([*(each.flatten() for each in gradients), loss.reshape(1)]))
+        pieces = summed.split([*(each.numel() for each in gradients), 1])
+        for gradient, piece in zip(gradients, pieces[:-1], strict=True):
+            gradient.copy_(piece.view_as(gradient))
+        return pieces[-1]
 
     def _clip(self) -> None:
         if self._config.optimizer.clip_norm:

@@ -1,23 +1,25 @@
 """A network over a cached partition: outputs, and the scores that go into a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from engine.checkpoint import Countermeasure
+from engine.processes import ALONE, Processes
 from features.dataset import CachedFeatures
+from features.feed import Feed, rows_in_order
 from metrics.scores import CmScores
 from models.output import BackendOutput
 
 
 class Labelled(NamedTuple):
-    """Embedding [B, E] and logits [B, 2] in float32 on the device, and class indices [B] there."""
+    """Embedding [B, E] and logits [B, 2] in float32 on the device, class indices [B] there, and row numbers."""
 
     output: BackendOutput
     labels: torch.Tensor
+    rows: Sequence[int]
 
 
 def run_batch(model: Countermeasure, features: torch.Tensor, device: torch.device) -> BackendOutput:
@@ -34,19 +36,22 @@ def run_batch(model: Countermeasure, features: torch.Tensor, device: torch.devic
 @torch.inference_mode()
 def run_network(
     model: Countermeasure,
-    data: CachedFeatures,
+    data: Feed,
     batch_size: int,
     device: torch.device,
     advance: Callable[[int], None] = lambda n: None,
+    processes: Processes = ALONE,
 ) -> Iterator[Labelled]:
-    """Outputs of every utterance, batch by batch in the order of the cache, in evaluation mode.
+    """Outputs of every utterance, batch by batch in the order of the rows, in evaluation mode; of several processes
+    each has its own.
 
-    They are tensors of inference mode: what is made of them needs it too.
+    They are eager: a pass over a partition is over before compiling pays, and on CPUs compiled float32 convolutions
+    are no faster than channels-last ones. They are tensors of inference mode: what is made of them needs it too.
     """
     model.eval()
-    for batch in DataLoader(data, batch_size):
-        yield Labelled(run_batch(model, batch.features, device), batch.label.to(device))
-        advance(len(batch.label))
+    for batch, whole in processes.share_out(data, rows_in_order(len(data), batch_size)):
+        yield Labelled(run_batch(model, batch.features, device), batch.label, batch.rows)
+        advance(whole)
 
 
 @torch.inference_mode()
@@ -58,7 +63,8 @@ def score_partition(
     advance: Callable[[int], None] = lambda n: None,
 ) -> CmScores:
     """Countermeasure scores (of the model's loss, higher = more bona fide) with the attack and key of each trial."""
-    batches = run_network(model.to(device), data, batch_size, device, advance=advance)
+    feed = Feed([data], device, "mapped")  # every row once
+    batches = run_network(model.to(device), feed, batch_size, device, advance=advance)
     scores = torch.cat([model.score(batch.output) for batch in batches])
     return CmScores(
         utt_ids=[trial.utt_id for trial in data.trials],

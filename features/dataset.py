@@ -1,12 +1,14 @@
 """Shards → what a back-end trains on. Never imports a front-end: training must not pay for a speech model."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from features.plan import Identity, StoreError, read_manifest, read_trials
@@ -23,15 +25,16 @@ class Item(NamedTuple):
 
 
 class CachedFeatures(Dataset[Item]):
-    """A complete cached partition, read through memory maps; `dataset[i]` copies one row out of the page cache.
+    """A complete cached partition, read through memory maps: rows are copies out of the page cache.
 
     Attributes:
         plan: what the cache is: `identity`, `row_shape`, `trial_list_sha256`, ….
         trials: the trial of each row, in row order; utterances left out of the cache have none.
+        is_mapped: no shard is compressed, so that a row that was read once stays readable at the speed of memory.
 
     Args:
         folder: `<out>/<corpus>/<slug>/<partition>`.
-        expected: the identity that the reader asks for, if it does.
+        expected: the identity that the reader asks for, if it does; an augmented view of it will do.
 
     Raises:
         StoreError: not a complete cache.
@@ -41,7 +44,7 @@ class CachedFeatures(Dataset[Item]):
     def __init__(self, folder: Path, expected: Identity | None = None) -> None:
         plan = read_manifest(folder)
         if expected is not None:
-            plan.identity.require_same(expected, folder)
+            plan.identity.clean.require_same(expected.clean, folder)
         self.folder = folder
         self.plan = plan
         trials = read_trials(folder, plan)
@@ -53,21 +56,34 @@ class CachedFeatures(Dataset[Item]):
             group = trials[plan.group(index)]
             shard.require_utterances([trial.utt_id for trial in group])
             self.trials += [trial for trial in group if trial.utt_id not in shard.skipped]
-            self._rows.append(_as_tensor(shard.features))
+            self._rows.append(_plain(shard.features))
         if not self.trials:
             raise StoreError(f"{folder}: every utterance was left out; expected at least one")
         self._ends = list(accumulate(len(rows) for rows in self._rows))
+        self.is_mapped = all(isinstance(rows, np.ndarray) for rows in self._rows if len(rows))
 
     def __len__(self) -> int:
         return len(self.trials)
 
     def __getitem__(self, index: int) -> Item:
         trial = self.trials[index]
+        return Item(from_stored(torch.from_numpy(np.array(self._row(index)))), trial.label, trial.utt_id)
+
+    def copy_rows(self, indices: Iterable[int], out: Iterable[NDArray[Any]]) -> None:
+        """Copy the rows of these indices, as stored, into arrays of a row's shape: those of a batch [B, *row], say.
+
+        One core copies at the speed of memory. All of torch's threads copy faster while the machine is ours, and
+        at less than half that speed while another process holds a core, which every other thread then waits for.
+        """
+        for index, row in zip(indices, out, strict=True):
+            np.copyto(row, self._row(index))
+
+    def _row(self, index: int) -> Any:
+        """Row [*row] as stored: a view of its pages, or what h5py has unpacked."""
         shard = bisect_right(self._ends, index)
-        row = torch.as_tensor(self._rows[shard][index - self._ends[shard]])
-        return Item(from_stored(row.clone()), trial.label, trial.utt_id)  # clone copies on all of torch's threads
+        return self._rows[shard][index - self._ends[shard]]
 
 
-def _as_tensor(rows: Any) -> Any:
-    """A memory map as a tensor over the same pages, quicker to index; an h5py dataset stays what it is."""
-    return torch.from_numpy(rows) if isinstance(rows, np.memmap) else rows
+def _plain(rows: Any) -> Any:
+    """A memory map as a plain array over the same pages, quicker to index; an h5py dataset stays what it is."""
+    return np.asarray(rows) if isinstance(rows, np.memmap) else rows

@@ -60,6 +60,23 @@ class Identity:
         """Stored number type, a key of ITEM_BYTES."""
         return str(self.settings["dtype"])
 
+    @property
+    def clean(self) -> "Identity":
+        """That of the same features without augmentation."""
+        return Identity({name: value for name, value in self.settings.items() if name != "augment"})
+
+    @property
+    def effect(self) -> str:
+        """The augmentation in short, `rawboost-5`; empty where there is none."""
+        settings = dict(self.settings.get("augment", {}))
+        words = [settings.pop("name", ""), *(settings[key] for key in sorted(settings.keys() - {"seed", "view"}))]
+        return "-".join(str(word) for word in words if isinstance(word, str | int | float) and ":" not in str(word))
+
+    def folder_name(self, slug: str) -> str:
+        """Of the partitions of this identity, made by a front-end of that slug."""
+        view = f"+{self.effect}-v{self.settings['augment']['view']}" if self.effect else ""
+        return f"{slug}{view}-{self.digest}"
+
     def flat(self) -> dict[str, Any]:
         """The settings by dotted name: `front_end.layers`."""
         return dict(_flatten(self.settings))

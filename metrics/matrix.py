@@ -143,7 +143,7 @@ def as_record(matrix: Matrix) -> list[dict[str, Any]]:
 
 def _column(runs: Sequence[Sequence[Figure]], level: float) -> tuple[Figure, ...]:
     """A figure for each experiment, from those of its runs."""
-    figures = [_over_seeds(of_one, level) for of_one in runs]
+    figures = [over_seeds(of_one, level) for of_one in runs]
     lowest = min((figure.value for figure in figures if figure.value is not None), default=None)
     single = all(len(of_one) == 1 for of_one in runs)  # else the tests were between runs, not between rows
     return tuple(
@@ -156,7 +156,8 @@ def _column(runs: Sequence[Sequence[Figure]], level: float) -> tuple[Figure, ...
     )
 
 
-def _over_seeds(runs: Sequence[Figure], level: float) -> Figure:
+def over_seeds(runs: Sequence[Figure], level: float) -> Figure:
+    """Mean over several runs, with Student's t-interval of that `level`; of one run its own figure."""
     from scipy.special import stdtrit  # here, not above: `--help` must not wait for it
 
     if len(runs) == 1:

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import runtime
+
+runtime.sleep_soon()  # before any test imports torch, as cli.py does
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

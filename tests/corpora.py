@@ -50,10 +50,12 @@ def write_corpus(folder: Path, trials: Sequence[Trial], seconds: float = 0.5) ->
     return protocol, audio_dir
 
 
-def write_cache(folder: Path, trials: Sequence[Trial], rows: np.ndarray, identity: Identity = IDENTITY) -> Path:
+def write_cache(
+    folder: Path, trials: Sequence[Trial], rows: np.ndarray, identity: Identity = IDENTITY, corpus: str = "test"
+) -> Path:
     """A complete cached partition that holds these rows [N, *row], in the identity's type."""
     folder.mkdir(parents=True)
-    plan = Plan.make("test", folder.name, identity, trials, rows.shape[1:])
+    plan = Plan.make(corpus, folder.name, identity, trials, rows.shape[1:])
     with atomic_path(folder / TRIALS) as path:
         path.write_bytes(snapshot(trials))
     for index in range(plan.shard_count):

@@ -1,9 +1,14 @@
 """What the training command says beside its run folder; the road of all commands is in test_road.py."""
 
+import json
+import statistics
+import tomllib
+
 import pytest
 from click.testing import CliRunner
 
 import main_train
+from engine.runs import read_runs
 from tests.corpora import make_trials, separable_rows, write_cache
 
 CONFIG = """
@@ -24,9 +29,9 @@ def train(tmp_path):
         trials = make_trials(12, name)
         data += [f"--{name}", write_cache(tmp_path / name, trials, separable_rows(trials))]
 
-    def run(*overrides):
+    def run(*overrides, options=()):
         sets = [option for override in overrides for option in ("--set", override)]
-        options = ["--config", tmp_path / "config.toml", *data, "--out", tmp_path / "run", *sets]
+        options = ["--config", tmp_path / "config.toml", *data, "--out", tmp_path / "run", *sets, *options]
         return CliRunner().invoke(main_train.main, [str(option) for option in options])
 
     return run
@@ -35,10 +40,16 @@ def train(tmp_path):
 def test_the_average_is_told_after_the_epochs_and_before_the_best(train, tmp_path):
     result = train("train.average=swa")
     assert result.exit_code == 0, result.output
-    told = [line for line in result.stderr.splitlines() if not line.startswith("training:")]
-    assert [line.split(":")[0] for line in told] == ["epoch 0", "epoch 1", "epoch 2", "average"]
+    told = [line for line in result.stderr.splitlines() if not line.startswith("training ")]
+    assert [line.split(":")[0] for line in told] == ["features", "epoch 0", "network", "epoch 1", "epoch 2", "average"]
     assert result.stdout.splitlines()[1] == str(tmp_path / "run")
     assert (tmp_path / "run/average.safetensors").exists()
+
+
+def test_it_says_where_the_features_live_and_whether_the_network_is_compiled(train):
+    said = train("train.features=device", "train.batch_size=4", "train.compile=off").stderr.splitlines()
+    assert said[0] == "features: train 12 rows, 0.00 GB, in memory; dev 12 rows, 0.00 GB, in memory"
+    assert said[1] == "network: eager, as train.compile asks"
 
 
 def test_patience_ends_it_early(train):
@@ -52,3 +63,29 @@ def test_a_setting_that_the_loss_does_not_take_gets_a_sentence(train):
     result = train("loss.name=focal", "loss.settings.gamma=-1")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Error: focal with gamma -1; expected at least 0" in result.stderr
+
+
+def test_seeds_become_sibling_runs_with_a_mean_over_them(train, tmp_path):
+    result = train("train.seed=7", "optimizer.lr=0.1", options=["--seeds", 3])
+    assert result.exit_code == 0, result.output
+    runs = [tmp_path / f"run-seed{seed}" for seed in (7, 8, 9)]
+    assert [line for line in result.stdout.splitlines() if line.startswith("/")] == [str(run) for run in runs]
+    assert [tomllib.loads((run / "config.toml").read_text())["train"]["seed"] for run in runs] == [7, 8, 9]
+    eers = [json.loads((run / "model.json").read_text())["dev_eer"] for run in runs]
+    half = 4.302653 * statistics.stdev(eers) / 3**0.5  # Student's t, two degrees of freedom
+    assert f"3 seeds: dev EER {statistics.mean(eers):.2%} ± {half:.2%}" in result.stdout
+    (experiment,) = {run.experiment.name for run in read_runs([str(run) for run in runs])}
+    assert experiment == "run"
+
+
+def test_seeds_resume_where_they_were_interrupted(train, tmp_path):
+    assert train("train.seed=0").exit_code == 0
+    (tmp_path / "run").rename(tmp_path / "run-seed0")
+    finished = (tmp_path / "run-seed0/last.ckpt").stat()
+    again = train(options=["--seeds", 2])
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "run-seed0 exists; expected a new folder, or --resume" in again.stderr
+    resumed = train(options=["--seeds", 2, "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    assert (tmp_path / "run-seed0/last.ckpt").stat() == finished
+    assert (tmp_path / "run-seed1/model.json").exists()

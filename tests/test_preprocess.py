@@ -1,8 +1,16 @@
 """preprocess.py and the corpora: what it takes for them, and what it says before any model runs."""
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from features.augment.view import View
+from features.dataset import CachedFeatures
+from features.waveform import fit_length, load_waveform
 from preprocess import main
 from protocols import CORPORA
 from protocols.trial import read_snapshot
@@ -82,3 +90,96 @@ def test_help_names_every_corpus_with_what_it_takes():
     for corpus in CORPORA:
         assert f"\n    {corpus} " in told
     assert "mlaad             --root [--bonafide-dir]" in told
+
+
+@pytest.fixture
+def train(tmp_path):
+    """The command that caches six utterances as waveforms, in a partition called train."""
+    protocol, audio_dir = write_corpus(tmp_path, make_trials(6))
+    where = ("--corpus", "asvspoof19_style", "--protocol", protocol, "--audio-dir", audio_dir, "--partition", "train")
+    return (*where, "--frontend", "raw", "--length", 10_000, "--name", "mini", "--out", tmp_path / "cache")
+
+
+def rows(folder):
+    """Waveforms [N, n] of a cache."""
+    cache = CachedFeatures(Path(folder))
+    return np.stack([cache[index].features.numpy() for index in range(len(cache))])
+
+
+def test_augmented_views_lie_beside_the_clean_cache_which_stays_what_it_is(train, tmp_path):
+    _, clean, _ = preprocess(*train)
+    before = {path: path.read_bytes() for path in Path(clean).iterdir()}
+    status, folders, told = preprocess(*train, "--augment", "rawboost:5", "--views", 2, "--seed", 7)
+    assert status == 0
+    assert {path: path.read_bytes() for path in Path(clean).iterdir()} == before
+    assert "train: 0 shards made, 1 found finished" in told
+    assert "train, rawboost-5 view 2: 1 shards made, 0 found finished" in told
+    assert folders.split()[0] == clean
+    slugs = [Path(folder).parent.name.rpartition("-")[0] for folder in folders.split()]
+    assert slugs == ["raw", "raw+rawboost-5-v1", "raw+rawboost-5-v2"]
+    audio = sorted((tmp_path / "flac").iterdir())
+    for number, folder in enumerate(folders.split()[1:], 1):
+        view = View("rawboost:5", 7, number)
+        expected = [fit_length(view(load_waveform(path), path.stem), 10_000) for path in audio]
+        np.testing.assert_array_equal(rows(folder), expected)
+        augment = {"name": "rawboost", "algorithm": 5, "seed": 7, "view": number}
+        assert CachedFeatures(Path(folder)).plan.identity.settings["augment"] == augment
+    assert preprocess("--verify", "--out", tmp_path / "cache")[1].count("as written") == 3
+
+
+def test_every_effect_has_views_of_its_own_however_it_is_spelled(train):
+    _, folders, _ = preprocess(*train, "--augment", "codec:mp3", "--augment", "gain", "--views", 1)
+    _, again, told = preprocess(*train, "--augment", "gain:decibels=-6..6")
+    assert len(set(folders.split())) == 3
+    assert again.split()[1] == folders.split()[2]
+    assert told.count("0 shards made, 1 found finished") == 2
+
+
+def test_other_partitions_are_augmented_only_where_they_are_named(train):
+    dev = [word if word != "train" else "dev" for word in train]
+    augment = ("--augment", "gain", "--augment-partition")
+    assert preprocess(*dev)[1].count("/dev") == 1
+    assert preprocess(*dev, *augment, "dev")[1].count("/dev") == 2
+    status, _, error = preprocess(*dev, "--augment", "gain")
+    assert status == 2
+    assert (
+        "--augment acts on train, which no --partition names; expected --augment-partition with one of dev, if its "
+        "views are wanted"
+    ) in " ".join(error.split())
+
+
+def test_of_several_partitions_train_alone_is_augmented(train, tmp_path, monkeypatch):
+    """As of the corpora that have partitions of their own; here both are the same six files."""
+    monkeypatch.setattr("preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))})
+    _, folders, _ = preprocess(*train, "--partition", "dev", "--augment", "gain", "--limit", 2)
+    names = [Path(folder).relative_to(tmp_path / "cache/mini").as_posix() for folder in folders.split()]
+    made = [re.sub("-[0-9a-f]{8}/", "/", name) for name in names]
+    assert made == ["raw/train-first2", "raw+gain-v1/train-first2", "raw/dev-first2"]
+
+
+def test_a_dry_run_counts_the_gigabytes_of_all_views(train, tmp_path):
+    views = ("--augment", "rawboost:5", "--views", 3, "--length", 100_000)
+    _, told, _ = preprocess(*train, *views, "--dry-run")
+    lines = told.splitlines()
+    assert [line.split(":")[0] for line in lines[::2]] == [
+        *("train", "train, rawboost-5 view 1", "train, rawboost-5 view 2", "train, rawboost-5 view 3"),
+        f"{4 * 6 * 100_000 * 4 / 1e9:.2f} GB in all",
+    ]
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--views", "2"), "no --augment; expected one with --views and --augment-partition"),
+        (("--augment", "rawbost:5"), "effect 'rawbost'; expected one of rawboost, codec"),
+        (("--augment", "rawboost:9"), "effect rawboost: algorithm=9; expected 1 to 8"),
+        (("--augment", "reverb:nowhere"), "nowhere: no audio; expected a folder"),
+        (("--augment", "gain", "--augment-partition", "dev"), "--augment acts on dev, which no --partition names"),
+    ],
+)
+def test_views_that_cannot_be_had_are_refused_before_anything_is_done(train, tmp_path, options, sentence):
+    status, _, error = preprocess(*train, *options)
+    assert status == 2
+    assert sentence in " ".join(error.split())
+    assert not (tmp_path / "cache").exists()

@@ -55,7 +55,7 @@ def test_set_reaches_class_weights_by_name(small):
         ("train.epochs=2.5", r"train\.epochs is 2\.5; expected a whole number"),
         ("train.epochs=true", r"train\.epochs is True; expected a whole number"),
         ("train.select=eer", r"train\.select is 'eer'; expected one of dev_eer, dev_loss"),
-        ("train.channels_last=1", r"train\.channels_last is 1; expected true or false"),
+        ("train.balanced=1", r"train\.balanced is 1; expected true or false"),
         ("backend.name=lccn", r"backend\.name is 'lccn'; expected one of lcnn"),
         ("loss.name=ce", r"loss\.name is 'ce'; expected one of cross_entropy"),
         ("loss.class_weights.real=1", r"unknown key loss\.class_weights\.real"),
@@ -74,6 +74,15 @@ def test_set_reaches_class_weights_by_name(small):
         ("train.average=mean", r"train\.average is 'mean'; expected one of none, swa, ema, best"),
         ("loss.settings.gamma=2", r"unknown key loss\.settings\.gamma; no key is known there"),
         ("schedule.epochs=0", r"schedule\.epochs is 0; expected at least 1"),
+        ("train.views=some", r"train\.views is 'some'; expected random, all or a list"),
+        ("train.views=1", r"train\.views is 1; expected random, all or a list"),
+        ("train.views=[-1]", r"train\.views is -1; expected at least 0"),
+        ("train.views=['all']", r"train\.views is 'all'; expected a whole number"),
+        ("train.views=[]", r"train\.views is empty; expected random, all, or numbers of views, 0 being the clean one"),
+        ("train.augment=rawboost:5", r"train\.augment is 'rawboost:5'; expected a list"),
+        ("train.corpus_weights=[1, 0]", r"train\.corpus_weights is 0\.0; expected a number above 0"),
+        ("train.growth.probability=[0.5, 1.1]", r"train\.growth\.probability is 1\.1; expected at most 1"),
+        ("train.growth.eer_threshold=8", r"train\.growth\.eer_threshold is 8\.0; expected at most 1"),
     ],
 )
 def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
@@ -84,6 +93,20 @@ def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
 def test_an_average_that_would_never_begin_is_refused(small):
     with pytest.raises(ConfigError, match=r"train\.average_from is 3; expected at most 2, the last epoch"):
         load_config(small, ["train.average=swa", "train.average_from=3"])
+
+
+@pytest.mark.parametrize("views", ["[0]", "[1, 2]", "all"])
+def test_augmentation_that_has_nothing_to_grow_in_is_refused(small, views):
+    with pytest.raises(ConfigError, match=r"train\.views .*; expected random, or a list of 0 and others, to draw from"):
+        load_config(small, ["train.growth.eer_threshold=0.08", f"train.views={views}"])
+
+
+@pytest.mark.parametrize(("given", "read"), [("random", "random"), ("[0, 2]", (0, 2)), ("[0]", (0,))])
+def test_views_are_a_word_or_numbers_and_survive_the_run_folder(small, tmp_path, given, read):
+    config = load_config(small, [f"train.views={given}", "train.augment=['rawboost:5', 'noise:pink']"])
+    (tmp_path / "again.toml").write_text(config.to_toml())
+    again = load_config(tmp_path / "again.toml").train
+    assert (again.views, again.augment) == (read, ("rawboost:5", "noise:pink"))
 
 
 def test_settings_of_a_loss_and_milestones_survive_the_run_folder(small, tmp_path):

@@ -11,6 +11,7 @@ from engine import crosscorpus
 from engine.checkpoint import RunError
 from engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
 from engine.runs import read_runs
+from features.augment.view import View
 from features.plan import SKIPPED, Identity, ShardMismatch, StoreError
 from metrics.det import ScoreError, equal_error_rate
 from protocols.trial import ProtocolError
@@ -65,6 +66,15 @@ def test_every_run_is_scored_on_every_test_set(place):
     assert (hard.name, easy.name) == ("hard", "easy")
     assert hard.systems["first"].tolist() == list(ONE_IN_FOUR)
     assert [eer(hard, "first"), eer(hard, "second"), eer(easy, "first")] == [0.25, 0, 0]
+
+
+def test_an_augmented_test_set_is_one_of_its_own_and_taken_only_where_it_is_named(place):
+    augmented = Identity({**IDENTITY.settings, "augment": dict(View("codec:mp3", 0, 1).settings())})
+    write_test(place / "cache/easy/one+codec-mp3/eval", ONE_IN_FOUR, identity=augmented)
+    either, coded = (NamedTest(name, (f"{place}/cache/easy/{name}/eval",)) for name in ("one*", "*codec*"))
+    clean, noisy = scored(place, [either, coded]).evaluation_sets()
+    assert [eer(clean, "first"), eer(noisy, "first")] == [0, 0.25]
+    assert len(kept(place)) == 2
 
 
 def test_scores_are_kept_and_not_made_again(place, monkeypatch):

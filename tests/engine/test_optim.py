@@ -5,7 +5,8 @@ import torch
 
 from engine.checkpoint import Countermeasure
 from engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, ScheduleConfig, TrainConfig
-from engine.optim import OPTIMIZERS, SCHEDULES, Progress, Updater, even_parts, learning_rate
+from engine.optim import OPTIMIZERS, SCHEDULES, Progress, Updater, learning_rate
+from engine.processes import even_parts
 from models.losses import LOSSES
 from models.pooled_linear import PooledLinear
 

@@ -14,6 +14,7 @@ from engine.score import run_network, score_partition
 from engine.train import Listener, Updater, _by_index, fit
 from features.commit import exclusive
 from features.dataset import CachedFeatures
+from features.feed import Feed
 from features.plan import Identity, ShardMismatch
 from metrics.det import equal_error_rate
 from models.losses import LOSSES
@@ -191,7 +192,7 @@ def test_dev_loss_is_the_weighted_mean_over_utterances_whatever_the_batch(experi
 
 
 def test_sixteen_bit_training_runs(experiment, caches, tmp_path):
-    config = experiment(*LCNN, "train.epochs=1", "train.precision=bfloat16", "train.channels_last=true")
+    config = experiment(*LCNN, "train.epochs=1", "train.precision=bfloat16")
     assert np.isfinite(fit(config, *caches, tmp_path / "run", CPU).dev_loss)
 
 
@@ -394,14 +395,14 @@ def test_batch_norms_of_the_average_are_estimated_anew_on_train(experiment, cach
     model, _ = load_model(tmp_path / "run", "average")
     seen = []
     model.backend.conv2[-1].register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
-    list(run_network(model, caches[0], 48, CPU))  # its first batch norm has only fixed layers before it
+    list(run_network(model, Feed([caches[0]], CPU), 48, CPU))  # its first batch norm has only fixed layers before it
     norm = model.backend.conv2[-1]
     torch.testing.assert_close(norm.running_mean, seen[0].mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, seen[0].var(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
     assert not torch.equal(norm.running_mean, last_weights(tmp_path / "run")["conv2.2.running_mean"])
 
 
-@pytest.mark.parametrize("name", ["_append_line", "save_average"])
+@pytest.mark.parametrize("name", ["append_line", "save_average"])
 def test_killed_at_its_end_a_resumed_run_makes_the_average(experiment, caches, tmp_path, monkeypatch, name):
     def die(*args):
         raise KeyboardInterrupt

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from features.augment.view import View
 from features.dataset import CachedFeatures
 from features.extract import make_identity
 from features.plan import Identity, ShardMismatch, StoreError
@@ -90,6 +91,15 @@ def test_an_item_is_a_copy(cache):
 
 
 @pytest.mark.parametrize("compression", [None, "lzf"])
+def test_rows_are_copied_into_what_is_given(sharded, compression):
+    dataset = CachedFeatures(sharded(compression=compression))
+    out = np.zeros((3, 10, 100), np.float16)
+    dataset.copy_rows([8, 0, 3], out)
+    np.testing.assert_array_equal(out, [dataset[index].features.numpy() for index in (8, 0, 3)])
+    assert dataset.is_mapped == (compression is None)
+
+
+@pytest.mark.parametrize("compression", [None, "lzf"])
 def test_loader_processes_read_the_same(sharded, compression):
     dataset = CachedFeatures(sharded(compression=compression))
     alone = torch.stack([item.features for item in items(dataset)])
@@ -99,6 +109,11 @@ def test_loader_processes_read_the_same(sharded, compression):
 
 def test_the_identity_asked_for_is_accepted(sharded):
     assert len(CachedFeatures(sharded(), make_identity(Frames(), OPTIONS))) == 9
+
+
+def test_an_augmented_view_of_the_identity_asked_for_is_accepted(corpus, tmp_path):
+    extract(corpus(3), tmp_path / "view", Frames(), replace(OPTIONS, view=View("gain", 0, 1)))
+    assert CachedFeatures(tmp_path / "view", make_identity(Frames(), OPTIONS)).plan.identity.effect == "gain"
 
 
 def test_another_identity_is_refused_naming_the_field(sharded):

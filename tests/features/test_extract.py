@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from features import extract as module
+from features.augment.view import View
 from features.commit import Claim
 from features.dataset import CachedFeatures
 from features.extract import ExtractOptions, make_identity, measure_rate
@@ -133,8 +134,9 @@ class TestNumbers:
 
     def test_every_option_that_changes_a_number_changes_the_identity(self):
         options = [OPTIONS, replace(OPTIONS, fit="zero"), replace(OPTIONS, n_samples=2_000), EXACT]
+        options += [replace(OPTIONS, view=View("gain", seed, number)) for seed, number in ((0, 1), (0, 2), (1, 1))]
         digests = {make_identity(Frames(), how).digest for how in options}
-        assert len({*digests, make_identity(Frames(gains=(2.0,)), OPTIONS).digest}) == 5
+        assert len({*digests, make_identity(Frames(gains=(2.0,)), OPTIONS).digest}) == 8
 
     @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"workers": 9}, {"skip_bad_audio": True}])
     def test_options_that_change_no_number_do_not(self, changes):

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+from features.augment.view import View
 from features.dataset import CachedFeatures
 from features.extract import ExtractOptions
 from features.frontends import make_frontend
@@ -79,6 +80,13 @@ def test_another_version_of_a_front_end_is_refused():
     older = Identity(settings | {"front_end": {**settings["front_end"], "hop": 80}})
     with pytest.raises(ShardMismatch, match=r"front_end\.hop is 160, expected 80$"):
         rebuild_features(older, None, CPU)
+
+
+def test_an_augmented_view_is_refused():
+    settings = OnlineFeatures(make_frontend("lfcc", FrontEndOptions()), OPTIONS).identity.settings
+    augmented = Identity({**settings, "augment": dict(View("rawboost:5", 0, 1).settings())})
+    with pytest.raises(ShardMismatch, match=r"augment\.name is None, expected 'rawboost'; .*view is None, expected 1$"):
+        rebuild_features(augmented, None, CPU)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,21 @@ class TestIdentity:
         assert len(digests) == 4
         assert all(len(digest) == 8 and int(digest, 16) >= 0 for digest in digests)
 
+    def test_augmentation_apart_a_view_is_the_clean_one(self):
+        view = identity(augment={"name": "rawboost", "algorithm": 5, "seed": 0, "view": 2})
+        assert view.clean == IDENTITY == IDENTITY.clean
+        assert (view.effect, IDENTITY.effect) == ("rawboost-5", "")
+        assert view.folder_name("lfcc") == f"lfcc+rawboost-5-v2-{view.digest}"
+        assert IDENTITY.folder_name("lfcc") == f"lfcc-{IDENTITY.digest}"
+
+    def test_an_effect_is_called_by_its_words_and_numbers_in_one_order(self):
+        """As they come from a manifest, and sorted from a shard."""
+        settings = {"name": "codec", "format": "mp3", "bitrate": [32_000.0, 96_000.0], "seed": 0, "view": 1}
+        assert identity(augment=settings).effect == identity(augment=dict(sorted(settings.items()))).effect
+        assert identity(augment=settings).effect == "codec-mp3"
+        folder = {"name": "reverb", "folder": "sha256:0123", "seed": 0, "view": 1}
+        assert identity(augment=folder).effect == "reverb"
+
     def test_settings_within_settings_have_dotted_names(self):
         nested = Identity({"front_end": {"layers": ["4", "5"], "name": "x"}, "dtype": "int16"})
         assert nested.flat() == {"front_end.layers": ["4", "5"], "front_end.name": "x", "dtype": "int16"}

@@ -1,0 +1,122 @@
+"""The augmented views of a cached partition: caches beside it whose identity differs in `augment` alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from features.dataset import CachedFeatures
+from features.plan import MANIFEST, Identity, Plan, StoreError, read_manifest
+
+
+class CachedView(NamedTuple):
+    """A view of a partition. `strength` is 0 for the clean one, else the place of its recipe, from 1 on."""
+
+    data: CachedFeatures
+    strength: int
+
+
+@dataclass
+class _Recipe:
+    """An effect and a seed, and where its views lie, by their number."""
+
+    effect: Mapping[str, Any]
+    seed: int
+    label: str
+    folders: dict[int, Path] = field(default_factory=dict)
+
+
+def open_views(clean: CachedFeatures, wanted: str | Sequence[int], effects: Sequence[str] = ()) -> list[CachedView]:
+    """The views of a clean partition, by strength and number; each has the clean one's utterances in its order.
+
+    Args:
+        clean: `<out>/<corpus>/<slug>/<partition>`; its views lie in `<out>/<corpus>/*/<partition>`.
+        wanted: numbers, of which 0 is the clean partition itself; any word means all that are there.
+        effects: whose views, as spelled for preprocess.py, in order of their strength. The name alone will do where
+            one recipe of that name is cached, and nothing where one is cached at all.
+
+    Raises:
+        StoreError: a view that is not there, or not said which; one that left out other utterances; no such effect.
+    """
+    if clean.plan.identity.effect:
+        raise StoreError(f"{clean.folder}: an augmented view; expected the clean cache, whose views are found by it")
+    views = [CachedView(clean, 0)] if isinstance(wanted, str) or 0 in wanted else []
+    if {*wanted} == {0}:
+        return views
+    for strength, recipe in enumerate(_choose(clean, _find(clean), effects), 1):
+        numbers = range(1, max(recipe.folders) + 1) if isinstance(wanted, str) else sorted({*wanted} - {0})
+        views += [CachedView(_open(clean, recipe, number), strength) for number in numbers]
+    return views
+
+
+def _find(clean: CachedFeatures) -> list[_Recipe]:
+    """All recipes that have a complete view of this partition."""
+    here, recipes = clean.folder.resolve(), dict[str, _Recipe]()
+    for manifest in sorted(here.parent.parent.glob(f"*/{here.name}/{MANIFEST}")):
+        with suppress(StoreError):  # a neighbour that cannot be read is none of ours
+            other = read_manifest(manifest.parent)
+            if other.identity.effect and _is_same(other, clean.plan):
+                _add(recipes, other.identity, manifest.parent)
+    return list(recipes.values())
+
+
+def _is_same(one: Plan, other: Plan) -> bool:
+    """Are they the same partition, views apart?"""
+    same_trials = one.trial_list_sha256 == other.trial_list_sha256
+    same_name = (one.corpus, one.partition) == (other.corpus, other.partition)
+    return same_trials and same_name and one.identity.clean == other.identity.clean
+
+
+def _add(recipes: dict[str, _Recipe], identity: Identity, folder: Path) -> None:
+    effect = dict(identity.settings["augment"])
+    number, seed = effect.pop("view"), effect.pop("seed")
+    recipe = recipes.setdefault(json.dumps([seed, effect], sort_keys=True), _Recipe(effect, seed, identity.effect))
+    recipe.folders[number] = folder
+
+
+def _choose(clean: CachedFeatures, found: Sequence[_Recipe], effects: Sequence[str]) -> list[_Recipe]:
+    """One recipe for each effect asked for; the only one where none is."""
+    if effects:
+        return [_only(clean, _fitting(found, effect), effect) for effect in effects]
+    return [_only(clean, found, "")]
+
+
+def _fitting(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
+    named = [recipe for recipe in found if recipe.effect["name"] == effect]
+    if len(named) == 1:
+        return named
+    # here, not above: it brings decoders of audio, which training spares
+    from features.augment import EffectError, parse_effect
+
+    try:
+        settings = json.dumps(parse_effect(effect).settings(), sort_keys=True)
+    except EffectError as error:
+        raise StoreError(f"train.augment: {error}") from error
+    return [recipe for recipe in found if json.dumps(recipe.effect, sort_keys=True) == settings]
+
+
+def _only(clean: CachedFeatures, recipes: Sequence[_Recipe], effect: str) -> _Recipe:
+    if not recipes:
+        kind = f"{effect} views" if effect else "augmented views"
+        command = f"preprocess.py … --augment {effect or 'rawboost:5'} --views 4"
+        raise StoreError(f"{clean.folder}: no {kind} beside it; expected those that `{command}` makes")
+    if len(recipes) > 1:
+        listed = " and ".join(f"{recipe.label} of seed {recipe.seed}" for recipe in recipes)
+        raise StoreError(f"{clean.folder}: views by {listed} beside it; expected train.augment to name one of them")
+    return recipes[0]
+
+
+def _open(clean: CachedFeatures, recipe: _Recipe, number: int) -> CachedFeatures:
+    if number not in recipe.folders:
+        raise StoreError(
+            f"{clean.folder}: no view {number} by {recipe.label} beside it; expected the one that preprocess.py makes "
+            f"with that --augment, --views {number} and --seed {recipe.seed}"
+        )
+    data = CachedFeatures(recipe.folders[number])
+    if data.trials != clean.trials:
+        raise StoreError(
+            f"{data.folder}: its utterances are not those of {clean.folder}; expected the same ones to be left out"
+        )
+    return data

@@ -1,0 +1,116 @@
+"""Batches by row number: the same ones from wherever the features live, and each row read once where they stay."""
+
+import numpy as np
+import pytest
+import torch
+
+from features.dataset import CachedFeatures
+from features.feed import Feed
+from features.plan import Identity
+from tests.corpora import IDENTITY, make_trials, write_cache
+
+CPU = torch.device("cpu")
+DEVICES = [CPU, *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+PLACES = ["device", "pinned", "mapped"]
+ROWS = np.random.default_rng(0).standard_normal((12, 5, 4)).astype("float16")
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """Seven and five utterances, in shards of three; their rows are ROWS."""
+    monkeypatch.setattr("features.plan.SHARD_ROWS", 3)
+    folders = [
+        write_cache(tmp_path / "a", make_trials(7, "A"), ROWS[:7]),
+        write_cache(tmp_path / "b", make_trials(5, "B"), ROWS[7:]),
+    ]
+    return [CachedFeatures(folder) for folder in folders]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.mark.parametrize("place", PLACES)
+def test_rows_are_numbered_through_all_partitions(parts, device, place):
+    asked = [[0, 7, 11], [6, 6, 2], [11], [3, 4, 5, 0]]
+    feed = Feed(parts, device, place)
+    for _ in range(2):  # first read, then as they were kept
+        for rows, batch in zip(asked, feed.batches(asked), strict=True):
+            assert (batch.features.device.type, batch.label.device.type) == (device.type, device.type)
+            np.testing.assert_array_equal(batch.features.cpu().numpy(), ROWS[rows])
+            assert batch.label.tolist() == [int((row if row < 7 else row - 7) % 3 == 0) for row in rows]
+            assert list(batch.rows) == rows
+    assert [feed.utt_id(row) for row in (0, 6, 7, 11)] == ["A_0000", "A_0006", "B_0000", "B_0004"]
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(5, [5, 5, 2]), (12, [12]), (100, [12])])
+def test_in_order_every_row_comes_once(parts, batch_size, sizes):
+    batches = list(Feed(parts, CPU).in_order(batch_size))
+    assert [len(batch.rows) for batch in batches] == sizes
+    np.testing.assert_array_equal(torch.cat([batch.features for batch in batches]).numpy(), ROWS)
+
+
+@pytest.mark.parametrize(("place", "reads"), [("device", 12), ("pinned", 12), ("mapped", 24)])
+def test_what_is_kept_is_read_once(parts, monkeypatch, place, reads):
+    read, copy_rows = [], CachedFeatures.copy_rows
+
+    def counting(self, indices, out):
+        read.extend(indices)
+        copy_rows(self, indices, out)
+
+    monkeypatch.setattr(CachedFeatures, "copy_rows", counting)
+    feed = Feed(parts, CPU, place)
+    for _ in range(2):
+        list(feed.in_order(5))
+    assert len(read) == reads
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_int16_waveforms_come_as_float32_of_full_scale_one(tmp_path, place):
+    samples = np.array([[-32_768, 0, 16_384], [1, 2, 3]])
+    identity = Identity({**IDENTITY.settings, "dtype": "int16"})
+    cache = CachedFeatures(write_cache(tmp_path / "train", make_trials(2), samples, identity))
+    (batch,) = Feed([cache], CPU, place).batches([[0]])
+    assert batch.features.tolist() == [[-1.0, 0.0, 0.5]]
+
+
+def test_a_batch_is_a_copy(parts):
+    for place in PLACES:
+        feed = Feed(parts, CPU, place)
+        for _ in range(2):
+            (batch,) = feed.batches([[1, 2]])
+            np.testing.assert_array_equal(batch.features.numpy(), ROWS[[1, 2]])
+            batch.features.zero_()
+
+
+def test_one_batch_is_read_ahead_and_no_more(parts):
+    asked = []
+
+    def rows():
+        for row in range(6):
+            asked.append(row)
+            yield [row]
+
+    batches = Feed(parts, CPU).batches(rows())
+    next(batches)
+    assert asked == [0, 1]
+    next(batches)
+    assert asked == [0, 1, 2]
+    batches.close()
+
+
+def test_a_row_that_is_not_there_ends_the_reader_too(parts):
+    with pytest.raises(IndexError):
+        list(Feed(parts, CPU).batches([[0], [12]]))
+
+
+def test_on_a_cpu_uncompressed_features_stay_in_the_page_cache(parts):
+    feed = Feed(parts, CPU)
+    assert (feed.place, feed.n_bytes) == ("mapped", 12 * 5 * 4 * 2)
+    assert str(feed) == "12 rows, 0.00 GB, in the page cache, through memory maps"
+
+
+@pytest.mark.parametrize(("available", "place"), [(960, "device"), (959, "mapped")])
+def test_what_would_be_unpacked_anew_is_kept_where_it_takes_half_of_the_memory_at_most(
+    parts, monkeypatch, available, place
+):
+    monkeypatch.setattr("features.feed._available_memory", lambda: available)
+    parts[1].is_mapped = False  # as of compressed shards; tests/features/test_dataset.py
+    assert Feed(parts, CPU).place == place

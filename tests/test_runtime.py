@@ -1,0 +1,53 @@
+"""What is set under torch, seen from fresh processes: the environment, and page faults of a large block."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTS = """
+import ctypes, resource, runtime
+runtime.keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def take():
+    block = libc.malloc(ctypes.c_size_t(2**26))
+    ctypes.memset(block, 1, 2**26)
+    libc.free(block)
+take()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+take()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def run(program, **environment):
+    """What it prints, without the variables that matter here, unless given."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GOMP_", "OMP_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif("glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="of glibc only")
+def test_a_freed_block_is_taken_again_without_page_faults():
+    assert int(run(FAULTS)) < 100
+    assert int(run(FAULTS, MALLOC_MMAP_THRESHOLD_="65536")) > 1000  # as the user wants it: 16,384 pages of 4 KiB
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_sleep_soon_unless_the_user_says_otherwise(given, expected):
+    program = "import os, sys, cli; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    assert run(program, **given) == f"{expected} False"
