@@ -6,7 +6,7 @@ errors go to standard error.
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,6 +98,17 @@ def resolve_device(name: str) -> "torch.device":
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise Sentence(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def named_columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
+    """Callback of `--column NAME=HEADER`, repeated: name of ours → what a table's header calls it."""
+    columns: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, header = pair.partition("=")
+        if not (name and equals and header) or name in columns:
+            raise click.BadParameter(f"{pair!r}; expected NAME=HEADER, for example file=path, and every NAME once")
+        columns[name] = header
+    return columns
 
 
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)

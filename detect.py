@@ -13,6 +13,7 @@ from engine.recordings import Scored, as_csv, as_json, find_recordings, name_pic
 from features.commit import atomic_path
 from features.plan import StoreError
 from features.waveform import SAMPLE_RATE, AudioError
+from runtime import keep_freed_memory
 
 if TYPE_CHECKING:  # `--help` must not wait for torch
     from engine.detection import Detector
@@ -163,6 +164,7 @@ def _detector(options: Options) -> "Detector":
     from features.online import OnlineFeatures, rebuild_features
     from features.plan import Identity
 
+    keep_freed_memory()
     device = cli.resolve_device(options.device)
     if options.run:
         model, about = load_model(options.run, "best")

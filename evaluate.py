@@ -48,6 +48,7 @@ CALIBRATE_HELP = "Development scores of each system: adds its calibrated twin, a
 RUN_HELP = "Run folder, instead of SCORES; repeat for several. Seeds of one experiment (`X-seed0`, …) are one row."
 TEST_HELP = "With --run: a cached partition (`*`: of whichever front-end), or a name from --test-sets; repeat."
 TEST_SETS_HELP = "With --run: named test sets, as in configs/test_sets/; all of them, unless --test picks some."
+CHECKPOINT_HELP = "With --run: which of its weights; `average` where train.average made one.  [default: best]"
 FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 
 
@@ -70,6 +71,7 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--run", "runs", multiple=True, metavar="[NAME=]FOLDER", help=RUN_HELP)
 @click.option("--test", "tests", multiple=True, metavar="NAME[=CACHE]", help=TEST_HELP)
 @click.option("--test-sets", type=cli.input_file, help=TEST_SETS_HELP)
+@click.option("--checkpoint", type=click.Choice(["best", "average"]), default="best", help=CHECKPOINT_HELP)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="With --run: of the network.")
 @cli.device_option
 @click.option("--json", type=cli.output, help="Every number in full precision, rates as fractions.")
@@ -126,6 +128,7 @@ class Options:
     runs: tuple[str, ...]
     tests: tuple[str, ...]
     test_sets: Path | None
+    checkpoint: str
     batch_size: int
     device: str
     json: Path | None
@@ -205,7 +208,7 @@ def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[Evalu
     from engine.runs import read_runs
 
     try:
-        runs = read_runs(options.runs)
+        runs = read_runs(options.runs, options.checkpoint)
         tests = named_tests(options.tests, read_test_sets(options.test_sets) if options.test_sets else [])
         work = CrossCorpus(runs, tests)
         if work.n_to_score:

@@ -11,6 +11,7 @@ from engine.search_picture import PICTURE, draw_cells
 from features.dataset import CachedFeatures
 from features.plan import StoreError
 from models.light_darts import SPACES
+from runtime import keep_freed_memory
 
 EXAMPLES = """\b
 Examples:
@@ -61,6 +62,7 @@ def main(
     device: str,
 ) -> None:
     """Search for a network's cells; the folder keeps genotype.toml, search.jsonl and cells.png."""
+    keep_freed_memory()
     controller = SearchController(
         search_space=space,
         num_cells=cells,

@@ -9,7 +9,17 @@ from typing import Any
 
 import click
 
-from cli import Sentence, device_option, input_file, input_folder, output, progress, resolve_device, sentences
+from cli import (
+    Sentence,
+    device_option,
+    input_file,
+    input_folder,
+    named_columns,
+    output,
+    progress,
+    resolve_device,
+    sentences,
+)
 from features.augment import EFFECTS, EffectError
 from features.augment.view import View
 from features.coverage import look_for_audio, require_audio
@@ -30,6 +40,7 @@ from features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, Au
 from protocols import CORPORA, Location, load_trials
 from protocols.corpus import OPTIONS
 from protocols.trial import ProtocolError, Trial
+from runtime import keep_freed_memory
 
 PREPARED_FROM = 20_000
 """Utterances from which on the network is compiled for its batch size, where that pays: it takes a minute or so."""
@@ -74,13 +85,6 @@ Corpora, what each takes, and the partitions of those that have some (elsewhere 
 """
 
 
-def _columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
-    for pair in pairs:
-        if not all(pair.partition("=")):
-            raise click.BadParameter(f"{pair!r}; expected NAME=HEADER, for example file=path")
-    return {name: header for name, _, header in (pair.partition("=") for pair in pairs)}
-
-
 @click.command(epilog=EXAMPLES, context_settings={"show_default": True})
 @click.option("--corpus", type=click.Choice(list(CORPORA)), help="Which protocol reader.")
 @click.option("--root", type=input_folder, help="Folder of a corpus in its official layout.")
@@ -91,7 +95,7 @@ def _columns(context: click.Context, option: click.Parameter, pairs: Sequence[st
     "--column",
     "columns",
     multiple=True,
-    callback=_columns,
+    callback=named_columns,
     metavar="NAME=HEADER",
     help="What a table calls file, label, speaker, attack or a condition (csv); may be repeated.",
 )
@@ -141,7 +145,11 @@ def _columns(context: click.Context, option: click.Parameter, pairs: Sequence[st
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only the first N utterances, in <partition>-firstN."
 )
-@click.option("--dry-run", is_flag=True, help="Say trials, gigabytes, missing files and time; touch nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say trials, gigabytes, missing files and time, a GPU's without compiling; touch nothing.",
+)
 @click.option("--verify", is_flag=True, help="Re-read every cache below --out against its checksums.")
 @device_option
 @sentences(
@@ -173,6 +181,7 @@ def _preprocess(
     where, ending = Location(root, protocol, audio_dir, bonafide_dir, columns), f"-first{limit}" if limit else ""
     views = {name + ending: own for name, own in _views(partitions, effects, n_views, seed, augmented).items()}
     selected = {name + ending: load_trials(corpus, where, name)[:limit] for name in partitions}
+    keep_freed_memory()
     torch_device = resolve_device(device)
     batch_size = batch_size or default_batch_size(torch_device)
     workers = workers or default_workers(torch_device)
@@ -182,6 +191,7 @@ def _preprocess(
     if not dry_run:
         _look_for_audio(selected, how.skip_bad_audio)
     n_rows = sum(len(trials) * len(views[partition]) for partition, trials in selected.items())
+    # a dry run does not wait for the compiler: on a GPU the run itself will be faster than it says
     prepared = batch_size if n_rows >= PREPARED_FROM and not dry_run else None
     of_network = FrontEndOptions(layers, weights, normalize, precision, torch_device, check, prepared, _say)
     network = make_frontend(frontend, of_network)
@@ -222,12 +232,20 @@ def _say(sentence: str) -> None:
 
 
 def _look_for_audio(selected: Mapping[str, Sequence[Trial]], skip: bool) -> None:
+    """What lacks in all partitions is told in one go; AudioError unless it is to be skipped."""
+    refused = []
     for partition, trials in selected.items():
         with progress(f"{partition}: looking for audio", len(trials)) as advance:
             coverage = look_for_audio(trials, advance=advance)
-        require_audio(coverage, skip)
+        try:
+            require_audio(coverage, skip)
+        except AudioError as error:
+            refused.append(f"{partition}: {error}")
+            continue
         if coverage.unusable:
             click.echo(f"{partition}: {coverage}; left out", err=True)
+    if refused:
+        raise AudioError("\n".join(refused))
 
 
 def _extract(trials: Sequence[Trial], plan: Plan, network: FrontEnd, folder: Path, how: ExtractOptions) -> None:

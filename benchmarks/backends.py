@@ -26,13 +26,16 @@ from statistics import median
 from typing import Any, Protocol
 
 import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli  # before torch: it sets how its threads wait
+
+# isort: split
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
 from benchmarks.machine import Machine, OthersShare, write_json
 from benchmarks.plain import PLAIN, build
 from models import BACKENDS

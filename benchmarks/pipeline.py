@@ -15,31 +15,31 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+if missing := " ".join(name for name in ("av", "soundfile", "soxr") if find_spec(name) is None):
+    raise SystemExit(
+        f"not installed: {missing}; where no registry can be reached, elsewhere `pip download --only-binary=:all: "
+        f"-d wheels -c requirements.txt {missing}` (with --python-version and --platform of this machine), then here "
+        f"`pip install --no-index --find-links wheels {missing}`"
+    )
+
+import cli  # before torch: it sets how its threads wait
+
+# isort: split
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-try:
-    import av  # noqa: F401
-    import soundfile  # noqa: F401
-    import soxr  # noqa: F401
-except ImportError as missing:
-    raise SystemExit(
-        f"{missing}; where no registry can be reached, elsewhere `pip download --only-binary=:all: -d wheels -r "
-        "requirements.txt` (with --python-version and --platform of this machine), then here "
-        "`pip install --no-index --find-links wheels -r requirements.txt`"
-    ) from None
-
 from benchmarks.machine import Machine, OthersShare, write_json
 from benchmarks.scale import write_corpus
-from cli import device_option, progress, resolve_device, sentences
 from features.commit import Claim
 from features.decoding import Decoders, Task
 from features.device import Device, Launched
@@ -166,7 +166,7 @@ def measure(work: Work, rounds: int) -> Rates:
     """Run the stages and the whole in turns, after one batch that warms the front-end up."""
     _ = work._rows
     rates: dict[str, list[float]] = {name: [] for name in (*STAGES, WHOLE)}
-    with progress("runs", rounds * len(rates)) as advance:
+    with cli.progress("runs", rounds * len(rates)) as advance:
         for _ in range(rounds):
             for name in rates:
                 start = time.perf_counter()
@@ -199,21 +199,23 @@ def table(rates: Rates) -> str:
 @click.option("--seed", default=0, help="Of the noise in the files.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
-@device_option
-@sentences(FrontEndError, StoreError)
+@cli.device_option
+@cli.sentences(FrontEndError, StoreError)
 def main(
     frontend: str, weights: Path | None, blocks: int | None, precision: str | None, limit: int, batch_size: int | None,
     workers: int | None, rounds: int, seed: int, json_path: Path | None, folder: Path | None, device: str,
 ) -> None:  # fmt: skip
     """Audio files to finished shards: the whole against each of its stages alone."""
-    machine, where = Machine.here(), resolve_device(device)
+    machine, where, said = Machine.here(), cli.resolve_device(device), list[str]()
     batch_size = batch_size or default_batch_size(where)
     workers = workers or default_workers(where)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         if blocks:
             weights = Path(temporary) / "weights"
             write_checkpoint(weights, frontend, blocks)
-        options = FrontEndOptions(weights=weights, precision=precision, device=where, batch_size=batch_size)
+        options = FrontEndOptions(
+            weights=weights, precision=precision, device=where, batch_size=batch_size, tell=said.append
+        )
         how = ExtractOptions(batch_size=batch_size, workers=workers, device=where)
         work = Work.make(Path(temporary), limit, make_frontend(frontend, options), how, seed)
         with OthersShare() as others:
@@ -223,10 +225,10 @@ def main(
     identity = work.plan.identity.settings["front_end"]
     click.echo(f"{limit} utterances through {frontend}, batch {batch_size}, {workers} decoders, {rounds} rounds")
     click.echo(f"other processes took {others.share:.0%} of the cores meanwhile")
-    click.echo(table(rates))
+    click.echo("\n".join([*said, table(rates)]))
     settings = {"front_end": identity, "blocks": blocks, "limit": limit, "batch_size": batch_size, "workers": workers}
-    result = {"device": where_name, "settings": settings, "others_share": others.share, "rates": rates.rounds}
-    write_json(json_path, machine, result | {"whole_to_slowest": rates.shares()})
+    result = {"device": where_name, "settings": settings, "others_share": others.share, "said": said}
+    write_json(json_path, machine, result | {"rates": rates.rounds, "whole_to_slowest": rates.shares()})
 
 
 if __name__ == "__main__":

@@ -17,14 +17,17 @@ from pathlib import Path
 from statistics import median
 
 import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli  # before torch: it sets how its threads wait
+
+# isort: split
 import h5py
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.machine import Machine, OthersShare, write_json
-from cli import sentences
 from features.commit import Claim
 from features.dataset import CachedFeatures
 from features.feed import Feed
@@ -176,7 +179,7 @@ def figures(rates: Rates) -> dict[str, dict[str, object]]:
 @click.option("--seed", default=0, show_default=True, help="Of the numbers and of the order of reading.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
-@sentences(StoreError)
+@cli.sentences(StoreError)
 def main(
     rows: int, items: int, batch_size: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None
 ) -> None:

@@ -22,7 +22,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import Machine, write_json
-from cli import Sentence, sentences
+from cli import Sentence, progress, sentences
 from features.waveform import SAMPLE_RATE
 
 COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
@@ -56,11 +56,13 @@ def write_corpus(folder: Path, n_utterances: int, seed: int) -> None:
     audio = folder / "flac"
     audio.mkdir()
     lines = []
-    for index in range(n_utterances):
-        n_samples = int(generator.uniform(*SECONDS) * SAMPLE_RATE)
-        noise = 0.1 * generator.standard_normal(n_samples, dtype=np.float32)
-        soundfile.write(audio / f"U_{index:07d}.flac", noise, SAMPLE_RATE)
-        lines.append(f"SPEAKER U_{index:07d} - {'A01 spoof' if index % 10 else '- bonafide'}\n")
+    with progress("audio files", n_utterances) as advance:
+        for index in range(n_utterances):
+            n_samples = int(generator.uniform(*SECONDS) * SAMPLE_RATE)
+            noise = 0.1 * generator.standard_normal(n_samples, dtype=np.float32)
+            soundfile.write(audio / f"U_{index:07d}.flac", noise, SAMPLE_RATE)
+            lines.append(f"SPEAKER U_{index:07d} - {'A01 spoof' if index % 10 else '- bonafide'}\n")
+            advance(1)
     (folder / "protocol.txt").write_text("".join(lines), encoding="utf-8")
 
 
@@ -125,19 +127,20 @@ def time_ratios(peaks: Sequence[Peak]) -> list[float]:
 )
 @click.option("--frontend", default="lfcc", show_default=True, help="As in preprocess.py.")
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="As in preprocess.py.")
-@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="As in preprocess.py.")
+@click.option("--batch-size", type=click.IntRange(1), help="As in preprocess.py.")
 @click.option("--seed", default=0, show_default=True, help="Of the noise.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
 @sentences()
 def main(
-    limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int, seed: int,
+    limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int | None, seed: int,
     json_path: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
     """Peak resident memory and time of preprocess.py for several sizes of corpus."""
     machine = Machine.here()
-    options = ["--frontend", frontend, "--batch-size", str(batch_size)]
+    options = ["--frontend", frontend]
     options += ["--weights", str(weights.absolute())] if weights else []
+    options += ["--batch-size", str(batch_size)] if batch_size else []
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         write_corpus(Path(temporary), max(limits), seed)
         peaks = [measure(Path(temporary), limit, options) for limit in limits]

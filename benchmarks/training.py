@@ -2,31 +2,37 @@
 
 The original form is the plain network in eager float32: it trains on batches that worker processes load from one
 float32 `.pt` per utterance, and scores one such file at a time. Ours takes the same rows out of the cache, the way
-main_train.py and generate_score.py do. The sides take turns within each round; what counts is the median over rounds
-of the ratio within a round: a busy machine slows both alike. Ours takes a first step of its own before the clock
-starts, which compiles; the original's workers load ahead while ours has its turn, which is to its advantage.
+main_train.py and generate_score.py do, allocator settings included: so each side has a process of its own. They take
+turns within each round; what counts is the median over rounds of the ratio within a round: a busy machine slows both
+alike. Each takes a turn before the clock starts, in which ours compiles; the original's workers load ahead while ours
+has its turn, which is to its advantage.
 """
 
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cli  # before torch: it sets how its threads wait
+
+# isort: split
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
 from benchmarks import read_cache
-from benchmarks.machine import Machine, OthersShare, write_json
+from benchmarks.machine import Machine, write_json
 from benchmarks.plain import build
 from engine.checkpoint import Countermeasure
 from engine.config import BackendConfig, ExperimentConfig, TrainConfig
@@ -37,6 +43,7 @@ from features.feed import Feed
 from features.plan import StoreError
 from models import BACKENDS
 from models.losses import LOSSES
+from runtime import keep_freed_memory
 
 SIDES = {"original": "plain, eager, float32, .pt files", "ours": "from the cache"}
 FOREVER = 10**9
@@ -85,16 +92,16 @@ class Work:
         sampler = RandomSampler(range(n_rows), replacement=True, num_samples=FOREVER)
         return iter(torch.utils.data.BatchSampler(sampler, self.batch_size, drop_last=True))
 
-    def countermeasure(self) -> Countermeasure:
+    def countermeasure(self, shape: tuple[int, ...]) -> Countermeasure:
         torch.manual_seed(0)
-        model = Countermeasure(BACKENDS["lcnn"](read_cache.ROW_SHAPE), LOSSES["cross_entropy"](torch.ones(2), 256))
+        model = Countermeasure(BACKENDS["lcnn"](shape), LOSSES["cross_entropy"](torch.ones(2), 256))
         return model.to(self.device)
 
 
 def original_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
     """`steps` updates by Adam in float32; worker processes load the batches."""
     torch.manual_seed(0)
-    model, labels = build("lcnn", read_cache.ROW_SHAPE, plain=True).to(work.device).train(), work.labels()
+    model, labels = build("lcnn", cache.plan.row_shape, plain=True).to(work.device).train(), work.labels()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     sampler = RandomSampler(files, replacement=True, num_samples=FOREVER)
     on_gpu = work.device.startswith("cuda")
@@ -119,7 +126,7 @@ def our_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Tu
     device, labels = torch.device(work.device), work.labels()
     train = TrainConfig(batch_size=work.batch_size, precision=work.precision)  # type: ignore[arg-type]
     config = ExperimentConfig(BackendConfig("lcnn"), train=train)
-    model = work.countermeasure().train()
+    model = work.countermeasure(cache.plan.row_shape).train()
     updater = Updater(model, config, FOREVER, device)
     if work.compiled:
         updater.forward.compile(work.batch_size)
@@ -137,7 +144,7 @@ def our_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Tu
 def original_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
     """The first `steps · batch_size` files, one at a time."""
     torch.manual_seed(0)
-    model = build("lcnn", read_cache.ROW_SHAPE, plain=True).to(work.device).eval()
+    model = build("lcnn", cache.plan.row_shape, plain=True).to(work.device).eval()
     chosen = files[: work.steps * work.batch_size]
 
     @torch.inference_mode()
@@ -152,7 +159,7 @@ def original_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -
 
 def our_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
     """As many rows, by engine.score.run_network."""
-    device, model = torch.device(work.device), work.countermeasure()
+    device, model = torch.device(work.device), work.countermeasure(cache.plan.row_shape)
     feed = Feed([cache], device, "mapped")
     n_rows = min(work.steps * work.batch_size, len(feed))
 
@@ -175,23 +182,56 @@ PARTS: Mapping[str, Mapping[str, Callable[[Work, Sequence[Path], CachedFeatures]
 }
 
 
-def measure(turns: Mapping[str, Turn], rounds: int, advance: Callable[[int], None]) -> dict[str, dict[str, Any]]:
+class Side:
+    """One side of a part, in a process of its own."""
+
+    def __init__(self, part: str, side: str, work: Work, files: Sequence[Path], cache: Path) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (part, side, work, files, cache))
+
+    def take_turn(self) -> float:
+        """Utterances per second of a turn."""
+        return self._pool.submit(_take_turn).result()
+
+    def __enter__(self) -> "Side":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown()
+
+
+_turn: Turn
+"""Of the side whose process this is."""
+
+
+def _begin(part: str, side: str, work: Work, files: Sequence[Path], cache: Path) -> None:
+    """In the process of a side."""
+    global _turn
+    if side == "ours":
+        keep_freed_memory()
+    _turn = PARTS[part][side](work, files, CachedFeatures(cache))
+
+
+def _take_turn() -> float:
+    start = time.perf_counter()
+    return _turn() / (time.perf_counter() - start)
+
+
+def measure(sides: Mapping[str, Side], rounds: int, advance: Callable[[int], None]) -> dict[str, dict[str, Any]]:
     """Utterances per second of each side, after a turn of each, and our ratio to the original within each round."""
-    for turn in turns.values():
-        turn()
-    rates: dict[str, list[float]] = {side: [] for side in turns}
+    for side in sides.values():
+        side.take_turn()
+    rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
-        for side, turn in turns.items():
-            start = time.perf_counter()
-            rates[side].append(turn() / (time.perf_counter() - start))
+        for name, side in sides.items():
+            rates[name].append(side.take_turn())
         advance(1)
     return {
-        side: {
-            "utterances_per_second": median(rates[side]),
-            "ratio": median(own / base for own, base in zip(rates[side], rates["original"], strict=True)),
-            "rounds": rates[side],
+        name: {
+            "utterances_per_second": median(rates[name]),
+            "ratio": median(own / base for own, base in zip(rates[name], rates["original"], strict=True)),
+            "rounds": rates[name],
         }
-        for side in turns
+        for name in sides
     }
 
 
@@ -229,19 +269,18 @@ def main(
     parts, figures = parts or list(PARTS), {}
     with tempfile.TemporaryDirectory(dir=folder) as temporary, ExitStack() as stack:
         files = read_cache.write_rows(Path(temporary), rows, seed=0)
-        cache = CachedFeatures(Path(temporary) / "cache")
-        others = stack.enter_context(OthersShare())
         advance = stack.enter_context(cli.progress("rounds", rounds * len(parts)))
         for part in parts:
-            turns = {side: make(work, files, cache) for side, make in PARTS[part].items()}
-            figures[part] = measure(turns, rounds, advance)
+            with ExitStack() as processes:
+                made = {side: Side(part, side, work, files, Path(temporary) / "cache") for side in PARTS[part]}
+                sides = {name: processes.enter_context(side) for name, side in made.items()}
+                figures[part] = measure(sides, rounds, advance)
     on_gpu = f", {torch.cuda.get_device_name(place)}" if place.startswith("cuda") else ""
     click.echo(f"{machine}, {torch.get_num_threads()} threads{on_gpu}")
     click.echo(f"batch {batch_size}; our training: {precision}, {'eager' if eager else 'compiled'}")
-    click.echo(f"other processes took {others.share:.0%} of the cores meanwhile")
     click.echo(table(figures))
     settings = {**vars(work), "rows": rows, "rounds": rounds, "threads": torch.get_num_threads()}
-    write_json(json_path, machine, {"settings": settings, "others_share": others.share, "parts": figures})
+    write_json(json_path, machine, {"settings": settings, "parts": figures})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A run folder: what is in it, and how it is written and read. No pickled modules anywhere.
 
-`config.toml` as used, `metrics.jsonl` (a line per epoch), TensorBoard events, `model.safetensors` with `model.json`
-(the selected epoch and what rebuilds it), `average.safetensors` with `average.json` where the config asks for an
-average, `last.ckpt` (all that training needs to go on), `scores/` (of the best epoch, made by evaluate.py).
+`config.toml` as used, `trained_on.tsv` (the utterances), `metrics.jsonl` (a line per epoch), TensorBoard events,
+`model.safetensors` with `model.json` (the selected epoch and what rebuilds it), `average.safetensors` with
+`average.json` where the config asks for an average, `last.ckpt` (all that training needs to go on), `scores/` (made by
+evaluate.py).
 """
 
 import importlib.metadata
@@ -31,6 +32,7 @@ ABOUT = "model.json"
 AVERAGE = "average.safetensors"
 ABOUT_AVERAGE = "average.json"
 LAST = "last.ckpt"
+TRAINED_ON = "trained_on.tsv"
 
 FORMAT_VERSION = 2
 VERSIONS = (1, FORMAT_VERSION)
@@ -60,6 +62,7 @@ class About:
     `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
     elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`, and
     `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
+    `data` stands for the trials and features of `train` and `dev`, view by view; two runs of the same have it equal.
     """
 
     format_version: int
@@ -75,6 +78,7 @@ class About:
     loss: str = "cross_entropy"
     loss_settings: Mapping[str, Any] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
@@ -246,7 +250,8 @@ def read_about(run: Path, description: str = ABOUT) -> About:
     try:
         return About.from_json(json.loads(path.read_text(encoding="utf-8")), path)
     except FileNotFoundError:
-        raise RunError(f"{run}: no {description}; expected the run folder of {PAIRS['best'][2]}") from None
+        made_by = next(made_by for _, about, made_by in PAIRS.values() if about == description)
+        raise RunError(f"{run}: no {description}; expected the run folder of {made_by}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise RunError(f"{path}: not ours or not whole ({error})") from error
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from engine.batch_norm import GlobalBatchNorm
-from engine.checkpoint import Countermeasure, first_line
+from engine.checkpoint import Countermeasure, RunError, first_line
 from models.output import BackendOutput
 
 PAYS_FROM = 600.0
@@ -87,6 +87,9 @@ def settle(
         seconds: what an eager step has taken, with what the first one takes longer.
         steps: so many are to come; where they are over soon there is no trial.
         trial: does a step and waits for the device.
+
+    Raises:
+        RunError: it is wanted `on`, nothing hinders it, and yet the compiler fails.
     """
     hindrance = forward.hindrance(device)
     if wanted == "off":
@@ -94,11 +97,25 @@ def settle(
     if hindrance:
         return f"eager: {hindrance}"
     if wanted == "on":
-        forward.compile(batch_size)
+        compile_or_refuse(forward, batch_size, trial, "train.compile is on")
         return "compiled, as train.compile asks"
     if seconds * steps < PAYS_FROM:
         return f"eager: too short to compile for, {seconds * steps:.0f} s"
     return _try(forward, batch_size, trial, _seconds(trial))
+
+
+def compile_or_refuse(forward: Forward, batch_size: int, trial: Callable[[], object], said: str) -> None:
+    """Compile the forward pass for batches of that size, and do a step: RunError, with what was `said`, if it fails."""
+    forward.compile(batch_size)
+    try:
+        trial()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of any kind, as in `_try`
+        raise RunError(
+            f"{said}, but the network cannot be compiled ({first_line(error)}); expected a machine that can, or "
+            "train.compile=off from the start"
+        ) from error
 
 
 def _try(forward: Forward, batch_size: int, trial: Callable[[], object], eager: float) -> str:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import tomli_w
-
 from models import BACKENDS
 from models.losses import LOSSES
 
@@ -109,7 +107,8 @@ class TrainConfig:
     """`select` says which dev figure picks the best epoch (equal EERs: the lower loss).
 
     `batch_size` is what an update sees; `micro_batch` of them go through the network at a time (0: all), for papers'
-    batches on small machines: the same gradient, batch norms apart. `balanced` draws both classes equally often.
+    batches on small machines: the same gradient, batch norms apart. `balanced` draws both classes equally often
+    (with `corpus_weights`, within each corpus that has both).
     Training ends when `patience` epochs in a row are no better (0: never). `average` adds a network to the run:
     `swa` is the mean of the weights after every epoch from `average_from` on (0 is the first), `ema` their moving
     average with `ema_decay` per update, `best` the mean of the `average_count` best epochs; batch norms are estimated
@@ -159,6 +158,8 @@ class ExperimentConfig:
 
     def to_toml(self) -> str:
         """The whole experiment, defaults included."""
+        import tomli_w  # here, not above: whoever writes none does without
+
         return tomli_w.dumps(dataclasses.asdict(self))
 
 
@@ -299,6 +300,11 @@ def _check_views(train: TrainConfig, path: Path) -> None:
     if not train.views:
         raise ConfigError(
             f"{path}: train.views is empty; expected random, all, or numbers of views, 0 being the clean one"
+        )
+    if train.augment and not (isinstance(train.views, str) or any(train.views)):
+        raise ConfigError(
+            f"{path}: train.augment is {list(train.augment)} with train.views {list(train.views)}, no view of it; "
+            "expected random, all, or a list with numbers above 0"
         )
     some_drawn = train.views == "random" or (train.views != "all" and 0 in train.views and len(set(train.views)) > 1)
     if train.growth.eer_threshold and not some_drawn:

@@ -1,7 +1,7 @@
 """Runs × cached test sets → evaluation sets. Scores are kept in the run folder; what is there is not made again.
 
 `<run>/scores/<corpus>-<partition>-<digest>.tsv` holds the scores of a whole cached partition. The digest stands for the
-run's best epoch and for the cache's identity and trials, so that a score of other weights or trials is never taken.
+run's weights and for the cache's identity and trials, so that a score of other weights or trials is never taken.
 """
 
 import glob
@@ -18,6 +18,7 @@ from engine.checkpoint import RunError, load_model
 from engine.runs import Run, weights_digest
 from engine.score import score_partition
 from engine.testsets import list_trials, phase_warnings
+from engine.trained_on import Partition, namesakes
 from features.commit import atomic_path
 from features.dataset import CachedFeatures
 from features.plan import MANIFEST, SKIPPED, Identity, Plan, ShardMismatch, StoreError, read_manifest
@@ -25,7 +26,7 @@ from metrics.comparison import EvaluationSet
 from metrics.det import ScoreError
 from metrics.scores import ScoreFile, align, format_cm_scores, read_scores
 from protocols.forms import select
-from protocols.trial import ProtocolError
+from protocols.trial import ProtocolError, Trial
 
 SCORES = "scores"
 """Folder of a run that its scores are kept in."""
@@ -146,10 +147,11 @@ class CrossCorpus:
             ScoreError: a score that is no number.
         """
         for path, cell in self._missing.items():
-            model, _ = load_model(cell.run.folder, "best")
+            model, _ = load_model(cell.run.folder, cell.run.checkpoint)
             scores = score_partition(model, cell.data, batch_size, device, advance)
-            if weights_digest(cell.run.folder) != cell.run.weights_digest:
-                raise RunError(f"{cell.run.folder}: its best epoch changed meanwhile; expected a finished training")
+            if weights_digest(cell.run.folder, cell.run.checkpoint) != cell.run.weights_digest:
+                changed = f"{cell.run.folder}: its {cell.run.checkpoint} weights changed meanwhile"
+                raise RunError(f"{changed}; expected a finished training")
             try:
                 text = "".join(format_cm_scores(scores, "tsv"))
             except ScoreError as error:
@@ -235,6 +237,7 @@ def _evaluation_set(
         raise ProtocolError(f"test set {test.name}: {error}") from error
     outside = frozenset(trial.utt_id for trial in data.trials).difference(trials.utt_ids)
     chosen_by = f" where {' and '.join(conditions)}" if conditions else ""
+    judged_by = ", by the average weights" if cells[0].run.checkpoint == "average" else ""
     caches = ", ".join(str(folder) for folder in dict.fromkeys(cell.data.folder for cell in cells))
     return EvaluationSet(
         name=test.name,
@@ -243,16 +246,27 @@ def _evaluation_set(
             cell.run.system: align(files[cell.path], trials, f"{cell.path} against {cell.data.folder}", outside)
             for cell in cells
         },
-        notes=(f"{test.name}: {caches}{chosen_by}, {len(chosen):,} trials.",),
-        warnings=(*_warnings(cells), *phase_warnings(trials)),
+        notes=(f"{test.name}: {caches}{chosen_by}, {len(chosen):,} trials{judged_by}.",),
+        warnings=(*_warnings(cells, chosen), *phase_warnings(trials)),
     )
 
 
-def _warnings(cells: Sequence[_Cell]) -> Iterator[str]:
+def _warnings(cells: Sequence[_Cell], chosen: Sequence[Trial]) -> Iterator[str]:
     data = cells[0].data
     missing = data.plan.n_trials - len(data)
     if missing:
         yield f"{missing:,} of {data.plan.n_trials:,} trials have no score: {data.folder / SKIPPED}"
-    partition = f"{data.plan.corpus}/{data.plan.partition}"
-    for name in dict.fromkeys(cell.run.experiment.name for cell in cells if partition in cell.run.about.trained_on):
-        yield f"{name} was trained on {partition}, the very trials that it is judged on"
+    judged = Partition(data.plan.corpus, data.plan.partition, chosen)
+    for run in {cell.run.experiment: cell.run for cell in cells}.values():  # seeds were trained on the same
+        for trained in run.trained_on:
+            yield from _seen(run.experiment.name, trained, judged)
+        if not run.trained_on and str(judged) in run.about.trained_on:
+            yield f"{run.experiment.name} was trained on {judged}, the very trials that it is judged on"
+
+
+def _seen(name: str, trained: Partition, judged: Partition) -> Iterator[str]:
+    n, of = len(namesakes(trained, judged)), f"of the {len(judged.trials):,} trials that it is judged on"
+    if n and trained.corpus == judged.corpus:
+        yield f"{name} was trained on {n:,} {of}, in {trained}"
+    elif 2 * n > min(len(trained.trials), len(judged.trials)):  # fewer may well be names like 0001
+        yield f"{name} was trained on utterances of {trained} with name, speaker, attack and key of {n:,} {of}"

@@ -121,18 +121,19 @@ class Updater:
     def update(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> float:
         """Update `step` (from 0) of the training, by features [B, …] and class indices [B] on any device; its loss.
 
-        Several processes bring a share of the batch each, and make the same update.
+        Of labels on the host, it waits for the device at its end only, for the loss. Several processes bring a share
+        of the batch each, and make the same update.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self.rate(step)
         self._optimizer.zero_grad(set_to_none=True)
-        own_weight = self._model.objective.batch_weight(labels.to(self._device))
+        own_weight = self._model.objective.batch_weight(labels)
         weight, whole = self._processes.total(torch.tensor([own_weight, len(labels)], dtype=torch.float64)).tolist()
         micro_batch = self._config.train.micro_batch
         parts = [even_parts(each, micro_batch, int(whole)) for each in (features, labels)]
         own_loss = torch.zeros((), device=self._device)
         for part, own in zip(*parts, strict=True):
-            own_loss = own_loss + self._add_gradient(part.to(self._device), own.to(self._device), weight)
+            own_loss = own_loss + self._add_gradient(part.to(self._device), own, weight)
         loss = self._total_gradients(own_loss)
         self._clip()
         self._scaler.step(self._optimizer)
@@ -148,18 +149,20 @@ class Updater:
     def rehearse(self, features: torch.Tensor, labels: torch.Tensor) -> float:
         """A part of an update that leaves no trace, neither in weights, gradients and statistics nor in chance."""
         state = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
-        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-            loss = self._add_gradient(features, labels, self._model.objective.batch_weight(labels))
-        self._optimizer.zero_grad(set_to_none=True)
-        self._model.load_state_dict(state)
-        return float(loss)
+        try:
+            with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+                return float(self._add_gradient(features, labels, self._model.objective.batch_weight(labels)))
+        finally:
+            self._optimizer.zero_grad(set_to_none=True)
+            self._model.load_state_dict(state)
 
     def _add_gradient(self, features: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
         """Add the share of a part in the gradient of its batch, whose weight is given; its share in the loss."""
-        objective = self._model.objective
+        objective, share = self._model.objective, self._model.objective.batch_weight(labels) / weight
+        labels = labels.to(self._device, non_blocking=True)
         with torch.autocast(self._device.type, self.precision, enabled=self.precision is not torch.float32):
             output = self.forward(features)
-        loss: torch.Tensor = objective(output, labels) * (objective.batch_weight(labels) / weight)
+        loss: torch.Tensor = objective(output, labels) * share
         self._scaler.scale(loss).backward()
         return loss.detach()
 

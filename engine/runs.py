@@ -5,10 +5,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from engine.checkpoint import ABOUT, CONFIG, MODEL, About, RunError, read_about
+from engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
+from engine.trained_on import Partition, read_trained_on
 from features.plan import Identity
 from metrics.matrix import Experiment
 
@@ -24,8 +26,15 @@ class Run:
     system: str
     folder: Path
     about: About
+    checkpoint: str
+    """Which of its weights are judged: `best` or `average`."""
     weights_digest: str
-    """Of the best epoch's weights and their description."""
+    """Of these weights and their description."""
+
+    @cached_property
+    def trained_on(self) -> list[Partition]:
+        """Its utterances; empty where they were not written down."""
+        return read_trained_on(self.folder)
 
 
 @dataclass(frozen=True)
@@ -41,18 +50,18 @@ class _Found:
     seed: int | None
 
 
-def read_runs(texts: Sequence[str]) -> list[Run]:
+def read_runs(texts: Sequence[str], checkpoint: str = "best") -> list[Run]:
     """Runs as the user wrote them, `FOLDER` or `NAME=FOLDER`. Those of one name, or in folders that differ by
     `-seed…` at the end alone, are one experiment under several seeds.
 
     Raises:
-        RunError: a folder without a finished epoch, or not ours; runs of one name that are not one experiment, or
+        RunError: a folder without such weights, or not ours; runs of one name that are not one experiment, or
             have one seed.
     """
     rows: dict[str, list[_Found]] = {}
-    for found in map(_find, texts):
+    for found in map(partial(_find, checkpoint=checkpoint), texts):
         rows.setdefault(found.row, []).append(found)
-    runs = [run for row, members in rows.items() for run in _runs(row, members)]
+    runs = [run for row, members in rows.items() for run in _runs(row, members, checkpoint)]
     systems = [run.system for run in runs]
     twice = [system for system in systems if systems.count(system) > 1]
     if twice:
@@ -60,25 +69,26 @@ def read_runs(texts: Sequence[str]) -> list[Run]:
     return runs
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 of the best epoch: its weights, and what rebuilds the network."""
+def weights_digest(folder: Path, checkpoint: str = "best") -> str:
+    """SHA-256 of the `best` or the `average` weights, and of what rebuilds the network."""
     digest = hashlib.sha256()
-    for name in (MODEL, ABOUT):
+    for name in PAIRS[checkpoint][:2]:
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _find(text: str) -> _Found:
+def _find(text: str, checkpoint: str) -> _Found:
     name, equals, path = text.partition("=")
     if not equals or Path(text).exists():
         name, path = "", text
     folder = Path(path)
     if not folder.is_dir():
         raise RunError(f"--run {text}: no such folder; expected FOLDER or NAME=FOLDER")
-    about, own = read_about(folder), folder.resolve().name
+    about, own = read_about(folder, PAIRS[checkpoint][1]), folder.resolve().name
     config = _config(folder)
     seed = config.get("train", {}).pop("seed", None)
-    settings = Identity({"config": config, "features": about.identity, "trained on": list(about.trained_on)}).flat()
+    trained = {"trained on": list(about.trained_on), "trials and features of": about.data}
+    settings = Identity({"config": config, "features": about.identity, **trained}).flat()
     return _Found(name or SEED_ENDING.sub("", own), name or own, folder, about, settings, seed)
 
 
@@ -93,7 +103,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: not TOML ({error}); expected the config of a run") from error
 
 
-def _runs(row: str, members: Sequence[_Found]) -> list[Run]:
+def _runs(row: str, members: Sequence[_Found], checkpoint: str) -> list[Run]:
     first = members[0]
     for number, other in enumerate(members[1:], 1):
         _check_one_experiment(row, first, other)
@@ -109,8 +119,8 @@ def _runs(row: str, members: Sequence[_Found]) -> list[Run]:
         names = {member.folder: f"{row}-seed{member.seed}" for member in members}
     experiment = Experiment(row if len(members) > 1 else first.name, first.about.trained_on, tuple(names.values()))
     return [
-        Run(experiment, names[member.folder], member.folder, member.about, weights_digest(member.folder))
-        for member in members
+        Run(experiment, names[m.folder], m.folder, m.about, checkpoint, weights_digest(m.folder, checkpoint))
+        for m in members
     ]
 
 

@@ -2,15 +2,16 @@
 augmentation grows, of how far it has grown."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, Sampler
 
 from engine.config import GrowthConfig, TrainConfig
+from protocols.trial import CLASS_INDEX
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,21 @@ def view_shares(strengths: Sequence[int], growth: GrowthConfig, grown: float) ->
     return [share / count[strength] for share, strength in zip(shares, strengths, strict=True)]
 
 
+def bonafide_share(pool: Pool, config: TrainConfig) -> float:
+    """Of what is drawn. Where `balanced` and `corpus_weights` meet a corpus of one class it is not a half.
+
+    >>> round(bonafide_share(Pool([[1], [0, 1]]), TrainConfig(balanced=True, corpus_weights=(1.0, 1.0))), 2)
+    0.75
+    """
+    labels = np.array(list(chain.from_iterable(pool.labels)))
+    return float(np.average(labels == CLASS_INDEX["bonafide"], weights=_weights(pool, config)))
+
+
 def _draw_numbers(n_draws: int, weights: Sequence[float] | None, batch_size: int) -> torch.Tensor:
     """Numbers [n_draws] below n_draws: all in random order, or by the weights, repeated as often as need be."""
     sampler = None
     if weights is not None:
-        sampler = WeightedRandomSampler(list(weights) * (n_draws // len(weights)), n_draws)
+        sampler = ByWeight(list(weights) * (n_draws // len(weights)), n_draws)
     numbers: Sequence[int] = range(n_draws)
     loader: DataLoader[int] = DataLoader(
         numbers,  # type: ignore[arg-type]
@@ -109,6 +120,22 @@ def _draw_numbers(n_draws: int, weights: Sequence[float] | None, batch_size: int
         collate_fn=list,
     )
     return torch.tensor(list(chain.from_iterable(loader)))
+
+
+class ByWeight(Sampler[int]):
+    """Numbers by their weights, with replacement: the draws of torch's WeightedRandomSampler, which takes no more than
+    2²⁴ weights; large corpora in several views have more rows."""
+
+    def __init__(self, weights: Sequence[float] | torch.Tensor, n_draws: int) -> None:
+        self._weights, self._n_draws = weights, n_draws
+
+    def __len__(self) -> int:
+        return self._n_draws
+
+    def __iter__(self) -> Iterator[int]:
+        up_to = torch.as_tensor(self._weights, dtype=torch.float64).cumsum(0)
+        chance = torch.rand(self._n_draws, dtype=torch.float64)
+        yield from torch.searchsorted(up_to / up_to[-1], chance).tolist()
 
 
 def _weights(pool: Pool, config: TrainConfig) -> list[float] | None:

@@ -15,7 +15,7 @@ from models.output import BackendOutput
 
 
 class Labelled(NamedTuple):
-    """Embedding [B, E] and logits [B, 2] in float32 on the device, class indices [B] there, and row numbers."""
+    """Embedding [B, E] and logits [B, 2] in float32 on the device, class indices [B] on the host, and row numbers."""
 
     output: BackendOutput
     labels: torch.Tensor

@@ -28,13 +28,14 @@ from engine.checkpoint import (
     save_last,
     versions,
 )
-from engine.compiling import settle
+from engine.compiling import compile_or_refuse, settle
 from engine.config import ClassWeights, ExperimentConfig
 from engine.optim import Updater
 from engine.processes import ALONE, Processes, Share, even_parts
 from engine.run_folder import append_line, held, keep_lines, open_run
 from engine.sampling import draw_rows, seed_epoch
 from engine.score import run_network
+from engine.trained_on import write_trained_on
 from engine.training_set import TrainingSet, condition
 from features.dataset import CachedFeatures
 from features.feed import Batch, Feed
@@ -168,7 +169,7 @@ class _Training:
         self._config, self._train, self._dev, self._run, self._device = config, train, dev, run, device
         self._processes = processes
         processes.require_shares(len(train), config.train.batch_size, config.train.micro_batch)
-        self._about = _describe(config, train)
+        self._about = _describe(config, train, dev)
         torch.manual_seed(config.train.seed)
         self._model = build_countermeasure(self._about, _by_index(config.loss.class_weights)).to(device)
         self._steps_per_epoch = math.ceil(len(train) / config.train.batch_size)
@@ -243,7 +244,7 @@ class _Training:
         said = self._settle_alone(batch, seconds) if self._processes.is_main else ""
         is_compiled, said = self._processes.main_says((self._updater.forward.is_compiled, said))
         if is_compiled and not self._updater.forward.is_compiled:
-            self._updater.forward.compile(self._updater.part_size)
+            self._compile("the main process compiles")
         return said
 
     def _settle_alone(self, batch: Batch, seconds: float) -> str:
@@ -255,6 +256,17 @@ class _Training:
 
         wanted = self._config.train.compile
         return settle(self._updater.forward, wanted, self._device, size, seconds / parts, updates * parts, trial)
+
+    def _compile(self, said: str) -> None:
+        """Compile for certain, or RunError; the step that tells is of silence."""
+        size = self._updater.part_size
+        features, labels = torch.zeros(size, *self._train.plan.row_shape), torch.zeros(size, dtype=torch.long)
+
+        def trial() -> float:
+            return self._updater.rehearse(features.to(self._device), labels)
+
+        self._model.train()
+        compile_or_refuse(self._updater.forward, size, trial, said)
 
     def _require_compiler(self, is_compiled: bool, said: str) -> None:
         hindrance = self._updater.forward.hindrance(self._device)
@@ -277,7 +289,8 @@ class _Training:
         own_scores = torch.zeros(len(self._dev), dtype=torch.float64)
         batch_size = self._config.train.micro_batch or self._config.train.batch_size
         for batch in run_network(self._model, self._dev_feed, batch_size, self._device, advance, self._processes):
-            mean.add(float(objective(batch.output, batch.labels)), objective.batch_weight(batch.labels))
+            loss = objective(batch.output, batch.labels.to(self._device))
+            mean.add(float(loss), objective.batch_weight(batch.labels))
             own_scores[list(batch.rows)] = objective.score(batch.output).double().cpu()
         score = self._processes.total(own_scores).numpy(force=True)  # 0 is what the others' are here
         bonafide = np.array([trial.key == "bonafide" for trial in self._dev.trials])
@@ -360,11 +373,12 @@ class _Training:
             differing = [name for name, value in self._conditions().items() if begun.get(name) != value]
             if differing:
                 raise RunError(f"{self._run}: begun with another {', '.join(differing)}; --resume expects the same")
-            if state.get("compiled"):  # as it was begun, whatever a trial would say today
-                self._require_compiler(True, f"{self._run}: begun with a compiled network")
-                self._updater.forward.compile(self._updater.part_size)
             self._model.load_state_dict(state["model"])
             self._updater.load_state_dict(state)
+            if state.get("compiled"):  # as it was begun, whatever a trial would say today
+                said = f"{self._run}: begun with a compiled network"
+                self._require_compiler(True, said)
+                self._compile(said)
             self._average.load_state_dict(state["average"], self._device)
             self.next_epoch = state["epoch"] + 1
             self.best, self._lowest_dev_eer = Epoch(*state["best"]), state["lowest_dev_eer"]
@@ -376,6 +390,7 @@ class _Training:
                 "every machine"
             )
         if self._processes.is_main:
+            write_trained_on(self._run, self._train.corpora)
             self._mend(state)
 
     def _mend(self, state: Mapping[str, Any] | None) -> None:
@@ -385,7 +400,7 @@ class _Training:
         keep_lines(self._run / METRICS, self.next_epoch)
 
 
-def _describe(config: ExperimentConfig, train: TrainingSet) -> About:
+def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures) -> About:
     """What the training makes, before its first epoch."""
     return About(
         format_version=FORMAT_VERSION,
@@ -401,6 +416,7 @@ def _describe(config: ExperimentConfig, train: TrainingSet) -> About:
         loss=config.loss.name,
         loss_settings=dict(config.loss.settings),
         trained_on=train.names,
+        data={"train": condition(train.caches), "dev": condition([dev])},
     )
 
 

@@ -5,7 +5,8 @@ from itertools import combinations
 
 from engine.checkpoint import RunError
 from engine.config import ExperimentConfig
-from engine.sampling import Pool, draws_per_epoch
+from engine.sampling import Pool, bonafide_share, draws_per_epoch
+from engine.trained_on import shared
 from features.dataset import CachedFeatures
 from features.plan import Identity, ShardMismatch
 from features.views import CachedView, open_views
@@ -16,6 +17,7 @@ class TrainingSet:
     """Cached partitions of one identity, and the views of them that are found beside them.
 
     Attributes:
+        corpora: the clean partitions.
         caches: what rows are read from, in the order in which `pool` numbers them.
         pool: what `draw_rows` draws from.
         plan: of the first corpus: the features' identity and shape.
@@ -28,7 +30,7 @@ class TrainingSet:
 
     def __init__(self, corpora: Sequence[CachedFeatures], config: ExperimentConfig) -> None:
         train = config.train
-        self._corpora, self.plan = list(corpora), corpora[0].plan
+        self.corpora, self.plan = list(corpora), corpora[0].plan
         for corpus in corpora:
             corpus.plan.identity.require(Identity(config.features).flat(), corpus.folder)
             corpus.plan.identity.require_same(self.plan.identity, corpus.folder)
@@ -45,6 +47,7 @@ class TrainingSet:
         labels = [[trial.label for trial in corpus.trials] for corpus in corpora]
         self.pool = Pool(labels, [view.strength for view in views[0]])
         self._draws = draws_per_epoch(self.pool, train)
+        self._bonafide = bonafide_share(self.pool, train) if train.balanced else 0.5
 
     def __len__(self) -> int:
         """Rows that an epoch sees."""
@@ -53,13 +56,16 @@ class TrainingSet:
     @property
     def names(self) -> tuple[str, ...]:
         """Every `corpus/partition`, and `corpus/partition+effect` for each effect whose views are drawn from."""
-        clean = [f"{corpus.plan.corpus}/{corpus.plan.partition}" for corpus in self._corpora]
+        clean = [f"{corpus.plan.corpus}/{corpus.plan.partition}" for corpus in self.corpora]
         effects = dict.fromkeys(cache.plan.identity.effect for cache in self.caches)
         return (*clean, *(f"{name}+{effect}" for name in clean for effect in effects if effect))
 
     def __str__(self) -> str:
         n_views = len(self.pool.strengths)
-        return f"{', '.join(self.names)} ({n_views} view{'s' * (n_views > 1)})"
+        text = f"{', '.join(self.names)} ({n_views} view{'s' * (n_views > 1)})"
+        if round(self._bonafide, 6) != 0.5:
+            text += f", {self._bonafide:.0%} bona fide: not balanced, since a corpus with a weight is of one class"
+        return text
 
     def require_dev(self, dev: CachedFeatures) -> None:
         """ShardMismatch or RunError unless these features and none of these utterances can select the best epoch.
@@ -68,7 +74,7 @@ class TrainingSet:
         """
         dev.plan.identity.clean.require_same(self.plan.identity, dev.folder)
         _require_both_classes([dev])
-        for corpus in self._corpora:
+        for corpus in self.corpora:
             _require_disjoint(corpus, dev, "the best epoch would be selected on what was trained on")
 
 
@@ -85,10 +91,10 @@ def _require_both_classes(corpora: Sequence[CachedFeatures]) -> None:
 
 
 def _require_disjoint(one: CachedFeatures, other: CachedFeatures, harm: str) -> None:
-    common = {trial.utt_id for trial in one.trials} & {trial.utt_id for trial in other.trials}
-    if common and one.plan.corpus == other.plan.corpus:  # names like 0001 recur from corpus to corpus
+    common = shared(one, other)
+    if common:
         raise RunError(
-            f"{one.folder} and {other.folder} share {len(common)} utterances, {min(common)} among them; expected "
+            f"{one.folder} and {other.folder} share {len(common)} utterances, {common[0]} among them; expected "
             f"none: {harm}"
         )
 

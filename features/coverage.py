@@ -52,7 +52,7 @@ def look_for_audio(
     with ThreadPoolExecutor(workers) as threads:
         for start in range(0, len(trials), AT_ONCE):
             batch = trials[start : start + AT_ONCE]
-            for trial, problem in zip(batch, threads.map(_problem, [trial.path for trial in batch]), strict=True):
+            for trial, problem in zip(batch, threads.map(header_problem, [trial.path for trial in batch]), strict=True):
                 if problem == NO_FILE:
                     missing.append(trial.utt_id)
                 elif problem:
@@ -72,7 +72,7 @@ def require_audio(coverage: Coverage, skip: bool) -> None:
         )
 
 
-def _problem(path: Path | None) -> str:
+def header_problem(path: Path | None) -> str:
     """Why that file cannot be used, by its header; '' where nothing speaks against it."""
     if path is None:
         return NO_FILE

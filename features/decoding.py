@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from features.augment.base import EffectError
 from features.augment.view import View
 from features.waveform import AudioError, Waveform, fit_length, load_waveform
 
@@ -68,7 +69,11 @@ class Batch(NamedTuple, Generic[Key]):
 
 
 def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> str:
-    """Decode a file into its row [n]; the reason why not, and silence in the row, where it is unusable."""
+    """Decode a file into its row [n]; the reason why not, and silence in the row, where it is unusable.
+
+    Raises:
+        EffectError: a recording that the view's effect cannot use.
+    """
     try:
         waveform = load_waveform(path)
         if form.view:  # before the length rule, as in every recipe that was read
@@ -119,6 +124,7 @@ class Decoders:
 
         Raises:
             AudioError: a file that a decoding process died of.
+            EffectError: a recording that the view's effect cannot use.
         """
         ahead: deque[_Decoding[Key]] = deque()
         tasks = iter(tasks)
@@ -195,7 +201,9 @@ class _Child:
                 f"{tasks[0].path}{others}: the decoding process died of it (exit status {self._process.wait()}); "
                 "expected an audio file that can be decoded"
             )
-        reasons: list[str] = json.loads(answer)
+        reasons: list[str] | str = json.loads(answer)
+        if isinstance(reasons, str):
+            raise EffectError(reasons)
         return reasons
 
     def end(self) -> None:
@@ -209,8 +217,12 @@ def _serve(memory: int, form: Form) -> None:
     rows = _map_rows(memory, form.n_samples)
     for request in sys.stdin:
         first, tasks = json.loads(request)
-        reasons = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
-        print(json.dumps(reasons), flush=True)
+        answer: list[str] | str
+        try:
+            answer = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
+        except EffectError as error:
+            answer = str(error)
+        print(json.dumps(answer), flush=True)
 
 
 def _shared_file(n_bytes: int) -> BinaryIO:

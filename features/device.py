@@ -109,16 +109,27 @@ class Pace:
     Attributes:
         utterances: that went through the front-end.
         seconds: that it took, reading and writing included.
-        waited: seconds that the device stood idle, by what it waited for: `decoding` or `writing`.
+        waited: seconds that the device stood idle, by what it waited for: `decoding`, `writing`, or where neither
+            held the launching thread up, its `launching`.
     """
 
     utterances: int = 0
     seconds: float = 0.0
-    waited: dict[str, float] = field(default_factory=lambda: {"decoding": 0.0, "writing": 0.0})
+    waited: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("decoding", "writing", "launching"), 0.0))
 
     def idle(self, seconds: float, host: Mapping[str, float]) -> None:
-        """Count a gap between two batches for what held the launching thread longest meanwhile."""
-        self.waited[max(host, key=lambda reason: host[reason])] += max(0.0, seconds)
+        """Count a gap between two batches for what held the launching thread up meanwhile, the longest first.
+
+        Args:
+            seconds: of the gap.
+            host: seconds that the thread was held up, by `decoding` and `writing`; what they leave is `launching`.
+        """
+        left = max(0.0, seconds)
+        for reason in sorted(host, key=lambda reason: host[reason], reverse=True):
+            held_up = min(left, host[reason])
+            self.waited[reason] += held_up
+            left -= held_up
+        self.waited["launching"] += left
 
     def __str__(self) -> str:
         shares = {reason: waited / self.seconds for reason, waited in self.waited.items()} if self.seconds else {}

@@ -145,6 +145,7 @@ def extract_partition(
 
     Raises:
         AudioError: unusable audio, unless `options.skip_bad_audio`.
+        EffectError: a recording that the view's effect cannot use.
         StoreError: the folder holds something else, a feature does not fit its type, or the disk refuses.
     """
     with _writing(folder):
@@ -232,7 +233,7 @@ class _Extraction:
         """Make the shards that no other process holds; their indices."""
         made: set[int] = set()
         in_processes = sum(len(self._group(index)) for index in todo) >= PROCESSES_FROM
-        device = Device(self.options.device, self.frontend.extract, self.plan.identity.dtype)
+        device = Device(self.options.device, self._features, self.plan.identity.dtype)
         with (
             ExitStack() as claims,
             Decoders(self.options.form, self.options.workers, in_processes) as decoders,
@@ -240,6 +241,12 @@ class _Extraction:
         ):
             pipeline.run(self._claim(todo, claims, made, pipeline))
         return made
+
+    def _features(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Waveforms [B, n] → features; of views for int16, clipped at full scale as by any 16-bit file."""
+        if self.options.view and self.plan.identity.dtype == "int16":
+            waveforms = waveforms.clamp(-1, 1)
+        return self.frontend.extract(waveforms)
 
     def _claim(self, todo: Sequence[int], claims: ExitStack, made: set[int], pipeline: Pipeline) -> Iterator[Row]:
         """Open each free shard and hand out its utterances; `claims` abandons what is not committed."""

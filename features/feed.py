@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.dataset import CachedFeatures
+from features.plan import StoreError
 from features.store import TORCH_DTYPE, from_stored
 
 Place = Literal["device", "pinned", "mapped"]
@@ -22,7 +23,8 @@ SHARE = 0.5
 
 
 class Batch(NamedTuple):
-    """Features [B, …] as stored (int16 waveforms as float32 ±1) and class indices [B], on the device; row numbers."""
+    """Features [B, …] as stored (int16 waveforms as float32 ±1) on the device; class indices [B], on the host, where
+    weights are told without waiting for a GPU; row numbers."""
 
     features: torch.Tensor
     label: torch.Tensor
@@ -43,6 +45,9 @@ class Feed:
         device: where the batches go.
         place: one of those, or `auto`: the first of them that has room (see `fitting_place`).
         beside: processes on this machine that keep the same features, this one among them.
+
+    Raises:
+        StoreError: they do not fit into the device's memory.
     """
 
     def __init__(
@@ -57,9 +62,7 @@ class Feed:
         self.place: str = self._fitting_place() if place == "auto" else place
         self._on_gpu = device.type == "cuda"
         if self.place != "mapped":
-            where = device if self.place == "device" else torch.device("cpu")
-            pinned = self._on_gpu and self.place == "pinned"
-            self._kept = torch.empty(len(self), *self._shape, dtype=self._dtype, device=where, pin_memory=pinned)
+            self._kept = self._room()
             self._is_kept = torch.zeros(len(self), dtype=torch.bool)
 
     def __len__(self) -> int:
@@ -93,15 +96,26 @@ class Feed:
     def _fitting_place(self) -> Place:
         on_gpu = self._device.type == "cuda"
         host = _available_memory() // self._beside
-        free = torch.cuda.mem_get_info(self._device)[0] if on_gpu else host
+        free = _free_on_gpu(self._device) if on_gpu else host
         if not on_gpu and all(each.is_mapped for each in self._data):
             return "mapped"
         return fitting_place(self.n_bytes, free, host)
 
+    def _room(self) -> torch.Tensor:
+        """Memory for all rows, in which nothing is yet."""
+        where = self._device if self.place == "device" else torch.device("cpu")
+        pinned = self._on_gpu and self.place == "pinned"
+        try:
+            return torch.empty(len(self), *self._shape, dtype=self._dtype, device=where, pin_memory=pinned)
+        except torch.OutOfMemoryError as error:  # which a smaller batch would not mend
+            raise StoreError(
+                f"{self._data[0].folder}: {self.n_bytes / 1e9:.2f} GB of features do not fit into the GPU's memory; "
+                "expected train.features=auto, pinned or mapped"
+            ) from error
+
     def _take(self, rows: Sequence[int]) -> Batch:
         features = self._read(rows) if self.place == "mapped" else self._from_kept(rows)
-        label = self._labels[list(rows)].to(self._device, non_blocking=True)
-        return Batch(from_stored(features), label, rows)
+        return Batch(from_stored(features), self._labels[list(rows)], rows)
 
     def _from_kept(self, rows: Sequence[int]) -> torch.Tensor:
         """Stored rows [B, *row] on the device, of which those that were never asked for are read."""
@@ -145,7 +159,8 @@ def fitting_place(n_bytes: int, device_bytes: int, host_bytes: int) -> Place:
     """
     if n_bytes <= SHARE * device_bytes:
         return "device"
-    return "pinned" if n_bytes <= SHARE * host_bytes else "mapped"
+    pinned = 1 << max(0, n_bytes - 1).bit_length()  # torch's allocator takes the next power of two
+    return "pinned" if pinned <= SHARE * host_bytes else "mapped"
 
 
 def rows_in_order(n: int, batch_size: int) -> list[range]:
@@ -157,10 +172,51 @@ def rows_in_order(n: int, batch_size: int) -> list[range]:
     return [range(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
 
 
+def _free_on_gpu(device: torch.device) -> int:
+    """Bytes of a GPU's memory that may be taken, those that torch holds and nobody uses among them."""
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + idle
+
+
 def _available_memory() -> int:
     """Bytes of host memory that may be taken; the page cache counts as free where Linux tells."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return min([available, *cgroup_room(_read("/proc/self/cgroup"))])
+
+
+def cgroup_room(membership: str, root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """Bytes that the cgroups of a container or a job leave to take, each of those around a process that has a limit.
+
+    Their page cache counts as free.
+
+    Args:
+        membership: `/proc/self/cgroup` of the process: lines of `0::/path` (version 2) or `4:memory:/path` (version 1).
+        root: where the cgroups are mounted.
+    """
+    for line in membership.splitlines():
+        _, controller, path = line.split(":", 2)
+        names = {"": ("max", "current"), "memory": ("limit_in_bytes", "usage_in_bytes")}.get(controller)
+        top = root / controller
+        own = top / path.lstrip("/")
+        for folder in [each for each in (own, *own.parents) if names and each.is_relative_to(top)]:
+            most, taken = (_read(folder / f"memory.{name}").strip() for name in names or ())
+            if most.isdigit() and taken.isdigit():  # not `max`, not missing
+                yield max(0, int(most) - int(taken) + _page_cache(_read(folder / "memory.stat")))
+
+
+def _page_cache(stat: str) -> int:
+    """Bytes of files in a cgroup's `memory.stat`."""
+    fields = [line.split() for line in stat.splitlines()]
+    return sum(int(value) for name, value in fields if name in ("active_file", "inactive_file"))
+
+
+def _read(path: Path | str) -> str:
+    """A text file; empty where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -4,6 +4,7 @@ What is in flight is bounded, so memory does not grow with the corpus. A batch m
 the last are of the same size.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,7 +128,7 @@ class Pipeline:
             self._finish_oldest(held_up)
         while self._commits:
             self._commits.popleft().result()
-        self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": 1.0})
+        self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": math.inf})
         self._pace.seconds += time.perf_counter() - begin
 
     def commit(self, shard: OpenShard) -> None:

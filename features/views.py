@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from features.dataset import CachedFeatures
 from features.plan import MANIFEST, Identity, Plan, StoreError, read_manifest
+from features.store import ShardReader
 
 
 class CachedView(NamedTuple):
@@ -52,14 +53,25 @@ def open_views(clean: CachedFeatures, wanted: str | Sequence[int], effects: Sequ
 
 
 def _find(clean: CachedFeatures) -> list[_Recipe]:
-    """All recipes that have a complete view of this partition."""
+    """All recipes that have a view of this partition, complete or not."""
     here, recipes = clean.folder.resolve(), dict[str, _Recipe]()
-    for manifest in sorted(here.parent.parent.glob(f"*/{here.name}/{MANIFEST}")):
+    for folder in sorted(here.parent.parent.glob(f"*/{here.name}")):
         with suppress(StoreError):  # a neighbour that cannot be read is none of ours
-            other = read_manifest(manifest.parent)
+            other = _plan_of(folder, clean.plan)
             if other.identity.effect and _is_same(other, clean.plan):
-                _add(recipes, other.identity, manifest.parent)
+                _add(recipes, other.identity, folder)
     return list(recipes.values())
+
+
+def _plan_of(folder: Path, clean: Plan) -> Plan:
+    """That of the manifest; of an extraction that was interrupted, the clean one's if a finished shard follows it."""
+    shards = [] if (folder / MANIFEST).exists() else sorted(folder.glob("shard-*.h5"))
+    if not shards:
+        return read_manifest(folder)
+    shard = ShardReader(shards[0])
+    plan = replace(clean, identity=shard.identity)
+    shard.require(plan, int(shard.header["shard_index"]))
+    return plan
 
 
 def _is_same(one: Plan, other: Plan) -> bool:
@@ -79,7 +91,10 @@ def _add(recipes: dict[str, _Recipe], identity: Identity, folder: Path) -> None:
 def _choose(clean: CachedFeatures, found: Sequence[_Recipe], effects: Sequence[str]) -> list[_Recipe]:
     """One recipe for each effect asked for; the only one where none is."""
     if effects:
-        return [_only(clean, _fitting(found, effect), effect) for effect in effects]
+        chosen = [_only(clean, _fitting(found, effect), effect) for effect in effects]
+        if len({id(recipe) for recipe in chosen}) < len(chosen):
+            raise StoreError(f"train.augment: two of {', '.join(effects)} are the same views; expected each once")
+        return chosen
     return [_only(clean, found, "")]
 
 

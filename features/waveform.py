@@ -1,13 +1,13 @@
-"""Audio file → waveform of a fixed length."""
+"""Audio file → waveform of a fixed length.
+
+The audio libraries are imported where a file is read: whoever only needs the length of a waveform does without.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import av
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
@@ -29,35 +29,44 @@ class AudioError(ValueError):
     """Audio that cannot be used: the message names the file and what was expected."""
 
 
-def load_waveform(path: Path) -> Waveform:
+def load_waveform(path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES) -> Waveform:
     """Read one audio file as mono at 16 kHz.
 
     soundfile decodes first, PyAV where libsndfile refuses the file (it refuses 43 % of ASVspoof 2021 LA's
-    FLACs). Channels are averaged, other rates resampled with soxr.
+    FLACs). Other rates are resampled with soxr.
+
+    Args:
+        path: the file.
+        channel: the one to take; None for the average of all.
+        at_least: samples at 16 kHz; fewer are refused.
 
     Returns:
         Waveform [n], float32, full scale ±1.
 
     Raises:
-        AudioError: missing, empty, truncated or not audio; NaN or infinite samples; fewer than 400 samples.
+        AudioError: missing, empty, truncated or not audio; NaN or infinite samples; fewer than `at_least`.
     """
     if not path.is_file():
         raise AudioError(f"{path}: no such file; expected the audio of an utterance")
     channels, rate = _decode(path)
-    waveform = channels.mean(axis=0, dtype=np.float32)
+    waveform = channels.mean(axis=0, dtype=np.float32) if channel is None else channels[channel]
     if rate != SAMPLE_RATE:
+        import soxr
+
         waveform = soxr.resample(waveform, rate, SAMPLE_RATE)
     if not np.isfinite(waveform).all():
         raise AudioError(f"{path}: NaN or infinite samples; expected finite ones")
-    if len(waveform) < MIN_SAMPLES:
-        raise AudioError(
-            f"{path}: {len(waveform)} samples at 16 kHz; expected at least {MIN_SAMPLES}, one frame of 25 ms"
-        )
+    if len(waveform) < at_least:
+        frame = ", one frame of 25 ms" if at_least == MIN_SAMPLES else ""
+        raise AudioError(f"{path}: {len(waveform)} samples at 16 kHz; expected at least {at_least}{frame}")
     return waveform
 
 
 def _decode(path: Path) -> tuple[Waveform, int]:
     """Channels [C, n] and sample rate, by the first decoder that reads the whole file."""
+    import av
+    import soundfile
+
     try:
         return _decode_soundfile(path)
     except AudioError:
@@ -74,6 +83,8 @@ def _decode(path: Path) -> tuple[Waveform, int]:
 
 
 def _decode_soundfile(path: Path) -> tuple[Waveform, int]:
+    import soundfile
+
     with soundfile.SoundFile(path) as file:
         samples = file.read(dtype="float32", always_2d=True)
         # libsndfile shortens the length of a WAV, AIFF or AU to what is there, and says so only in its log
@@ -87,6 +98,8 @@ def _decode_soundfile(path: Path) -> tuple[Waveform, int]:
 
 
 def _decode_av(path: Path) -> tuple[Waveform, int]:
+    import av
+
     with av.open(str(path), metadata_errors="replace") as container:  # titles need not be UTF-8
         if not container.streams.audio:
             raise AudioError(f"{path}: no audio stream")

@@ -4,11 +4,13 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from metrics.comparison import Comparison, Figure
+from metrics.measures import MEASURES
 from metrics.tables import Grid, Row, cell_of, grids_as_latex, grids_as_text, title_of
 
 MEAN = "mean over test sets"
@@ -64,7 +66,8 @@ def matrix_of(experiments: Sequence[Experiment], comparisons: Sequence[Compariso
 
     An experiment of one run keeps its figures and their intervals. That of n seeds has the mean of its runs with
     Student's t-interval of that `level` and n - 1 degrees of freedom: it is about another training, not about other
-    trials. No end of it is below 0. The mean over test sets is made run by run; every test set counts once.
+    trials. The interval is cut at 0 and at the largest value that the measure can have. The mean over test sets is
+    made run by run; every test set counts once.
     """
     measures = comparisons[0].measures
     systems = [experiment.systems for experiment in experiments]
@@ -72,11 +75,11 @@ def matrix_of(experiments: Sequence[Experiment], comparisons: Sequence[Compariso
     for one in comparisons:
         figures = one.pooled.figures
         columns[one.test_set] = {
-            name: _column([[figures[run][name] for run in runs] for runs in systems], level) for name in measures
+            name: _column([[figures[run][name] for run in runs] for runs in systems], level, name) for name in measures
         }
     if len(comparisons) > 1:
         columns[MEAN] = {
-            name: _column([[_mean(comparisons, run, name) for run in runs] for runs in systems], level)
+            name: _column([[_mean(comparisons, run, name) for run in runs] for runs in systems], level, name)
             for name in measures
         }
     return Matrix(tuple(experiments), tuple(comparisons), columns, tuple(_notes(experiments, comparisons, level)))
@@ -141,9 +144,9 @@ def as_record(matrix: Matrix) -> list[dict[str, Any]]:
     ]
 
 
-def _column(runs: Sequence[Sequence[Figure]], level: float) -> tuple[Figure, ...]:
+def _column(runs: Sequence[Sequence[Figure]], level: float, measure: str) -> tuple[Figure, ...]:
     """A figure for each experiment, from those of its runs."""
-    figures = [over_seeds(of_one, level) for of_one in runs]
+    figures = [over_seeds(of_one, level, MEASURES[measure].largest) for of_one in runs]
     lowest = min((figure.value for figure in figures if figure.value is not None), default=None)
     single = all(len(of_one) == 1 for of_one in runs)  # else the tests were between runs, not between rows
     return tuple(
@@ -156,8 +159,9 @@ def _column(runs: Sequence[Sequence[Figure]], level: float) -> tuple[Figure, ...
     )
 
 
-def over_seeds(runs: Sequence[Figure], level: float) -> Figure:
-    """Mean over several runs, with Student's t-interval of that `level`; of one run its own figure."""
+def over_seeds(runs: Sequence[Figure], level: float, largest: float = inf) -> Figure:
+    """Mean over several runs, with Student's t-interval of that `level` within 0 and `largest`; of one run its own
+    figure."""
     from scipy.special import stdtrit  # here, not above: `--help` must not wait for it
 
     if len(runs) == 1:
@@ -167,7 +171,7 @@ def over_seeds(runs: Sequence[Figure], level: float) -> Figure:
         return Figure(None)
     mean, n = float(np.mean(values)), len(values)
     half = float(stdtrit(n - 1, (1 + level) / 2) * np.std(values, ddof=1) / n**0.5)
-    return Figure(mean, max(mean - half, 0.0), mean + half)
+    return Figure(mean, max(mean - half, 0.0), min(mean + half, largest))
 
 
 def _mean(comparisons: Sequence[Comparison], run: str, measure: str) -> Figure:

@@ -6,6 +6,7 @@ All are better when smaller.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import NamedTuple
 
 from metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, cllr, min_cllr, min_cost
@@ -49,6 +50,8 @@ class Measure(NamedTuple):
     log-likelihood ratios, `sasv` for scores of three classes."""
     bootstrapped: bool = True
     """Whether intervals are made for it."""
+    largest: float = 1.0
+    """No value is above it: error rates, and costs whose threshold is the best, which do no worse than a coin."""
 
 
 def _tdcf_2019(sample: Sample, tandem: Tandem) -> float | None:
@@ -69,8 +72,8 @@ MEASURES: Mapping[str, Measure] = {
     "min_tdcf_2021": Measure("min t-DCF (2021)", False, 5, _tdcf_2021, needs="tandem"),
     "t_eer": Measure("t-EER", True, 3, _t_eer, needs="tandem", bootstrapped=False),
     "min_dcf": Measure("min DCF", False, 5, lambda sample, _: min_cost(sample.curve, ASVSPOOF5.cm).value),
-    "act_dcf": Measure("actual DCF", False, 5, lambda s, _: actual_dcf(s.bonafide, s.spoof), needs="llr"),
-    "cllr": Measure("Cllr (bits)", False, 4, lambda s, _: cllr(s.bonafide, s.spoof), needs="llr"),
+    "act_dcf": Measure("actual DCF", False, 5, lambda s, _: actual_dcf(s.bonafide, s.spoof), needs="llr", largest=inf),
+    "cllr": Measure("Cllr (bits)", False, 4, lambda s, _: cllr(s.bonafide, s.spoof), needs="llr", largest=inf),
     "min_cllr": Measure("min Cllr (bits)", False, 4, lambda s, _: min_cllr(s.bonafide, s.spoof)),
     "a_dcf": Measure("a-DCF", False, 5, lambda *_: None, needs="sasv"),  # of metrics/sasv.py: not of two classes
 }

@@ -31,6 +31,7 @@ class Objective(nn.Module):
         super().__init__()
         # of the experiment, not learnt: no part of the state
         self.register_buffer("class_weights", class_weights.float(), persistent=False)
+        self._weights_on_host = class_weights.float().cpu()
 
     def forward(self, output: BackendOutput, labels: torch.Tensor) -> torch.Tensor:
         """Embeddings [B, E] and logits [B, 2] of any precision, class indices [B] → scalar in float32."""
@@ -46,8 +47,11 @@ class Objective(nn.Module):
         return log_odds(output.logits)
 
     def batch_weight(self, labels: torch.Tensor) -> float:
-        """Σ w(y): what the loss of a batch with these class indices [B] counts in a mean over batches."""
-        return float(self.class_weights[labels].sum())
+        """Σ w(y): what the loss of a batch with these class indices [B] counts in a mean over batches.
+
+        Of labels on the host it does not wait for a GPU.
+        """
+        return float(self._weights_on_host[labels.cpu()].sum())
 
     def begin_epoch(self, epoch: int, best_dev_eer: float | None) -> None:
         """Hear that `epoch` (from 0) begins, and the lowest dev EER (a fraction) so far; None before the first."""

@@ -56,4 +56,5 @@ class MelSincFilters(nn.Module):
         self.register_buffer("filters", sinc_filters(n_filters, kernel)[:, None], persistent=False)
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        return F.conv1d(waveform[:, None], self.filters)
+        with torch.autocast(waveform.device.type, enabled=False):  # 16 bits would drown quiet speech in rounding noise
+            return F.conv1d(waveform.float()[:, None], self.filters)

@@ -20,14 +20,14 @@ TOTALS: Mapping[str, int] = {"train": 740_747, "dev": 92_596, **dict.fromkeys(TE
 
 def read_protocol(path: Path) -> list[Trial]:
     """Read a label file, in its order; ProtocolError names the line that is wrong."""
-    return read_columns(path, COLUMNS, _split, SPELLINGS)
+    return read_columns(path, COLUMNS, _split, SPELLINGS, utterance_of)
 
 
 def _split(line: str) -> list[str]:
     values = line.split()
     if len(values) == 3:
         file, key, codec = values
-        return [utterance_of(file), key, UNKNOWN if key == "real" else codec]
+        return [file, key, UNKNOWN if key == "real" else codec]
     return values
 
 

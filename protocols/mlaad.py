@@ -48,11 +48,13 @@ def read_protocol(path: Path) -> list[Trial]:
     seen: Seen = {}
     for line, row in enumerate(rows, 2):
         cells = dict(zip(header, row, strict=True))
-        name = utterance_of(os.path.basename(cells["path"]))
-        check_utterance(name, path, line)
+        file = os.path.basename(cells["path"])
+        check_utterance(utterance_of(file), path, line)
         told = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
-        utt_id = word(f"fake/{language}/{system}/{name}")
-        trials.append(Trial(utt_id, "spoof", word(system), conditions=known(told, "spoof", seen)))
+        file = f"fake/{language}/{system}/{file}"
+        trials.append(
+            Trial(utterance_of(file), "spoof", word(system), conditions=known(told, "spoof", seen), file=file)
+        )
     if not trials:
         raise ProtocolError(f"{path}: no line below the header; expected one per utterance")
     check_unique(trials, path, start=2)

@@ -4,6 +4,7 @@ In-the-Wild's meta.csv, the trial list of a cache (trials.tsv), the CSV files of
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from protocols.audio import find_audio, utterance_of, word
@@ -47,8 +48,8 @@ def read_table(
     """Read a table with one of UTTERANCE, one of KEY, and `speaker` and `attack` where it has them, in its order.
 
     A column called `file` or `filename` may hold paths: see `utterance_of`. Every other column is a condition under
-    its own name; one without a name (the row numbers that data frames write) is left out. A cell that is empty or `-`
-    tells nothing, the attack of spoof included.
+    its own name; one without a name or called `Unnamed: 0` (the row numbers that data frames write) is left out. A
+    cell that is empty or `-` tells nothing, the attack of spoof included.
 
     Args:
         path: the table.
@@ -73,7 +74,8 @@ def read_table(
         name, spelling = cells.pop(utterance), cells.pop(key)
         utt_id = utterance_of(name) if utterance in FILE else word(name)
         check_utterance(utt_id, path, line)
-        trials.append(_trial(path, line, utt_id, key_of(spelling, spellings, path, line), cells, seen))
+        trial = _trial(path, line, utt_id, key_of(spelling, spellings, path, line), cells, seen)
+        trials.append(replace(trial, file=name) if utterance in FILE else trial)
     if not trials:
         raise ProtocolError(f"{path}: no line below the header; expected one per trial")
     check_unique(trials, path, start=2)
@@ -97,7 +99,8 @@ def _rename(header: Sequence[str], columns: Mapping[str, str], path: Path) -> li
     if len(ours) < len(columns):
         raise ProtocolError(f"--column {' --column '.join(map('='.join, columns.items()))}; expected every column once")
     taken = {alias for name in columns for alias in _aliases(name)}
-    return [ours.get(called, "" if called in taken else called) for called in header]
+    nameless = {called for called in header if called in taken or called.startswith("Unnamed: ")}
+    return [ours.get(called, "" if called in nameless else called) for called in header]
 
 
 def _aliases(name: str) -> Sequence[str]:

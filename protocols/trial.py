@@ -30,7 +30,8 @@ class Trial:
 
     `path` is None where the audio is not at hand (a trial read from a cache's snapshot). `conditions` holds
     what else the protocol says of the utterance (`environment` in ASVspoof 2019 PA), by column name; a column that
-    tells nothing of an utterance is left out.
+    tells nothing of an utterance is left out. `file` is the audio file as the protocol writes it, '' where it names
+    none: what `find_audio` looks for.
     """
 
     utt_id: str
@@ -39,6 +40,7 @@ class Trial:
     speaker: str = UNKNOWN
     path: Path | None = None
     conditions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    file: str = field(default="", compare=False)
 
     @property
     def label(self) -> int:
@@ -123,7 +125,11 @@ KEYS: Mapping[str, str] = {"bonafide": "bonafide", "spoof": "spoof"}
 
 
 def read_columns(
-    path: Path, columns: str, split: Callable[[str], list[str]] = str.split, spellings: Mapping[str, str] = KEYS
+    path: Path,
+    columns: str,
+    split: Callable[[str], list[str]] = str.split,
+    spellings: Mapping[str, str] = KEYS,
+    utterance_of: Callable[[str], str] | None = None,
 ) -> list[Trial]:
     """Read a protocol of lines without a header, in its order.
 
@@ -131,6 +137,7 @@ def read_columns(
         columns: their names, `utterance key`, most often `speaker attack`, and those of the conditions.
         split: line → its values.
         spellings: how this corpus writes the keys.
+        utterance_of: audio file → utterance, where the column `utterance` names files.
 
     Raises:
         ProtocolError: no line; another number of columns; no utterance; an unknown key; bona fide with an attack,
@@ -143,22 +150,31 @@ def read_columns(
         if len(values) != len(names):
             found = f"{len(values)} columns in {line.strip()[:60]!r}"
             raise ProtocolError(f"{path}:{number}: {found}; expected {len(names)}: {columns}")
-        trials.append(_from_columns(path, number, dict(zip(names, values, strict=True)), spellings, seen))
+        row = dict(zip(names, values, strict=True))
+        trials.append(_from_columns(path, number, row, spellings, seen, utterance_of))
     if not trials:
         raise ProtocolError(f"{path}: empty; expected lines of {columns}")
     check_unique(trials, path)
     return trials
 
 
-def _from_columns(path: Path, line: int, row: dict[str, str], spellings: Mapping[str, str], seen: Seen) -> Trial:
-    utt_id, speaker, attack = row.pop("utterance"), row.pop("speaker", UNKNOWN), row.pop("attack", None)
+def _from_columns(
+    path: Path,
+    line: int,
+    row: dict[str, str],
+    spellings: Mapping[str, str],
+    seen: Seen,
+    utterance_of: Callable[[str], str] | None,
+) -> Trial:
+    name, speaker, attack = row.pop("utterance"), row.pop("speaker", UNKNOWN), row.pop("attack", None)
+    utt_id, file = (utterance_of(name), name) if utterance_of else (name, "")
     key = key_of(row.pop("key"), spellings, path, line)
     check_utterance(utt_id, path, line)
     if attack is not None:
         check_attack(attack, key, path, line)
     if attack is None or key == "bonafide":
         attack = UNKNOWN
-    return Trial(utt_id, key, attack, speaker, conditions=known(row, key, seen))
+    return Trial(utt_id, key, attack, speaker, conditions=known(row, key, seen), file=file)
 
 
 def known(row: Mapping[str, str], key: str, seen: Seen) -> Mapping[str, str]:
@@ -174,9 +190,13 @@ def known(row: Mapping[str, str], key: str, seen: Seen) -> Mapping[str, str]:
 
 
 def read_text(path: Path, expected: str) -> str:
-    """The text of a UTF-8 file; ProtocolError names the line that is none, and says what was `expected`."""
+    """The text of a UTF-8 file, without blank lines at its end.
+
+    Raises:
+        ProtocolError: it is none; names the line, and says what was `expected`.
+    """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]

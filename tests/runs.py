@@ -1,6 +1,6 @@
 """Run folders whose scores can be told by hand: a logistic regression of given weights, never trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ def write_run(
     seed: int = 0,
     lr: float = 1e-4,
     trained_on: tuple[str, ...] = ("LA/train",),
+    data: Mapping[str, str] | None = None,
 ) -> Path:
     """A run folder whose network scores an utterance by a weighted sum of its two coefficients."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,7 @@ def write_run(
         dev_loss=0.2,
         versions={},
         trained_on=trained_on,
+        data=data or {},
     )
     model = build_countermeasure(about)
     linear = {"linear.weight": torch.tensor([[0.0, 0.0], list(weights)]), "linear.bias": torch.zeros(2)}

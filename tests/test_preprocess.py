@@ -62,6 +62,15 @@ def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_pat
     assert len((tmp_path / folder / "skipped.tsv").read_text().splitlines()) == 3
 
 
+def test_missing_audio_of_all_partitions_is_told_in_one_go(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))})
+    (tmp_path / "flac/U_0001.flac").unlink()
+    status, _, error = preprocess(*train, "--partition", "dev")
+    assert status == 2
+    for name in ("train", "dev"):
+        assert f"{name}: 1 of 6 utterances have no audio file, first U_0001; expected" in error
+
+
 def test_audio_that_is_elsewhere_altogether_is_never_skipped(own, tmp_path):
     (tmp_path / "empty").mkdir()
     status, _, error = preprocess(*own, "--audio-dir", tmp_path / "empty", "--on-missing", "skip")
@@ -74,6 +83,7 @@ def test_audio_that_is_elsewhere_altogether_is_never_skipped(own, tmp_path):
     [
         (("--partition", "train"), "csv has no partitions of its own; expected one --partition, a name for the whole"),
         (("--column", "file"), "'file'; expected NAME=HEADER, for example file=path"),
+        (("--column", "label=kind"), "'label=kind'; expected NAME=HEADER, for example file=path, and every NAME once"),
         (("--column", "speaker=who"), "has no column 'who'; expected it (--column speaker=who)"),
         (("--root", "."), "csv takes --protocol and --audio-dir and --column, not --root"),
         (("--corpus", "mlaad"), "mlaad needs --root"),
@@ -155,6 +165,24 @@ def test_of_several_partitions_train_alone_is_augmented(train, tmp_path, monkeyp
     names = [Path(folder).relative_to(tmp_path / "cache/mini").as_posix() for folder in folders.split()]
     made = [re.sub("-[0-9a-f]{8}/", "/", name) for name in names]
     assert made == ["raw/train-first2", "raw+gain-v1/train-first2", "raw/dev-first2"]
+
+
+def test_views_stored_as_16_bit_audio_are_clipped_at_full_scale(train, tmp_path):
+    status, folders, _ = preprocess(*train, "--dtype", "int16", "--augment", "noise:white,snr=-15")
+    assert status == 0
+    view = View("noise:white,snr=-15", 0, 1)
+    loud = [fit_length(view(load_waveform(path), path.stem), 10_000) for path in sorted((tmp_path / "flac").iterdir())]
+    assert np.abs(loud).max() > 1
+    np.testing.assert_allclose(rows(folders.split()[1]), np.clip(loud, -1, 1), atol=1 / 32_768)
+
+
+def test_a_broken_recording_is_told_before_anything_is_done_and_never_skipped(train, tmp_path):
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "noise/a.wav").write_text("no audio")
+    status, _, error = preprocess(*train, "--augment", f"background:{tmp_path}/noise", "--on-missing", "skip")
+    assert status == 2
+    assert "1 of 1 recordings cannot be opened, first a.wav: empty, truncated or not audio" in error
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_dry_run_counts_the_gigabytes_of_all_views(train, tmp_path):

@@ -20,7 +20,7 @@ from protocols.trial import ProtocolError, Trial, read_text
 from tools.demo_corpus.parallel import spread
 from tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
 from tools.user_corpus.split import SplitError, describe, group_values, groups_of, parse_ratio, split, write_partitions
-from tools.user_corpus.survey import Survey, survey
+from tools.user_corpus.survey import Survey, find_faults, survey
 from tools.user_corpus.table import as_json, as_text
 
 EXAMPLES = """\b
@@ -39,6 +39,7 @@ Examples:
     "--column",
     "columns",
     multiple=True,
+    callback=cli.named_columns,
     metavar="NAME=HEADER",
     help="What a table calls file, label, speaker, attack or any other column; may be repeated.",
 )
@@ -47,7 +48,9 @@ Examples:
 @click.option("--picture", type=cli.output, help="Draw the analysis here as PNG.")
 @click.option("--split", "ratio", metavar="N:N:N", help="Write protocols of train:dev:test in this ratio, as in 6:1:3.")
 @click.option("--group", metavar="COLUMN|none", help="What no two partitions share, say speaker or generator.")
-@click.option("--seed", default=0, show_default=True, help="The same seed and list give the same split.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed and list give the same split."
+)
 @click.option("--out", type=cli.output, help="Folder for train.csv, dev.csv, test.csv; must not exist.")
 @click.option(
     "--on-bad-audio",
@@ -59,7 +62,7 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Replace the analysis' files where they exist.")
 @cli.sentences(ProtocolError, SplitError)
 def main(
-    source: Path, audio_dir: Path | None, columns: Sequence[str], analyze: bool, json_path: Path | None,
+    source: Path, audio_dir: Path | None, columns: Mapping[str, str], analyze: bool, json_path: Path | None,
     picture: Path | None, ratio: str | None, group: str | None, seed: int, out: Path | None, on_bad_audio: str,
     workers: int, overwrite: bool,
 ) -> None:  # fmt: skip
@@ -75,7 +78,7 @@ def main(
     if source.is_dir() and (columns or audio_dir):
         raise click.UsageError(f"{source} is a folder; --column and --audio-dir go with a table or a protocol")
     audio_dir = audio_dir or (source if source.is_dir() else source.parent)
-    trials = _list(source, audio_dir, _named_columns(columns))
+    trials = _list(source, audio_dir, columns)
     if group:
         # what cannot be split is refused before all files are read; duplicates may still tie groups together
         _partition(trials, [Missing()] * len(trials), group, shares, seed)
@@ -85,6 +88,7 @@ def main(
         _analyze(survey(trials, hearings), json_path, picture)
     if group and out:
         trials, hearings = _usable(trials, hearings, on_bad_audio)
+        _warn_of_contradictions(find_faults(trials, hearings).contradictions)
         groups, partition = _partition(trials, hearings, group, shares, seed)
         with new_folder(out) as folder:
             write_partitions(folder, trials, audio_dir, partition)
@@ -110,16 +114,6 @@ def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> list[Tri
     if columns or is_header(read_text(source, "a table or a protocol").partition("\n")[0]):
         return load_trials("csv", Location(protocol=source, audio_dir=audio_dir, columns=columns), "")
     return find_audio(read_any_protocol(source), audio_dir)
-
-
-def _named_columns(columns: Sequence[str]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for column in columns:
-        name, equals, header = column.partition("=")
-        if not (name and equals and header) or name in named:
-            raise click.UsageError(f"--column {column!r}; expected NAME=HEADER, every NAME once")
-        named[name] = header
-    return named
 
 
 def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> None:
@@ -149,6 +143,13 @@ def _usable(trials: list[Trial], hearings: list[Hearing], on_bad_audio: str) -> 
         click.echo(f"Left out: {len(bad)} of {len(trials)} files, which cannot be heard", err=True)
     good = [pair for pair in pairs if isinstance(pair[1], Heard)]
     return [trial for trial, _ in good], [hearing for _, hearing in good]
+
+
+def _warn_of_contradictions(contradictions: Sequence[Sequence[str]]) -> None:
+    if contradictions:
+        many = f"{len(contradictions)} group{'s' * (len(contradictions) > 1)} of files"
+        shown = ", ".join(" = ".join(files[:3]) for files in contradictions[:3])
+        click.echo(f"Kept: {many} with the same samples and both labels, first {shown}", err=True)
 
 
 def _partition(

@@ -7,14 +7,15 @@ global generators of `random` and numpy stay as they were.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from features.augment.recordings import Recordings
-from features.waveform import Waveform
+from features.waveform import AudioError, Waveform
 
 
 class EffectError(ValueError):
@@ -92,19 +93,32 @@ class Effect(ABC):
         """Everything that changes a sample, JSON-able: the effect's part of a cache's identity.
 
         A folder enters by what is in it, not by where it lies.
+
+        Raises:
+            EffectError: a folder with recordings that cannot be opened.
         """
         values = {own.name: getattr(self, own.name) for own in fields(self)}  # type: ignore[arg-type]
-        return {"name": self.name} | {key: _plain(value) for key, value in values.items()}
+        with self._own_errors():
+            return {"name": self.name} | {key: _plain(value) for key, value in values.items()}
 
     def __call__(self, waveform: Waveform, seed: int) -> Waveform:
         """Waveform [n] float32 at 16 kHz → a new one [n] float32; the input stays as it is.
 
         Raises:
-            AudioError: a recording of the effect's folder cannot be used.
+            EffectError: a recording of the effect's folder cannot be used.
         """
-        augmented = self.apply(waveform, np.random.default_rng(seed))
+        with self._own_errors():
+            augmented = self.apply(waveform, np.random.default_rng(seed))
         assert len(augmented) == len(waveform), self
         return np.array(augmented, dtype=np.float32)
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """A recording that cannot be used is the effect's fault, never that of the utterance."""
+        try:
+            yield
+        except AudioError as error:
+            raise EffectError(f"effect {self.name}: {error}") from error
 
     @abstractmethod
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:

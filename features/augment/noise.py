@@ -8,7 +8,7 @@ import numpy as np
 
 from features.augment.base import Effect, Range, WholeRange
 from features.augment.recordings import Recordings
-from features.waveform import Waveform
+from features.waveform import Waveform, load_waveform
 
 COLORS: Mapping[str, Range] = {
     "white": Range(0, 0),
@@ -51,7 +51,7 @@ class Background(Effect):
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
         noisy = waveform.astype(np.float64)
         for _ in range(self.files.draw(rng)):
-            noise = _excerpt(self.folder.draw(rng), len(waveform), rng)
+            noise = _excerpt(load_waveform(self.folder.draw(rng), at_least=1), len(waveform), rng)
             noisy += noise * noise_gain(waveform, noise, self.snr.draw(rng))
         return noisy
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from features.waveform import Waveform, load_waveform
-
-AUDIO_ENDINGS = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
+from features.coverage import SHOWN, header_problem
+from features.waveform import AudioError
+from protocols.audio import AUDIO_ENDINGS
 
 
 class Recordings:
-    """The audio files in a folder and the folders below it, by their names' endings.
+    """The audio files in a folder and the folders below it, by their names' endings; hidden files are none.
 
     Attributes:
         folder: where they lie.
@@ -24,27 +24,36 @@ class Recordings:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
-        self.files = sorted(found, key=self._relative)
+        audio = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+        self.files = sorted(audio, key=self._relative)
         if not self.files:
-            raise ValueError(f"{folder}: no audio; expected a folder with {', '.join(sorted(AUDIO_ENDINGS))} files")
+            raise ValueError(f"{folder}: no audio; expected a folder with {', '.join(AUDIO_ENDINGS)} files")
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the files' relative names and contents; reads every byte once."""
+        """SHA-256 of the files' relative names and contents; opens every file and reads every byte once.
+
+        Raises:
+            AudioError: files that cannot be opened.
+        """
+        self._require_audio()
         whole = hashlib.sha256()
         for path in self.files:
             with path.open("rb") as file:
                 whole.update(f"{self._relative(path)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         return f"sha256:{whole.hexdigest()}"
 
-    def draw(self, rng: np.random.Generator) -> Waveform:
-        """One recording [n] at 16 kHz.
+    def draw(self, rng: np.random.Generator) -> Path:
+        """The file of one recording."""
+        return self.files[rng.integers(len(self.files))]
 
-        Raises:
-            AudioError: it cannot be used.
-        """
-        return load_waveform(self.files[rng.integers(len(self.files))])
+    def _require_audio(self) -> None:
+        reasons = [reason for reason in map(header_problem, self.files) if reason]
+        if reasons:
+            raise AudioError(
+                f"{self.folder}: {len(reasons)} of {len(self.files)} recordings cannot be opened, first "
+                f"{', '.join(reasons[:SHOWN])}; expected audio"
+            )
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

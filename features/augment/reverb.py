@@ -7,7 +7,7 @@ import numpy as np
 
 from features.augment.base import Effect, Range
 from features.augment.recordings import Recordings
-from features.waveform import SAMPLE_RATE, Waveform
+from features.waveform import SAMPLE_RATE, Waveform, load_waveform
 
 ROOM = (Range(4, 8), Range(3, 6), Range(2.5, 3.5))
 """Length, width and height of a simulated room in metres."""
@@ -18,13 +18,16 @@ WALL_DISTANCE = 0.5
 
 @dataclass(frozen=True)
 class Reverb(Effect):
-    """An impulse response drawn from a folder, such as OpenSLR 28."""
+    """An impulse response drawn from a folder, such as `simulated_rirs/` of OpenSLR 28, which also holds noises.
+
+    Of several microphones the first is heard: their average would be a comb filter.
+    """
 
     name: ClassVar[str] = "reverb"
     folder: Recordings
 
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
-        return reverberate(waveform, self.folder.draw(rng))
+        return reverberate(waveform, load_waveform(self.folder.draw(rng), channel=0, at_least=1))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class View:
         """Waveform [n] at 16 kHz → a new one [n]: a function of effect, seed, number and utterance alone.
 
         Raises:
-            AudioError: a recording of the effect's folder cannot be used.
+            EffectError: a recording of the effect's folder cannot be used.
         """
         return _effect(self.effect)(waveform, utterance_seed(self.seed, utt_id, self.number))
 

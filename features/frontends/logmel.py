@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from librosa import mel_frequencies
 
 from features.frontends.base import FrontEnd, FrontEndOptions
 from features.frontends.lfcc import power_spectrum
@@ -65,6 +64,8 @@ def mel_filters(mel_settings: MelSettings) -> torch.Tensor:
     Mel = 2595·log10(1 + f/700). Each triangle is symmetric in Hz: SpeechBrain takes the distance to the lower
     neighbour on both sides, where librosa's own filters reach up to the upper neighbour (3.5 dB apart on noise).
     """
+    from librosa import mel_frequencies  # here, not above: the other front-ends do without
+
     points = torch.from_numpy(
         mel_frequencies(mel_settings.n_mels + 2, fmin=0.0, fmax=mel_settings.max_frequency, htk=True)
     )

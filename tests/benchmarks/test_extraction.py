@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel
 
-from benchmarks.extraction import CEILING, LIBRARY, ORIGINAL, OURS, SQUARE, Side, figures_of, main, operations
+from benchmarks.extraction import CEILING, LIBRARY, ORIGINAL, OURS, SQUARE, Side, _through, figures_of, main, operations
 from tests.features.frontends.conftest import TINY
 from tests.threads import one_thread  # noqa: F401
 
@@ -30,6 +30,11 @@ def test_figures_of_two_rounds():
     assert figures["second"] == {"utterances_per_second": 1, "tflops": 10, "share_of_ceiling": 0.5, "ratio": 3}
     assert figures["first"]["ratio"] == 1
     assert figures[CEILING]["tflops"] == 20
+
+
+def test_blocks_may_give_tuples_as_in_older_versions_of_the_library():
+    blocks = [lambda x: (x + 1, None), lambda x: 3 * x]
+    assert _through(blocks, torch.tensor(1.0)) == 6
 
 
 def test_prints_a_line_per_form_and_keeps_the_figures(tmp_path, monkeypatch):

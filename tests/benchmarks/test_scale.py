@@ -16,10 +16,10 @@ def test_prints_a_line_per_size_and_keeps_named_figures(tmp_path: Path) -> None:
     options = ["--limit", "1", "--limit", "3", "--folder", str(tmp_path), "--json", str(result_file)]
     done = CliRunner().invoke(main, options, catch_exceptions=False)
     assert done.exit_code == 0
-    assert "--frontend lfcc" in done.stdout
+    assert "preprocess.py --frontend lfcc\n" in done.stdout  # at its own batch size
     result = json.loads(result_file.read_text())
     assert set(result) == {"machine", "settings", "runs", "memory_to_first", "time_per_utterance_to_first"}
-    assert result["settings"] == {"frontend": "lfcc", "weights": None, "batch_size": 8}
+    assert result["settings"] == {"frontend": "lfcc", "weights": None, "batch_size": None}
     assert [run["utterances"] for run in result["runs"]] == [1, 3]
     assert all(run["peak_bytes"] > 2**20 and run["seconds"] > 0 for run in result["runs"])
     assert result["memory_to_first"][0] == result["time_per_utterance_to_first"][0] == 1

@@ -31,7 +31,7 @@ def test_prints_a_line_per_part_and_side_and_keeps_named_figures(tmp_path: Path)
     assert done.exit_code == 0
     assert done.stdout.count("\ntraining ") == done.stdout.count("\nscoring ") == 2
     result = json.loads(result_file.read_text())
-    assert set(result) == {"machine", "settings", "others_share", "parts"}
+    assert set(result) == {"machine", "settings", "parts"}
     assert result["settings"]["precision"] == "bfloat16"
     for sides in result["parts"].values():
         assert sides["original"]["ratio"] == 1

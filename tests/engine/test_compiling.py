@@ -9,7 +9,7 @@ from engine.compiling import Forward
 from engine.train import Listener, fit
 from models import BACKENDS
 from models.losses import LOSSES
-from tests.engine.test_train import EPOCH, LCNN, assert_resumes, assert_same_weights, last_weights
+from tests.engine.test_train import EPOCH, LCNN, assert_resumes, assert_same_weights, interrupt_after, last_weights
 from tests.threads import one_thread
 
 CPU = torch.device("cpu")
@@ -77,18 +77,34 @@ def test_a_trial_leaves_no_trace(experiment, caches, tmp_path, monkeypatch):
     assert_same_weights(last_weights(tmp_path / "without"), last_weights(tmp_path / "with"))
 
 
+def refuse(*args, **options):
+    """A compiler that fails when its network is called, as torch.compile does."""
+
+    def refused(features):
+        raise RuntimeError("no such operation\nand where")
+
+    return refused
+
+
 def test_a_network_that_the_compiler_refuses_is_trained_eagerly(experiment, caches, tmp_path, monkeypatch):
-    def refuse(*args, **options):
-        def refused(features):
-            raise RuntimeError("no such operation\nand where")
-
-        return refused
-
     monkeypatch.setattr(compiling, "PAYS_FROM", 0)
     monkeypatch.setattr(torch, "compile", refuse)
     said = train(experiment("train.epochs=1"), caches, tmp_path / "run")
     assert said == "network: eager: the network cannot be compiled (no such operation)"
     assert not load_last(tmp_path / "run")["compiled"]
+
+
+def test_a_compiler_that_fails_though_it_is_asked_for_is_said_in_a_sentence(experiment, caches, tmp_path, monkeypatch):
+    config = experiment("train.compile=on", "train.epochs=2")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", refuse)
+        with pytest.raises(RunError, match=r"^train.compile is on, but the network cannot be compiled \(no such"):
+            train(config, caches, tmp_path / "new")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, *caches, tmp_path / "run", CPU, listener=interrupt_after(EPOCH + 5))
+    monkeypatch.setattr(torch, "compile", refuse)
+    with pytest.raises(RunError, match=r"run: begun with a compiled network, but the network cannot be compiled \(no"):
+        fit(config, *caches, tmp_path / "run", CPU, resume=True)
 
 
 def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tmp_path, monkeypatch):

@@ -95,13 +95,20 @@ def test_an_average_that_would_never_begin_is_refused(small):
         load_config(small, ["train.average=swa", "train.average_from=3"])
 
 
+@pytest.mark.parametrize("views", [[], ["train.views=[0]"]])
+def test_augmentation_without_a_view_to_draw_it_from_is_refused(small, views):
+    told = r"train\.augment is \['rawboost:5'\] with train\.views \[0\], no view of it; expected random, all, or a list"
+    with pytest.raises(ConfigError, match=told):
+        load_config(small, ["train.augment=['rawboost:5']", *views])
+
+
 @pytest.mark.parametrize("views", ["[0]", "[1, 2]", "all"])
 def test_augmentation_that_has_nothing_to_grow_in_is_refused(small, views):
     with pytest.raises(ConfigError, match=r"train\.views .*; expected random, or a list of 0 and others, to draw from"):
         load_config(small, ["train.growth.eer_threshold=0.08", f"train.views={views}"])
 
 
-@pytest.mark.parametrize(("given", "read"), [("random", "random"), ("[0, 2]", (0, 2)), ("[0]", (0,))])
+@pytest.mark.parametrize(("given", "read"), [("random", "random"), ("[0, 2]", (0, 2)), ("[1]", (1,))])
 def test_views_are_a_word_or_numbers_and_survive_the_run_folder(small, tmp_path, given, read):
     config = load_config(small, [f"train.views={given}", "train.augment=['rawboost:5', 'noise:pink']"])
     (tmp_path / "again.toml").write_text(config.to_toml())

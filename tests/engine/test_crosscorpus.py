@@ -11,11 +11,13 @@ from engine import crosscorpus
 from engine.checkpoint import RunError
 from engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
 from engine.runs import read_runs
+from engine.trained_on import write_trained_on
 from features.augment.view import View
+from features.dataset import CachedFeatures
 from features.plan import SKIPPED, Identity, ShardMismatch, StoreError
 from metrics.det import ScoreError, equal_error_rate
 from protocols.trial import ProtocolError
-from tests.corpora import IDENTITY
+from tests.corpora import IDENTITY, write_cache
 from tests.runs import ONE_IN_FOUR, PERFECT, TRIALS, write_run, write_test
 
 CPU = torch.device("cpu")
@@ -158,7 +160,7 @@ def test_weights_that_change_meanwhile_are_refused(place, monkeypatch):
         return real(*arguments)
 
     monkeypatch.setattr(crosscorpus, "score_partition", train_on)
-    with pytest.raises(RunError, match="runs/first: its best epoch changed meanwhile; expected a finished training"):
+    with pytest.raises(RunError, match="runs/first: its best weights changed meanwhile; expected a finished training"):
         scored(place)
     assert not (place / "runs/first/scores").exists()
 
@@ -231,6 +233,61 @@ def test_a_test_on_the_training_data_is_said(place):
     hard, easy = scored(place, None, ("first", "cheat")).evaluation_sets()
     assert hard.warnings == ("cheat was trained on test/test, the very trials that it is judged on",)
     assert easy.warnings == ()
+
+
+def trained_on(place, corpus, trials):
+    """The first run, which was trained on these."""
+    cache = write_cache(place / corpus / "train", trials, np.zeros((len(trials), 2, 2)), corpus=corpus)
+    write_trained_on(place / "runs/first", [CachedFeatures(cache)])
+    return [evaluated.warnings for evaluated in scored(place, None, ("first",)).evaluation_sets()]
+
+
+def test_trials_that_were_trained_on_are_counted_whatever_their_partition_is_called(place):
+    told = "first was trained on 2 of the 8 trials that it is judged on, in test/train"
+    strangers = [replace(trial, utt_id=f"x{trial.utt_id}") for trial in TRIALS]
+    assert trained_on(place, "test", [*TRIALS[3:5], *strangers]) == [(told,), (told,)]
+
+
+def test_a_corpus_of_another_name_with_the_same_trials_is_said(place):
+    told = (
+        "first was trained on utterances of mini/train with name, speaker, attack and key of 5 of the 8 trials that it "
+        "is judged on"
+    )
+    assert trained_on(place, "mini", TRIALS[2:7]) == [(told,), (told,)]
+
+
+def test_corpora_may_have_some_names_in_common(place):
+    others = [replace(trial, speaker="S1") for trial in TRIALS[2:]]
+    assert trained_on(place, "mini", [*TRIALS[:2], *others]) == [(), ()]
+
+
+def test_only_trials_that_are_judged_count(place):
+    trained_on(place, "test", TRIALS[:1])  # u0 is Chinese
+    tests = sets_of(place, where=("language=en",))
+    english, _ = scored(place, tests, ("first",)).evaluation_sets()
+    assert not any("trained on" in warning for warning in english.warnings)
+
+
+def test_a_table_of_training_utterances_that_was_changed_gets_a_sentence(place):
+    (place / "runs/first/trained_on.tsv").write_text("utt_id\n")
+    with pytest.raises(RunError, match=r"trained_on\.tsv:1: header utt_id; expected corpus partition utt_id speaker"):
+        scored(place, None, ("first",)).evaluation_sets()
+
+
+def test_the_average_is_judged_where_it_is_asked_for_and_its_scores_are_its_own(place):
+    scored(place, None, ("first",))
+    with pytest.raises(RunError, match=r"no average\.json; expected the run folder of a finished training with"):
+        read_runs([str(place / "runs/first")], "average")
+    write_run(place / "averaged", (0, 1))
+    for ending in ("safetensors", "json"):
+        shutil.copy(place / f"averaged/model.{ending}", place / f"runs/first/average.{ending}")
+    average = CrossCorpus(read_runs([str(place / "runs/first")], "average"), sets_of(place))
+    assert average.n_to_score == 2 * 8
+    average.score(3, CPU)
+    evaluated = average.evaluation_sets()
+    assert [eer(each, "first") for each in evaluated] == [0, 0]
+    assert evaluated[0].notes[0].endswith("hard/one/test, 8 trials, by the average weights.")
+    assert len(kept(place)) == 4
 
 
 def test_utterances_without_features_are_said(place, monkeypatch):

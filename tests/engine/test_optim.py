@@ -1,5 +1,7 @@
 """Learning rates update by update, every optimiser by its first step, and the update against autograd."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -147,6 +149,34 @@ def test_parts_are_no_larger_than_asked_for_and_as_even_as_can_be(batch):
     model.register_forward_pre_hook(lambda module, arguments: seen.append(len(arguments[0])))
     updater(model, micro_batch=3).update(0, *batch)
     assert seen == [3, 3, 2, 2]
+
+
+def test_of_labels_on_the_host_an_update_asks_the_device_for_the_loss_alone(batch, monkeypatch):
+    # tensors of the meta device have no values: whoever asks for one fails, where a GPU would be waited for
+    model, device, steps = countermeasure("cross_entropy").to("meta"), torch.device("meta"), []
+    optimizer = OptimizerConfig("sgd", clip_norm=1.0)
+    config = ExperimentConfig(BackendConfig("pooled_linear"), optimizer=optimizer, train=TrainConfig(micro_batch=3))
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: steps.append("made"))
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())  # it knows no such device
+    with pytest.raises(RuntimeError, match="meta"):
+        Updater(model, config, 1, device).update(0, batch[0].to("meta"), batch[1])
+    assert steps == ["made"]
+
+
+def test_a_rehearsal_that_fails_leaves_no_trace_either(batch, monkeypatch):
+    model, drawn = countermeasure("cross_entropy"), countermeasure("cross_entropy")
+
+    def fail(output, labels):
+        with torch.no_grad():
+            model.backend.linear.weight.add_(1)  # as a batch norm counts what it sees
+        output.logits.sum().backward()
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model.objective, "forward", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        updater(model).rehearse(*batch)
+    assert torch.equal(model.backend.linear.weight, drawn.backend.linear.weight)
+    assert all(gradient is None for gradient in gradients(model).values())
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

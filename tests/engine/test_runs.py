@@ -1,10 +1,14 @@
 """Which run folders are one experiment, what they were trained on, and what is refused."""
 
 import pytest
+import torch
 
 from engine.checkpoint import ABOUT, CONFIG, RunError, read_about
 from engine.runs import read_runs, weights_digest
 from engine.train import fit
+from engine.trained_on import read_trained_on
+from features.dataset import CachedFeatures
+from tests.corpora import make_trials, separable_rows, write_cache
 from tests.runs import write_run
 
 
@@ -45,6 +49,7 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path):
     [
         ({"lr": 1.0}, "both are x, but differ in config.optimizer.lr; expected one experiment under several seeds"),
         ({"trained_on": ("ITW/train",)}, "both are x, but differ in trained on; expected"),
+        ({"data": {"train": "other views"}}, "both are x, but differ in trials and features of\\.train; expected"),
         ({"seed": 0}, "x with seed 0 twice; expected every seed once, or a name for each"),
     ],
 )
@@ -85,10 +90,20 @@ def test_the_digest_is_that_of_weights_and_description(tmp_path):
 
 
 def test_a_training_writes_down_what_it_was_trained_on(experiment, caches, tmp_path):
-    import torch
-
     fit(experiment("train.epochs=1"), *caches, tmp_path / "run", torch.device("cpu"))
     assert read_about(tmp_path / "run").trained_on == ("test/train",)
+    ((corpus, partition, trials),) = read_trained_on(tmp_path / "run")
+    assert (corpus, partition, trials) == ("test", "train", caches[0].trials)
+
+
+def test_seeds_with_another_dev_are_not_one_experiment(experiment, caches, tmp_path):
+    train, dev = caches
+    other = CachedFeatures(write_cache(tmp_path / "dev", make_trials(9, "x"), separable_rows(make_trials(9, "x"))))
+    for seed, judge in enumerate([dev, other]):
+        config = experiment("train.epochs=1", f"train.seed={seed}")
+        fit(config, train, judge, tmp_path / f"run-seed{seed}", torch.device("cpu"))
+    with pytest.raises(RunError, match=r"both are run, but differ in trials and features of\.dev; expected"):
+        read_runs([str(tmp_path / "run-seed0"), str(tmp_path / "run-seed1")])
 
 
 def test_a_description_from_before_says_nothing_about_it(tmp_path):

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from engine.config import GrowthConfig, TrainConfig
-from engine.sampling import Pool, draw_rows, draws_per_epoch, seed_epoch, view_shares
+from engine.sampling import ByWeight, Pool, draw_rows, draws_per_epoch, seed_epoch, view_shares
 
 LABELS = [[1, 0, 0, 1, 0, 0, 0], [1, 1, 0]]
 POOL = Pool(LABELS, strengths=[0, 1, 1])
@@ -46,6 +46,22 @@ def test_a_clean_corpus_comes_in_the_order_of_a_shuffling_loader(size):
     expected = [batch.tolist() for batch in DataLoader(range(10), batch_size=4, shuffle=True)]
     seed_epoch(3, 5)
     assert draw_rows(Pool([[0, 1] * 5]), TrainConfig(batch_size=4)) == expected
+
+
+def test_draws_by_weight_are_those_of_torch():
+    """Every published figure with balanced batches was made with its sampler."""
+    weights = torch.rand(5000, dtype=torch.float64).tolist()
+    torch.manual_seed(3)
+    expected = list(WeightedRandomSampler(weights, 20_000))
+    torch.manual_seed(3)
+    assert list(ByWeight(weights, 20_000)) == expected
+
+
+def test_there_may_be_more_rows_than_torch_draws_from():
+    """2²⁴ and four, of which the last four weigh as much as all others."""
+    weights = torch.ones(2**24 + 4, dtype=torch.float64)
+    weights[-4:] = 2**22
+    assert shares(ByWeight(weights, 4000), lambda row: row >= 2**24)[True] == pytest.approx(0.5, abs=0.05)
 
 
 def test_every_utterance_of_every_corpus_comes_once():

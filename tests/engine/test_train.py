@@ -45,7 +45,7 @@ def test_learns_what_can_be_learnt_and_leaves_a_run_folder(experiment, caches, t
     assert [line["epoch"] for line in metrics(run)] == [0, 1, 2, 3, 4, 5]
     assert metrics(run)[-1]["train_loss"] < metrics(run)[0]["train_loss"]
     names = {path.name.split(".")[0] for path in run.iterdir()}
-    assert names == {"config", "metrics", "events", "model", "last"}
+    assert names == {"config", "trained_on", "metrics", "events", "model", "last"}
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(experiment, caches, tmp_path):

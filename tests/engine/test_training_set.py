@@ -22,14 +22,15 @@ N = 24
 
 @pytest.fixture
 def cache(tmp_path):
-    """`cache("LA", view=1)`: train of that corpus, its features greater by the view's number; the folder tells both."""
+    """`cache("LA", view=1)`: train of that corpus, its features greater by the view's number; the folder tells both.
+    Utterances of one name sound alike unless `sound` differs."""
 
-    def write(corpus, view=0, *, effect="rawboost:5", trials=None, partition="train", **changes):
+    def write(corpus, view=0, *, effect="rawboost:5", trials=None, partition="train", sound=0, **changes):
         augment = {"augment": dict(View(effect, 0, view).settings())} if view else {}
         identity = Identity({**IDENTITY.settings, **changes, **augment})
         trials = make_trials(N, corpus) if trials is None else trials
         folder = tmp_path / "cache" / corpus / identity.folder_name("test") / partition
-        return CachedFeatures(write_cache(folder, trials, separable_rows(trials) + view, identity, corpus))
+        return CachedFeatures(write_cache(folder, trials, separable_rows(trials, seed=sound) + view, identity, corpus))
 
     return write
 
@@ -174,7 +175,7 @@ def test_a_corpus_without_views_is_refused_when_they_are_asked_for(experiment, c
 
 def test_corpora_may_call_their_utterances_alike_but_one_may_not_come_twice(experiment, cache):
     alike = make_trials(N)
-    la, itw = cache("LA", trials=alike), cache("ITW", trials=alike)
+    la, itw = cache("LA", trials=alike), cache("ITW", trials=alike, sound=1)
     assert len(TrainingSet([la, itw], experiment())) == 2 * N
     told = refused(RunError, TrainingSet, [la, itw, la], experiment())
     assert told.endswith(f"share {N} utterances, U_0000 among them; expected none: what is in both would count twice")
@@ -184,7 +185,26 @@ def test_dev_may_share_no_utterance_with_any_of_them(experiment, cache):
     train = TrainingSet([cache("LA"), cache("ITW")], experiment())
     dev = cache("ITW", trials=make_trials(N + 1, "ITW")[-4:], partition="dev")
     assert "share 3 utterances, ITW_0021 among them" in refused(RunError, train.require_dev, dev)
-    train.require_dev(cache("MLAAD", trials=make_trials(N, "ITW"), partition="dev"))
+    train.require_dev(cache("MLAAD", trials=make_trials(N, "ITW"), partition="dev", sound=1))
+
+
+def test_dev_may_be_no_copy_under_another_name_either(experiment, cache):
+    """As where a corpus was cached once more with --name: here 8 of its utterances and 30 of others."""
+    train = TrainingSet([cache("mini")], experiment())
+    trials = [*make_trials(8, "mini"), *make_trials(30, "new")]
+    dev = cache("mini2", trials=trials, partition="eval")
+    assert "share 8 utterances, mini_0000 among them" in refused(RunError, train.require_dev, dev)
+    both = (cache("mini3"), cache("mini4", trials=make_trials(N, "mini3")))
+    assert "what is in both would count twice" in refused(RunError, TrainingSet, both, experiment())
+
+
+def test_a_corpus_of_one_class_that_unbalances_weights_is_said(experiment, cache):
+    spoof = [trial for trial in make_trials(N, "MLAAD") if trial.key == "spoof"]
+    corpora = [cache("LA"), cache("MLAAD", trials=spoof)]
+    unbalanced = ", 25% bona fide: not balanced, since a corpus with a weight is of one class"
+    for weights, told in {"[]": "", "[1,1]": unbalanced}.items():
+        train = TrainingSet(corpora, experiment("train.balanced=true", f"train.corpus_weights={weights}"))
+        assert str(train) == f"LA/train, MLAAD/train (1 view){told}"
 
 
 def test_corpora_of_one_class_each_make_a_training_set_together(experiment, cache):

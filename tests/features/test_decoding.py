@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.augment import EffectError
 from features.augment.view import View
 from features.decoding import Decoders, Form, Task
 from features.waveform import AudioError, fit_length, load_waveform
@@ -54,12 +55,13 @@ def test_a_view_acts_on_the_waveform_before_the_length_rule(paths, in_processes)
     assert not batches[0][1][:, 8_000:].any()  # where the files end
 
 
-def test_a_recording_that_an_effect_cannot_use_is_the_reason(paths, tmp_path):
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_a_recording_that_an_effect_cannot_use_is_no_fault_of_the_utterance(paths, tmp_path, in_processes):
     (tmp_path / "rir").mkdir()
     (tmp_path / "rir/broken.wav").write_text("no audio")
-    ((_, waveforms, reasons),) = decode(paths[:1], Form(1, 9_000, "zero", View(f"reverb:{tmp_path}/rir", 0, 1)))
-    assert reasons[0].startswith(f"{tmp_path}/rir/broken.wav: empty, truncated or not audio")
-    assert not waveforms.any()
+    form = Form(1, 9_000, "zero", View(f"reverb:{tmp_path}/rir", 0, 1))
+    with pytest.raises(EffectError, match=f"^effect reverb: {tmp_path}/rir/broken.wav: empty, truncated or not audio"):
+        decode(paths[:1], form, in_processes=in_processes)
 
 
 @pytest.mark.parametrize("in_processes", [False, True])

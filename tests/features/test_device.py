@@ -43,10 +43,16 @@ class TestDevice:
 class TestPace:
     def test_it_tells_the_rate_and_what_the_device_waited_for(self):
         pace = Pace(utterances=500, seconds=10.0)
-        pace.idle(1.0, {"decoding": 0.3, "writing": 0.1})
-        pace.idle(0.5, {"decoding": 0.0, "writing": 0.1})
+        pace.idle(1.0, {"decoding": 1.3, "writing": 0.1})
+        pace.idle(0.5, {"decoding": 0.0, "writing": 0.6})
         sentence = "500 utterances at 50.0/s, the device waited 15% of the time (10% for decoding, 5% for writing)"
         assert str(pace) == sentence
+
+    def test_what_neither_decoding_nor_writing_held_up_is_launching(self):
+        pace = Pace(utterances=500, seconds=10.0)
+        pace.idle(1.0, {"decoding": 0.0, "writing": 0.0})
+        pace.idle(1.0, {"decoding": 0.5, "writing": 0.2})
+        assert pace.waited == pytest.approx({"decoding": 0.5, "writing": 0.2, "launching": 1.3})
 
     def test_a_reason_without_a_share_is_not_named(self):
         pace = Pace(utterances=500, seconds=10.0)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.plan import Identity
+from features.feed import Feed, cgroup_room, fitting_place
+from features.plan import Identity, StoreError
 from tests.corpora import IDENTITY, make_trials, write_cache
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def test_rows_are_numbered_through_all_partitions(parts, device, place):
     feed = Feed(parts, device, place)
     for _ in range(2):  # first read, then as they were kept
         for rows, batch in zip(asked, feed.batches(asked), strict=True):
-            assert (batch.features.device.type, batch.label.device.type) == (device.type, device.type)
+            assert (batch.features.device.type, batch.label.device.type) == (device.type, "cpu")
             np.testing.assert_array_equal(batch.features.cpu().numpy(), ROWS[rows])
             assert batch.label.tolist() == [int((row if row < 7 else row - 7) % 3 == 0) for row in rows]
             assert list(batch.rows) == rows
@@ -114,3 +114,41 @@ def test_what_would_be_unpacked_anew_is_kept_where_it_takes_half_of_the_memory_a
     monkeypatch.setattr("features.feed._available_memory", lambda: available)
     parts[1].is_mapped = False  # as of compressed shards; tests/features/test_dataset.py
     assert Feed(parts, CPU).place == place
+
+
+def test_features_too_large_for_the_gpu_are_said_in_a_sentence(parts, monkeypatch):
+    def full(*size, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(StoreError, match=r"a: 0\.00 GB of features do not fit .*; expected train\.features=auto"):
+        Feed(parts, CPU, "device")
+
+
+def test_pinned_memory_comes_in_powers_of_two():
+    # 9 bytes take 16, 8 take 8
+    assert [fitting_place(n, device_bytes=0, host_bytes=31) for n in (8, 9)] == ["pinned", "mapped"]
+    assert fitting_place(9, device_bytes=0, host_bytes=32) == "pinned"
+
+
+def write_files(folder, **texts):
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / f"memory.{name}").write_text(f"{text}\n")
+
+
+def test_a_job_has_what_its_cgroups_leave_and_what_they_cache(tmp_path):
+    write_files(tmp_path / "jobs", max=1_000, current=300)
+    write_files(tmp_path / "jobs/7", max=500, current=290, stat="anon 90\ninactive_file 120\nactive_file 80")
+    write_files(tmp_path / "jobs/7/step", max="max", current=290)  # no limit of its own
+    assert list(cgroup_room("0::/jobs/7/step\n", tmp_path)) == [410, 700]
+
+
+def test_the_first_version_of_cgroups_has_other_names(tmp_path):
+    write_files(tmp_path / "memory/jobs", limit_in_bytes=1_000, usage_in_bytes=1_200)
+    assert list(cgroup_room("4:memory:/jobs\n3:cpuset:/jobs\n0::/", tmp_path)) == [0]
+
+
+def test_without_cgroups_nothing_is_limited(tmp_path):
+    assert not list(cgroup_room("", tmp_path))
+    assert not list(cgroup_room("0::/elsewhere", tmp_path))

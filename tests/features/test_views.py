@@ -118,6 +118,27 @@ def test_a_gap_among_all_of_them_is_told(tmp_path):
     assert "no view 1 by rawboost-5" in refused(write_view(tmp_path), "random")
 
 
+@pytest.mark.parametrize("wanted", ["random", [0, 2]])
+def test_a_view_whose_extraction_was_interrupted_is_told_and_not_left_out(clean, wanted):
+    (folder,) = clean.folder.parent.parent.glob("*rawboost-5-v2*/train")
+    (folder / "manifest.json").unlink()
+    told = f"{folder}: 1 finished shards but no manifest.json; expected a complete cache"
+    assert refused(clean, wanted, ["rawboost:5"]).startswith(told)
+    assert found(clean, [1], ["rawboost:5"]) == [("rawboost-5", 1, 1)]
+
+
+def test_interrupted_views_of_other_trials_are_none_of_ours(clean, tmp_path):
+    other = write_view(tmp_path / "others", View("gain", 0, 1), make_trials(4))
+    (other.folder / "manifest.json").unlink()
+    shutil.move(other.folder.parent, tmp_path)
+    assert "no gain views beside it" in refused(clean, "random", ["gain"])
+
+
+def test_a_recipe_that_is_named_twice_is_told(clean):
+    told = "train.augment: two of rawboost:5, rawboost:algorithm=5 are the same views; expected each once"
+    assert refused(clean, [1], ["rawboost:5", "rawboost:algorithm=5"]) == told
+
+
 def test_several_recipes_or_seeds_must_be_told_apart(clean, tmp_path):
     told = refused(clean, "random")
     assert "codec-mp3 of seed 0 and rawboost-" in told

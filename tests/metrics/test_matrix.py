@@ -7,7 +7,8 @@ import json
 import pytest
 
 from metrics.comparison import Comparison, Figure, Table
-from metrics.matrix import MEAN, Experiment, as_csv, as_latex, as_record, as_text, grids, heat, matrix_of
+from metrics.matrix import MEAN, Experiment, as_csv, as_latex, as_record, as_text, grids, heat, matrix_of, over_seeds
+from metrics.measures import MEASURES
 
 LCNN = Experiment("lcnn", ("LA/train",), ("lcnn",))
 AASIST = Experiment("aasist", ("LA/train", "ITW/train"), ("aasist-seed0", "aasist-seed1", "aasist-seed2"))
@@ -41,6 +42,15 @@ def test_seeds_become_their_mean_with_a_t_interval(matrix):
     assert figure.low == 0  # 0.03 - 0.0497 would be no error rate
     equal = matrix.columns["ITW"]["eer"][1]
     assert (equal.value, equal.low, equal.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_an_interval_over_seeds_ends_where_the_measure_does():
+    wide = matrix_of([AASIST], [comparison("LA", 0.02, 0.05, 0.5, 0.9)], 0.95).columns["LA"]["eer"][0]
+    assert (wide.low, wide.high) == (0, 1)
+    costs = [Figure(0.1), Figure(0.9)]
+    assert over_seeds(costs, 0.95, MEASURES["min_dcf"].largest).high == 1
+    assert over_seeds(costs, 0.95, MEASURES["act_dcf"].largest).high > 1  # no bound
+    assert over_seeds(costs, 0.95, MEASURES["cllr"].largest).high > 1
 
 
 def test_a_single_run_keeps_its_figure_and_interval(matrix):

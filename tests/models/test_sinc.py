@@ -39,6 +39,13 @@ def test_the_filters_are_neither_trained_nor_stored():
     assert not filters.state_dict()
 
 
+def test_under_autocast_the_filters_hear_the_waveform_as_it_is():
+    filters, quiet = MelSincFilters(20, 1025), 1e-3 * torch.randn(1, 4_000, generator=torch.Generator().manual_seed(0))
+    expected = filters(quiet)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(filters(quiet), expected)
+
+
 def test_an_even_filter_has_no_middle_and_is_refused():
     with pytest.raises(ValueError, match="70 sinc filters of 128 taps; expected at least one, of an odd length"):
         MelSincFilters(70, 128)

@@ -54,7 +54,7 @@ def test_bona_fide_may_stand_in_the_attack_column_too(write):
         ("", "{path}: empty; expected lines of speaker utterance environment attack key"),
         (LA + "LA_0080 LA_T_3 A01 spoof\n", "{path}:3: 4 columns in 'LA_0080 LA_T_3 A01 spoof'; expected 5: speaker"),
         (LA + "LA_0080 LA_T_3 - A01 spoof 1\n", "{path}:3: 6 columns in 'LA_0080 LA_T_3 - A01 spoof 1'; expected 5"),
-        (LA + "\n", "{path}:3: 0 columns in ''; expected 5: speaker utterance environment attack key"),
+        (LA + "\n" + LA, "{path}:3: 0 columns in ''; expected 5: speaker utterance environment attack key"),
         ("x" * 1000, "{path}:1: 1 columns in '" + "x" * 60 + "'; expected 5"),
         (LA + "LA_0080 LA_T_3 - A01 fake\n", "{path}:3: key 'fake'; expected bonafide or spoof"),
         (LA + "LA_0080 LA_T_3 - A01 Spoof\n", "{path}:3: key 'Spoof'; expected bonafide or spoof"),

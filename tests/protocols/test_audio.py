@@ -4,13 +4,13 @@ import doctest
 
 import pytest
 
-from protocols import audio
-from protocols.audio import find_audio, walk_audio
+from protocols import Location, audio, load_trials
+from protocols.audio import find_audio, utterance_of, walk_audio
 from protocols.trial import ProtocolError, Trial
 
 
-def found(audio_dir, utt_id="u"):
-    (trial,) = find_audio([Trial(utt_id, "bonafide")], audio_dir)
+def found(audio_dir, utt_id="u", file=""):
+    (trial,) = find_audio([Trial(utt_id, "bonafide", file=file)], audio_dir)
     return trial.path and trial.path.relative_to(audio_dir).as_posix()
 
 
@@ -56,6 +56,57 @@ def test_a_dot_within_the_utterance_is_part_of_its_name(touch):
 def test_an_utterance_may_be_a_path_below_the_folder_whose_blanks_are_underscores(touch, utt_id, file):
     folder = touch("a/u.wav", "a/b/u.flac", "Tacotron 2/u 1.wav")
     assert found(folder, utt_id) == file
+
+
+@pytest.mark.parametrize(
+    ("names", "file", "chosen"),
+    [
+        (["c.wav", "c.mp3", "c.flac"], "c.mp3", "c.mp3"),
+        (["c.wav", "c.flac"], "c.mp3", "c.flac"),
+        (["c.wav", "c.WAV"], "c.WAV", "c.WAV"),
+        (["c.wav", "c.flac"], "c", "c.flac"),
+        (["a/c.wav", "a/c.opus"], ".\\a\\c.opus", "a/c.opus"),
+        (["a b.wav", "a_b.wav"], "a b.wav", "a b.wav"),
+        (["a b.wav", "a_b.wav"], "a_b.wav", "a_b.wav"),
+        (["a b.wav", "a_b.wav"], "a b", "a b.wav"),
+        (["x y/c.wav", "x_y/c.wav"], "x y/c.wav", "x y/c.wav"),
+        (["a_b.mp3", "a_b.flac"], "a b.mp3", "a_b.mp3"),
+        (["data/c.wav"], "/data/c.wav", "data/c.wav"),
+    ],
+)
+def test_the_very_file_that_a_protocol_names_goes_before_all_others(touch, names, file, chosen):
+    assert found(touch(*names), utterance_of(file), file) == chosen
+
+
+@pytest.mark.parametrize("file", ["../c.wav", "/data/c.wav", "a/../../c.wav", "D:\\c.wav"])
+def test_a_path_that_leads_out_of_the_folder_is_refused_with_the_reason(touch, file):
+    folder = touch("d.wav")
+    with pytest.raises(ProtocolError) as refusal:
+        found(folder, utterance_of(file), file)
+    expected = f"{folder}: no {file} below it; expected paths that begin there, neither absolute nor with '..'"
+    assert str(refusal.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("corpus", "header", "where"),
+    [
+        ("csv", "file,label\nc.mp3,real\n", "protocol"),
+        ("speechfake", "file,label\nc.mp3,bonafide\n", "protocol"),
+        ("in_the_wild", "file,speaker,label\nc.mp3,A,bona-fide\n", "meta.csv"),
+        ("codecfake", "c.mp3 real 0\n", "label/C1.txt"),
+        ("mlaad", "path|x\n./fake/en/vits/c.mp3|y\n", "fake/en/vits/meta.csv"),
+    ],
+)
+@pytest.mark.usefixtures("any_counts")
+def test_every_corpus_whose_protocol_names_files_reads_those(touch, corpus, header, where):
+    """Beside a degraded copy lies its original."""
+    folder = "test/C1" if corpus == "codecfake" else "fake/en/vits" if corpus == "mlaad" else "."
+    root = touch(where, f"{folder}/c.mp3", f"{folder}/c.wav")
+    (root / where).write_text(header)
+    own = corpus in ("csv", "speechfake")
+    location = Location(protocol=root / where, audio_dir=root) if own else Location(root=root)
+    (trial,) = load_trials(corpus, location, {"codecfake": "C1"}.get(corpus, "eval"))
+    assert trial.path == root / folder / "c.mp3"
 
 
 def test_trials_keep_their_order_and_their_columns(touch):

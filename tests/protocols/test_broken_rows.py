@@ -138,7 +138,7 @@ KINDS: dict[str, tuple[int, Callable[[Form], str | bytes | None]]] = {
     "no-row": (0, lambda form: form.header or "\n"),
     "a-column-too-few": (THIRD, lambda form: with_row(form, form.rows[1].rpartition(form.separator)[0])),
     "a-column-too-many": (THIRD, lambda form: with_row(form, form.rows[1] + form.separator + "x")),
-    "empty-line": (THIRD, lambda form: with_row(form, "")),
+    "empty-line": (2, lambda form: form.header + "\n\n".join(form.rows)),
     "same-utterance": (THIRD, lambda form: with_row(form, form.rows[0])),
     "no-utterance": (THIRD, lambda form: edit(form, {form.utterance: "-"})),
     "no-text": (THIRD, lambda form: with_row(form, "\0").encode().replace(b"\0", b"\xff")),

@@ -25,6 +25,11 @@ def test_columns_that_have_no_meaning_of_their_own_are_conditions(write):
     ]
 
 
+def test_row_numbers_of_a_data_frame_are_no_condition_and_blank_lines_at_the_end_no_rows(write):
+    content = "Unnamed: 0,file,label,Unnamed: 3\r\n0,a.wav,spoof,x\r\n1,b.wav,bonafide,y\r\n\r\n\n"
+    assert read_table(write(content)) == [Trial("a", "spoof"), Trial("b", "bonafide")]
+
+
 @pytest.mark.parametrize("utterance", ["utt_id", "utterance", "file", "filename", "trial"])
 @pytest.mark.parametrize("key", ["key", "label", "cm-label"])
 @pytest.mark.parametrize("delimiter", [",", "\t"], ids=["commas", "tabs"])
@@ -94,7 +99,7 @@ def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials
         ("file,key,a,a\n", "FILE:1: header file key a a; expected every name once"),
         ("file,key\n", "FILE: no line below the header; expected one per trial"),
         (IN_THE_WILD + "2.wav,spoof\n", "FILE:4: 2 columns; expected 3: file speaker label"),
-        (IN_THE_WILD + "\n", "FILE:4: 0 columns; expected 3: file speaker label"),
+        (IN_THE_WILD + "\n2.wav,A,spoof\n", "FILE:4: 0 columns; expected 3: file speaker label"),
         (IN_THE_WILD + "2.wav,A,fake\n", "FILE:4: key 'fake'; expected bonafide or bona-fide or spoof"),
         (IN_THE_WILD + "2.wav,A,1\n", "FILE:4: key '1'; expected bonafide or bona-fide or spoof"),
         (IN_THE_WILD + "b/.wav,A,spoof\nb/,A,spoof\n", "FILE:5: no utterance; expected its name"),

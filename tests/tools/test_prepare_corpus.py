@@ -168,6 +168,18 @@ def test_a_split_says_what_it_achieved(prepare, data):
     ]
 
 
+def test_a_split_names_files_with_the_same_samples_and_both_labels(prepare, tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(12):
+        soundfile.write(f"{k}.wav", rng.normal(0, 0.05, 8_000), 16_000)
+    (tmp_path / "1.wav").write_bytes((tmp_path / "0.wav").read_bytes())
+    rows = [f"{k}.wav,{'fake' if k % 2 else 'real'}" for k in range(12)]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]) + "\n")
+    result = prepare("list.csv", "--split", "1:1:1", "--group", "none", "--out", "parts")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "Kept: 1 group of files with the same samples and both labels, first 0 = 1\n"
+
+
 def test_files_that_cannot_be_heard_stop_a_split_or_are_left_out(prepare, data, tmp_path):
     listed = (data / "list.csv").read_text()
     (tmp_path / "list.csv").write_text(f"{listed}fake/gone.wav,fake,ann,tts0,studio\n")
@@ -189,7 +201,9 @@ def test_files_that_cannot_be_heard_stop_a_split_or_are_left_out(prepare, data, 
         (["--split", "6:1:3", "--group", "room", "--out", "x"], "column 'room'; expected one of key, attack, speaker"),
         (["--split", "6:1:3", "--group", "none", "--out", "."], ". exists; expected a new folder"),
         (["--json", "x.json"], "expected --analyze"),
-        (["--analyze", "--column", "file"], "--column 'file'; expected NAME=HEADER"),
+        (["--analyze", "--column", "file"], "'file'; expected NAME=HEADER"),
+        (["--analyze", "--column", "file=a", "--column", "file=b"], "'file=b'; expected NAME=HEADER"),
+        (["--split", "6:1:3", "--group", "none", "--out", "x", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["--analyze", "--column", "file=name"], "has no column 'name'"),
     ],
 )

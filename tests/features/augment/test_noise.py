@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.augment import parse_effect
+from features.augment import EffectError, parse_effect
 from features.augment.noise import COLORS, colored_noise, noise_gain
-from features.waveform import AudioError
 from tests.features.augment.signals import RATE, level, snr, voice
 
 
@@ -51,6 +50,10 @@ class TestBackground:
         added = effect(long, 0) - long
         np.testing.assert_allclose(added[:10_000], added[20_000:30_000], atol=1e-6)
 
+    def test_even_the_shortest_recording_is_one(self, tmp_path):
+        soundfile.write(tmp_path / "click.wav", np.full(20, 0.5), RATE)
+        assert snr(voice(), parse_effect(f"background:{tmp_path},snr=3")(voice(), 0)) == pytest.approx(3, abs=0.01)
+
     def test_every_recording_has_the_ratio_asked_for(self, recordings):
         clean = voice(2_000)
         one = parse_effect(f"background:{recordings},snr=7")
@@ -69,5 +72,5 @@ class TestBackground:
 
     def test_a_file_that_is_no_audio_is_named(self, tmp_path):
         (tmp_path / "a.wav").write_text("not audio")
-        with pytest.raises(AudioError, match=r"/a\.wav: empty, truncated or not audio"):
+        with pytest.raises(EffectError, match=r"^effect background: .*/a\.wav: empty, truncated or not audio"):
             parse_effect(f"background:{tmp_path}")(voice(), 0)

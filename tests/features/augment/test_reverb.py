@@ -48,6 +48,15 @@ def test_responses_come_from_the_folder(tmp_path):
     np.testing.assert_allclose(wet[400:], (0.8 * voice()[400:] + 0.6 * voice()[:-400]), atol=1e-6)
 
 
+def test_a_response_may_be_short_and_of_several_microphones_the_first_is_heard(tmp_path):
+    response = np.zeros((300, 2), np.float32)
+    response[[100, 200], 0] = 0.8, 0.6
+    response[150, 1] = 1
+    soundfile.write(tmp_path / "rir.wav", response, RATE, subtype="FLOAT")
+    wet = parse_effect(f"reverb:{tmp_path}")(voice(), 0)
+    np.testing.assert_allclose(wet[100:], (0.8 * voice()[100:] + 0.6 * voice()[:-100]), atol=1e-6)
+
+
 def reverberation_time(response):
     """Seconds to −60 dB, from Schroeder's integral between −5 and −25 dB."""
     left = 10 * np.log10(np.cumsum(np.square(response)[::-1])[::-1] / np.sum(np.square(response)))
