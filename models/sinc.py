@@ -57,4 +57,4 @@ class MelSincFilters(nn.Module):
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         with torch.autocast(waveform.device.type, enabled=False):  # 16 bits would drown quiet speech in rounding noise
-            return F.conv1d(waveform.float()[:, None], self.filters)
+            return F.conv1d(waveform.to(self.filters.dtype)[:, None], self.filters)
