@@ -1,7 +1,6 @@
 """Shards → what a back-end trains on. Never imports a front-end: training must not pay for a speech model."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,14 +68,13 @@ class CachedFeatures(Dataset[Item]):
         trial = self.trials[index]
         return Item(from_stored(torch.from_numpy(np.array(self._row(index)))), trial.label, trial.utt_id)
 
-    def copy_rows(self, indices: Iterable[int], out: Iterable[NDArray[Any]]) -> None:
-        """Copy the rows of these indices, as stored, into arrays of a row's shape: those of a batch [B, *row], say.
+    def copy_row(self, index: int, out: NDArray[Any]) -> None:
+        """Copy a row [*row], as stored, into an array of its shape: that of a batch, say.
 
         One core copies at the speed of memory. All of torch's threads copy faster while the machine is ours, and
         at less than half that speed while another process holds a core, which every other thread then waits for.
         """
-        for index, row in zip(indices, out, strict=True):
-            np.copyto(row, self._row(index))
+        np.copyto(out, self._row(index))
 
     def _row(self, index: int) -> Any:
         """Row [*row] as stored: a view of its pages, or what h5py has unpacked."""

@@ -89,10 +89,6 @@ class Feed:
             if ahead is not None:
                 yield ahead.result()
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every row once, from the first to the last."""
-        return self.batches(rows_in_order(len(self), batch_size))
-
     def _fitting_place(self) -> Place:
         on_gpu = self._device.type == "cuda"
         host = _available_memory() // self._beside
@@ -144,7 +140,7 @@ class Feed:
     def _copy(self, rows: Sequence[int], out: Iterable[NDArray[Any]]) -> None:
         for row, copied in zip(rows, out, strict=True):
             data, index = self._locate(row)
-            data.copy_rows([index], [copied])
+            data.copy_row(index, copied)
 
     def _locate(self, row: int) -> tuple[CachedFeatures, int]:
         part = bisect_right(self._ends, row)

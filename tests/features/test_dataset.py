@@ -94,7 +94,8 @@ def test_an_item_is_a_copy(cache):
 def test_rows_are_copied_into_what_is_given(sharded, compression):
     dataset = CachedFeatures(sharded(compression=compression))
     out = np.zeros((3, 10, 100), np.float16)
-    dataset.copy_rows([8, 0, 3], out)
+    for index, row in zip((8, 0, 3), out, strict=True):
+        dataset.copy_row(index, row)
     np.testing.assert_array_equal(out, [dataset[index].features.numpy() for index in (8, 0, 3)])
     assert dataset.is_mapped == (compression is None)
 

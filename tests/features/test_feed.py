@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from features.dataset import CachedFeatures
-from features.feed import Feed, cgroup_room, fitting_place
+from features.feed import Feed, cgroup_room, fitting_place, rows_in_order
 from features.plan import Identity, StoreError
 from tests.corpora import IDENTITY, make_trials, write_cache
 
@@ -42,23 +42,23 @@ def test_rows_are_numbered_through_all_partitions(parts, device, place):
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(5, [5, 5, 2]), (12, [12]), (100, [12])])
 def test_in_order_every_row_comes_once(parts, batch_size, sizes):
-    batches = list(Feed(parts, CPU).in_order(batch_size))
+    batches = list(Feed(parts, CPU).batches(rows_in_order(12, batch_size)))
     assert [len(batch.rows) for batch in batches] == sizes
     np.testing.assert_array_equal(torch.cat([batch.features for batch in batches]).numpy(), ROWS)
 
 
 @pytest.mark.parametrize(("place", "reads"), [("device", 12), ("pinned", 12), ("mapped", 24)])
 def test_what_is_kept_is_read_once(parts, monkeypatch, place, reads):
-    read, copy_rows = [], CachedFeatures.copy_rows
+    read, copy_row = [], CachedFeatures.copy_row
 
-    def counting(self, indices, out):
-        read.extend(indices)
-        copy_rows(self, indices, out)
+    def counting(self, index, out):
+        read.append(index)
+        copy_row(self, index, out)
 
-    monkeypatch.setattr(CachedFeatures, "copy_rows", counting)
+    monkeypatch.setattr(CachedFeatures, "copy_row", counting)
     feed = Feed(parts, CPU, place)
     for _ in range(2):
-        list(feed.in_order(5))
+        list(feed.batches(rows_in_order(12, 5)))
     assert len(read) == reads
 
 
