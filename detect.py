@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import cli
-from engine.recordings import Scored, as_csv, as_json, find_recordings, name_pictures
-from features.commit import atomic_path
-from features.plan import StoreError
-from features.waveform import SAMPLE_RATE, AudioError
-from runtime import keep_freed_memory
+from spoofcache.common import cli
+from spoofcache.common.files import atomic_path
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.engine.recordings import Scored, as_csv, as_json, find_recordings, name_pictures
+from spoofcache.features.plan import StoreError
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError
 
 if TYPE_CHECKING:  # `--help` must not wait for torch
-    from engine.detection import Detector
+    from spoofcache.engine.detection import Detector
 
 EXAMPLES = """\b
 Examples:
@@ -67,7 +67,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Windows per network call.")
 @cli.device_option
-@cli.sentences(AudioError)
+@cli.sentences()
 def main(**given: Any) -> None:
     """Score audio files, and those in folders and their subfolders: a line with path and score for each.
 
@@ -130,13 +130,6 @@ class Options:
 
 
 def _score(options: Options, files: Sequence[Path]) -> Scored:
-    from engine.checkpoint import RunError  # here, not above: these modules import torch
-    from features.frontends.base import FrontEndError
-
-    return cli.sentences(RunError, FrontEndError, StoreError)(_score_files)(options, files)
-
-
-def _score_files(options: Options, files: Sequence[Path]) -> Scored:
     detector = _detector(options)
     length, hop = detector.features.n_samples, None
     if options.windows:
@@ -155,14 +148,14 @@ def _score_files(options: Options, files: Sequence[Path]) -> Scored:
 
 def _detector(options: Options) -> "Detector":
     """The network of a run or of a published checkpoint, and its features."""
-    from engine.checkpoint import load_model
-    from engine.detection import Detector
-    from engine.foreign import HEAR_WAVEFORMS, load_foreign
-    from features.extract import ExtractOptions
-    from features.frontends import make_frontend
-    from features.frontends.base import FrontEndOptions
-    from features.online import OnlineFeatures, rebuild_features
-    from features.plan import Identity
+    from spoofcache.engine.checkpoint import load_model
+    from spoofcache.engine.detection import Detector
+    from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
+    from spoofcache.features.extract import ExtractOptions
+    from spoofcache.features.frontends import make_frontend
+    from spoofcache.features.frontends.base import FrontEndOptions
+    from spoofcache.features.online import OnlineFeatures, rebuild_features
+    from spoofcache.features.plan import Identity
 
     keep_freed_memory()
     device = cli.resolve_device(options.device)
@@ -188,7 +181,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _draw(scored: Scored, pictures: Mapping[Path, Path]) -> None:
-    from metrics.track import draw_track  # here, not above: scores must not wait for matplotlib
+    from spoofcache.metrics.track import draw_track  # here, not above: scores must not wait for matplotlib
 
     for path, track in scored.tracks.items():
         picture, middles = pictures[path], (track.starts + track.ends) / 2

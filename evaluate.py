@@ -11,18 +11,15 @@ from typing import Any
 
 import click
 
-import cli
-from engine.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
-from features.commit import atomic_path
-from features.plan import StoreError
-from metrics import matrix as matrices
-from metrics import tables
-from metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
-from metrics.det import ScoreError
-from metrics.measures import CM_MEASURES, default_measures
-from metrics.page import report_page
-from metrics.sasv import compare_sasv
-from protocols.trial import ProtocolError
+from spoofcache.common import cli
+from spoofcache.common.files import atomic_path
+from spoofcache.engine.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.metrics import matrix as matrices
+from spoofcache.metrics import tables
+from spoofcache.metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
+from spoofcache.metrics.measures import CM_MEASURES, default_measures
+from spoofcache.metrics.page import report_page
+from spoofcache.metrics.sasv import compare_sasv
 
 EXAMPLES = """\b
 Examples:
@@ -79,7 +76,7 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--latex", type=cli.output, help="The tables for a paper (booktabs).")
 @click.option("--html", type=cli.output, help="A report: one self-contained page with tables and pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
-@cli.sentences(ScoreError, ProtocolError, StoreError)
+@cli.sentences()
 def main(**given: Any) -> None:
     """Judge the scores of one system or several: EER, t-DCF, DCF, Cllr, with intervals and every warning.
 
@@ -203,9 +200,9 @@ def _check(options: Options) -> None:
 
 def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[EvaluationSet]]:
     """The rows of the matrix, and every run's scores on every test set, made where there are none yet."""
-    from engine.checkpoint import RunError  # here, not above: score files do without torch
-    from engine.crosscorpus import CrossCorpus, named_tests, read_test_sets
-    from engine.runs import read_runs
+    from spoofcache.engine.checkpoint import RunError  # here, not above: score files do without torch
+    from spoofcache.engine.crosscorpus import CrossCorpus, named_tests, read_test_sets
+    from spoofcache.engine.runs import read_runs
 
     try:
         runs = read_runs(options.runs, options.checkpoint)

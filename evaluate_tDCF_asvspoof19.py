@@ -7,14 +7,12 @@ from pathlib import Path
 
 import click
 
-import cli
-from features.commit import atomic_path
-from metrics.checks import warnings_of
-from metrics.det import ScoreError
-from metrics.evaluation import Evaluation, as_text, evaluate_2019
-from metrics.scores import CmScores, check_attacks, check_coverage, read_asv_scores, read_cm_scores
-from protocols.asvspoof19 import read_protocol
-from protocols.trial import ProtocolError
+from spoofcache.common import cli
+from spoofcache.common.files import atomic_path
+from spoofcache.metrics.checks import warnings_of
+from spoofcache.metrics.evaluation import Evaluation, as_text, evaluate_2019
+from spoofcache.metrics.scores import CmScores, check_attacks, check_coverage, read_asv_scores, read_cm_scores
+from spoofcache.protocols.asvspoof19 import read_protocol
 
 EXAMPLES = """\b
 Examples:
@@ -40,7 +38,7 @@ OVERWRITE_HELP = "Replace the --json file and the pictures where they exist."
 @click.option("--json", "json_path", type=OUTPUT, help=JSON_HELP)
 @click.option("--plots", type=FOLDER, help=PLOTS_HELP)
 @click.option("--overwrite", is_flag=True, help=OVERWRITE_HELP)
-@cli.sentences(ScoreError, ProtocolError)
+@cli.sentences()
 def main(
     cm_path: Path,
     asv_path: Path | None,
@@ -87,7 +85,7 @@ def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluati
 
 
 def _draw(cm: CmScores, title: str, det_path: Path, histogram_path: Path) -> None:
-    from metrics import report  # here, not above: numbers must not wait for matplotlib
+    from spoofcache.metrics import report  # here, not above: numbers must not wait for matplotlib
 
     with atomic_path(det_path) as det, atomic_path(histogram_path) as histogram:
         report.draw_det(cm, title, det)

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
-from cli import Sentence, device_option, input_folder, output, progress, resolve_device, sentences
-from engine.checkpoint import RunError, load_model
-from engine.score import score_partition
-from features.commit import atomic_path
-from features.dataset import CachedFeatures
-from features.plan import SKIPPED, Identity, StoreError
-from metrics.det import ScoreError
-from metrics.scores import FORMS, format_cm_scores
-from runtime import keep_freed_memory
+from spoofcache.common.cli import Sentence, device_option, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.files import atomic_path
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.engine.checkpoint import load_model
+from spoofcache.engine.score import score_partition
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import SKIPPED, Identity
+from spoofcache.metrics.scores import FORMS, format_cm_scores
 
 EXAMPLES = """\b
 Example:
@@ -28,7 +27,7 @@ Example:
 @click.option("--checkpoint", type=click.Choice(["best", "last", "average"]), default="best", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @device_option
-@sentences(RunError, StoreError, ScoreError)
+@sentences()
 def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch_size: int, device: str) -> None:
     """Score every cached utterance: the score of the run's loss (log-odds for most), higher = more bona fide."""
     if out.exists():

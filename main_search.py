@@ -4,14 +4,12 @@ from pathlib import Path
 
 import click
 
-from cli import device_option, input_folder, output, progress, resolve_device, sentences
-from engine.checkpoint import RunError
-from engine.search import SearchController, SearchEpoch, write_experiment
-from engine.search_picture import PICTURE, draw_cells
-from features.dataset import CachedFeatures
-from features.plan import StoreError
-from models.light_darts import SPACES
-from runtime import keep_freed_memory
+from spoofcache.common.cli import device_option, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.engine.search import SearchController, SearchEpoch, write_experiment
+from spoofcache.engine.search_picture import PICTURE, draw_cells
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.models.light_darts import SPACES
 
 EXAMPLES = """\b
 Examples:
@@ -47,7 +45,7 @@ number = click.IntRange(min=1)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the search in --out.")
 @device_option
-@sentences(RunError, StoreError, after_interrupt="The same command with --resume goes on from there.")
+@sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(
     train: Path,
     out: Path,

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import click
 
-from cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
-from engine.checkpoint import RunError
-from engine.config import ConfigError, ExperimentConfig, load_config
-from engine.processes import Processes, join, one_voice
-from engine.run_folder import require_new
-from engine.train import Epoch, Judgement, Listener, fit, utterances_seen
-from engine.training_set import TrainingSet
-from features.dataset import CachedFeatures
-from features.plan import StoreError
-from metrics.comparison import Figure
-from metrics.matrix import over_seeds
-from runtime import keep_freed_memory
+from spoofcache.common.cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.engine.config import ExperimentConfig, load_config
+from spoofcache.engine.processes import Processes, join, one_voice
+from spoofcache.engine.run_folder import require_new
+from spoofcache.engine.train import Epoch, Judgement, Listener, fit, utterances_seen
+from spoofcache.engine.training_set import TrainingSet
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.metrics.comparison import Figure
+from spoofcache.metrics.matrix import over_seeds
 
 EXAMPLES = """\b
 Examples:
@@ -65,7 +63,7 @@ LEVEL = 0.95
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run in --out.")
 @device_option
-@sentences(ConfigError, RunError, StoreError, after_interrupt="The same command with --resume goes on from there.")
+@sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(
     config: Path,
     trains: tuple[Path, ...],

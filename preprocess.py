@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli import (
+from spoofcache.common.cli import (
     Sentence,
     device_option,
     input_file,
@@ -20,10 +20,11 @@ from cli import (
     resolve_device,
     sentences,
 )
-from features.augment import EFFECTS, EffectError
-from features.augment.view import View
-from features.coverage import look_for_audio, require_audio
-from features.extract import (
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.features.augment import EFFECTS
+from spoofcache.features.augment.view import View
+from spoofcache.features.coverage import look_for_audio, require_audio
+from spoofcache.features.extract import (
     ExtractOptions,
     default_batch_size,
     default_workers,
@@ -31,16 +32,15 @@ from features.extract import (
     make_identity,
     measure_rate,
 )
-from features.frontends import FRONTENDS, make_frontend
-from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from features.frontends.ssl import NORMALIZATIONS, PRECISIONS
-from features.plan import ITEM_BYTES, Plan, StoreError
-from features.verify import cached_partitions, verify_partition
-from features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, AudioError
-from protocols import CORPORA, Location, load_trials
-from protocols.corpus import OPTIONS
-from protocols.trial import ProtocolError, Trial
-from runtime import keep_freed_memory
+from spoofcache.features.frontends import FRONTENDS, make_frontend
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.frontends.ssl import NORMALIZATIONS, PRECISIONS
+from spoofcache.features.plan import ITEM_BYTES, Plan
+from spoofcache.features.verify import cached_partitions, verify_partition
+from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, AudioError
+from spoofcache.protocols import CORPORA, Location, load_trials
+from spoofcache.protocols.corpus import OPTIONS
+from spoofcache.protocols.trial import Trial
 
 PREPARED_FROM = 20_000
 """Utterances from which on the network is compiled for its batch size, where that pays: it takes a minute or so."""
@@ -152,10 +152,7 @@ Corpora, what each takes, and the partitions of those that have some (elsewhere 
 )
 @click.option("--verify", is_flag=True, help="Re-read every cache below --out against its checksums.")
 @device_option
-@sentences(
-    *(ProtocolError, AudioError, EffectError, FrontEndError, StoreError),
-    after_interrupt="The same command goes on from there.",
-)
+@sentences(after_interrupt="The same command goes on from there.")
 def main(verify: bool, out: Path, **options: Any) -> None:
     """Write the features of a corpus into HDF5 shards; run again, it goes on from what is finished."""
     if verify:

@@ -27,19 +27,17 @@ from typing import Any, Protocol
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.machine import Machine, OthersShare, write_json
-from benchmarks.plain import PLAIN, build
-from models import BACKENDS
-from models.graph import pair_scores
+from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.plain import PLAIN, build
+from spoofcache.models import BACKENDS
+from spoofcache.models.graph import pair_scores
 
 BASELINE = "lcnn"
 HIDDEN_STATE, LAYERS, WAVEFORM, LFCC, MFCC = (201, 1024), (24, 201, 1024), (64_600,), (404, 60), (404, 80)

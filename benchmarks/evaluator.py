@@ -8,7 +8,6 @@ the same figures, or the benchmark fails.
 Without files it makes scores of the size of ASVspoof 2019 LA's evaluation set.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -18,17 +17,22 @@ from pathlib import Path
 import click
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from benchmarks.machine import Machine, OthersShare, write_json
-from metrics.bootstrap import Resampling, bootstrap
-from metrics.dcf import Coefficients, min_cost
-from metrics.det import FloatArray, ScoreError, det_curve, equal_error_rate, equal_error_rate_of, verification_curve
-from metrics.evaluation import evaluate_2019
-from metrics.scores import read_asv_scores, read_cm_scores, read_scores
-from metrics.tdcf import asv_error_rates, coefficients_2019
-from metrics.teer import tandem_equal_error_rate
+from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.common import cli
+from spoofcache.metrics.bootstrap import Resampling, bootstrap
+from spoofcache.metrics.dcf import Coefficients, min_cost
+from spoofcache.metrics.det import (
+    FloatArray,
+    ScoreError,
+    det_curve,
+    equal_error_rate,
+    equal_error_rate_of,
+    verification_curve,
+)
+from spoofcache.metrics.evaluation import evaluate_2019
+from spoofcache.metrics.scores import read_asv_scores, read_cm_scores, read_scores
+from spoofcache.metrics.tdcf import asv_error_rates, coefficients_2019
+from spoofcache.metrics.teer import tandem_equal_error_rate
 
 N_BONAFIDE, N_SPOOF, N_ATTACKS = 7_355, 4_914, 13
 N_TARGET, N_NONTARGET = 5_370, 33_327
@@ -198,7 +202,7 @@ def measure(job: Job) -> dict[str, float]:
 @click.option("--size", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Of the made scores.")
 @click.option("--replicates", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
-@cli.sentences(ScoreError)
+@cli.sentences()
 def main(cm_path: Path | None, asv_path: Path | None, size: float, replicates: int, json_path: Path | None) -> None:
     """Seconds of the evaluator and of a straightforward re-statement, and their ratio."""
     if (cm_path is None) != (asv_path is None):

@@ -7,7 +7,6 @@ alike. `--parts` sets the convolutional extractor, the embedding with its positi
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,21 +15,19 @@ from typing import Any, NamedTuple
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import torch
 
-from benchmarks.backends import aligned
-from benchmarks.machine import Machine, OthersShare, write_json
-from features.frontends.base import FrontEndOptions
-from features.frontends.networks import CheckedNetwork, LibraryNetwork
-from features.frontends.ssl import PRECISIONS
-from features.frontends.wav2vec2 import Wav2Vec2
-from features.waveform import MIN_SAMPLES, N_SAMPLES
-from tools.make_random_ssl import ARCHITECTURES
+from spoofcache.benchmarks.backends import aligned
+from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.networks import CheckedNetwork, LibraryNetwork
+from spoofcache.features.frontends.ssl import PRECISIONS
+from spoofcache.features.frontends.wav2vec2 import Wav2Vec2
+from spoofcache.features.waveform import MIN_SAMPLES, N_SAMPLES
+from spoofcache.tools.make_random_ssl import ARCHITECTURES
 
 ARCHITECTURE = "xls-r-300m"
 ORIGINAL, LIBRARY, OURS, CEILING = "original loop", "library", "ours", "ceiling"

@@ -8,7 +8,6 @@ Without `--raw-cache` the speech is artificial, which needs no corpus and no aud
 pitch, spoofed ones do not. Without `--weights` the speech model has random weights in the full geometry.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,30 +15,27 @@ from typing import Any, NamedTuple
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import torch
 from torch.optim.swa_utils import update_bn
 
-from benchmarks.backends import aligned
-from benchmarks.machine import Machine, write_json
-from engine.checkpoint import Countermeasure
-from engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
-from engine.optim import Updater
-from engine.score import run_batch
-from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.frontends import make_frontend
-from features.frontends.base import FrontEndError, FrontEndOptions
-from features.plan import ShardMismatch, StoreError
-from features.store import from_stored, to_stored
-from features.waveform import MIN_SAMPLES, N_SAMPLES, SAMPLE_RATE
-from models.lcnn import LCNN
-from models.losses import LOSSES
-from tools.make_random_ssl import write_checkpoint
+from spoofcache.benchmarks.backends import aligned
+from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
+from spoofcache.engine.optim import Updater
+from spoofcache.engine.score import run_batch
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.store import from_stored, to_stored
+from spoofcache.features.waveform import MIN_SAMPLES, N_SAMPLES, SAMPLE_RATE
+from spoofcache.models.lcnn import LCNN
+from spoofcache.models.losses import LOSSES
+from spoofcache.tools.make_random_ssl import write_checkpoint
 
 ARCHITECTURE = "xls-r-300m"
 STORED = {"float32": "float32", "float16": "float16", "bfloat16": "float16"}
@@ -167,7 +163,7 @@ def table(figures: Mapping[str, Any]) -> str:
 @click.option("--weights", type=cli.input_folder, help="Checkpoint of XLS-R in the hub's format; else random.")
 @click.option("--layers", type=click.IntRange(1), help="Random blocks; default: all 24.")
 @click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
-@cli.sentences(FrontEndError, StoreError, ShardMismatch)
+@cli.sentences()
 def main(
     device: str, raw_cache: Path | None, utterances: int, samples: int, weights: Path | None, layers: int | None,
     json_path: Path | None,

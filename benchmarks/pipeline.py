@@ -7,7 +7,6 @@ whole over that of the slowest stage, the baseline, in the same round.
 """
 
 import shutil
-import sys
 import tempfile
 import time
 from collections import deque
@@ -22,8 +21,6 @@ from typing import Any
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 if missing := " ".join(name for name in ("av", "soundfile", "soxr") if find_spec(name) is None):
     raise SystemExit(
         f"not installed: {missing}; where no registry can be reached, elsewhere `pip download --only-binary=:all: "
@@ -31,19 +28,19 @@ if missing := " ".join(name for name in ("av", "soundfile", "soxr") if find_spec
         f"`pip install --no-index --find-links wheels {missing}`"
     )
 
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.machine import Machine, OthersShare, write_json
-from benchmarks.scale import write_corpus
-from features.commit import Claim
-from features.decoding import Decoders, Task
-from features.device import Device, Launched
-from features.extract import (
+from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.scale import write_corpus
+from spoofcache.common.files import Claim
+from spoofcache.features.decoding import Decoders, Task
+from spoofcache.features.device import Device, Launched
+from spoofcache.features.extract import (
     PROCESSES_FROM,
     ExtractOptions,
     default_batch_size,
@@ -51,15 +48,15 @@ from features.extract import (
     extract_partition,
     make_identity,
 )
-from features.frontends import make_frontend
-from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from features.pipeline import BATCHES_IN_FLIGHT
-from features.plan import Plan, StoreError
-from features.store import ShardWriter
-from features.waveform import Waveform
-from protocols import find_audio
-from protocols.trial import Trial
-from tools.make_random_ssl import write_checkpoint
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.pipeline import BATCHES_IN_FLIGHT
+from spoofcache.features.plan import Plan, StoreError
+from spoofcache.features.store import ShardWriter
+from spoofcache.features.waveform import Waveform
+from spoofcache.protocols import find_audio
+from spoofcache.protocols.trial import Trial
+from spoofcache.tools.make_random_ssl import write_checkpoint
 
 STAGES = ("decode", "model", "write")
 WHOLE = "whole"
@@ -200,7 +197,7 @@ def table(rates: Rates) -> str:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
 @cli.device_option
-@cli.sentences(FrontEndError, StoreError)
+@cli.sentences()
 def main(
     frontend: str, weights: Path | None, blocks: int | None, precision: str | None, limit: int, batch_size: int | None,
     workers: int | None, rounds: int, seed: int, json_path: Path | None, folder: Path | None, device: str,

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models import BACKENDS
-from models.aasist import AASIST
-from models.cnn import CNN
-from models.lcnn import LCNN
-from models.output import BackendOutput
-from models.resnet import ResNet
+from spoofcache.models import BACKENDS
+from spoofcache.models.aasist import AASIST
+from spoofcache.models.cnn import CNN
+from spoofcache.models.lcnn import LCNN
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.resnet import ResNet
 
 
 class PlainMaxFeatureMap(nn.Module):

@@ -7,7 +7,6 @@ ratio within a round: a busy machine slows all sides alike, those most that copy
 """
 
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,22 +17,20 @@ from statistics import median
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import h5py
 import numpy as np
 import torch
 
-from benchmarks.machine import Machine, OthersShare, write_json
-from features.commit import Claim
-from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, StoreError, write_manifest
-from features.store import ShardWriter
-from protocols.trial import Trial, snapshot
+from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.common.files import Claim
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed
+from spoofcache.features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, StoreError, write_manifest
+from spoofcache.features.store import ShardWriter
+from spoofcache.protocols.trial import Trial, snapshot
 
 ROW_SHAPE = (201, 1024)
 """What XLS-R-300M makes of 64,600 samples."""
@@ -179,7 +176,7 @@ def figures(rates: Rates) -> dict[str, dict[str, object]]:
 @click.option("--seed", default=0, show_default=True, help="Of the numbers and of the order of reading.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
-@cli.sentences(StoreError)
+@cli.sentences()
 def main(
     rows: int, items: int, batch_size: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None
 ) -> None:

@@ -19,11 +19,9 @@ import click
 import numpy as np
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.machine import Machine, write_json
-from cli import Sentence, progress, sentences
-from features.waveform import SAMPLE_RATE
+from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.common.cli import Sentence, progress, sentences
+from spoofcache.features.waveform import SAMPLE_RATE
 
 COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
 

@@ -8,7 +8,6 @@ alike. Each takes a turn before the clock starts, in which ours compiles; the or
 has its turn, which is to its advantage.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,28 +21,25 @@ from typing import Any
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch: it sets how its threads wait
 
 # isort: split
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from benchmarks import read_cache
-from benchmarks.machine import Machine, write_json
-from benchmarks.plain import build
-from engine.checkpoint import Countermeasure
-from engine.config import BackendConfig, ExperimentConfig, TrainConfig
-from engine.optim import Updater
-from engine.score import run_network
-from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.plan import StoreError
-from models import BACKENDS
-from models.losses import LOSSES
-from runtime import keep_freed_memory
+from spoofcache.benchmarks import read_cache
+from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.benchmarks.plain import build
+from spoofcache.common.machine import keep_freed_memory
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.config import BackendConfig, ExperimentConfig, TrainConfig
+from spoofcache.engine.optim import Updater
+from spoofcache.engine.score import run_network
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES
 
 SIDES = {"original": "plain, eager, float32, .pt files", "ours": "from the cache"}
 FOREVER = 10**9
@@ -258,7 +254,7 @@ def table(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 @cli.device_option
 @click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
 @click.option("--folder", type=cli.input_folder, help="Where the temporary data go.")
-@cli.sentences(StoreError)
+@cli.sentences()
 def main(
     parts: Sequence[str], rows: int, batch_size: int, steps: int, rounds: int, workers: int, precision: str,
     eager: bool, device: str, json_path: Path | None, folder: Path | None,

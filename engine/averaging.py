@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engine.config import TrainConfig
+from spoofcache.engine.config import TrainConfig
 
 Weights = Mapping[str, torch.Tensor]
 """The parameters of a network by name."""

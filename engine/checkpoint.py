@@ -19,11 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from features.commit import atomic_path
-from models import BACKENDS
-from models.losses import LOSSES, Objective
-from models.output import BackendOutput
-from protocols.trial import CLASS_INDEX
+from spoofcache.common.errors import InputError
+from spoofcache.common.files import atomic_path
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES, Objective
+from spoofcache.models.output import BackendOutput
+from spoofcache.protocols.trial import CLASS_INDEX
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
@@ -51,7 +52,7 @@ OBJECTIVE = "objective."
 """What the objective's names begin with among the weights; the back-end's stand as they are."""
 
 
-class RunError(ValueError):
+class RunError(InputError):
     """A run folder or a training that cannot go on; the message says what was expected."""
 
 

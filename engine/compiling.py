@@ -10,9 +10,9 @@ from statistics import median
 import torch
 from torch import nn
 
-from engine.batch_norm import GlobalBatchNorm
-from engine.checkpoint import Countermeasure, RunError, first_line
-from models.output import BackendOutput
+from spoofcache.engine.batch_norm import GlobalBatchNorm
+from spoofcache.engine.checkpoint import Countermeasure, RunError, first_line
+from spoofcache.models.output import BackendOutput
 
 PAYS_FROM = 600.0
 """Seconds of eager steps to come from which on compiling is tried: it takes a minute or so, and may gain nothing."""

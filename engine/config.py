@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from models import BACKENDS
-from models.losses import LOSSES
+from spoofcache.common.errors import InputError
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES
 
 Table = TypeVar("Table")
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration that says something unknown; the message names file, key, value and what was expected."""
 
 

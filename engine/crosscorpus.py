@@ -14,19 +14,19 @@ from pathlib import Path
 
 import torch
 
-from engine.checkpoint import RunError, load_model
-from engine.runs import Run, weights_digest
-from engine.score import score_partition
-from engine.testsets import list_trials, phase_warnings
-from engine.trained_on import Partition, namesakes
-from features.commit import atomic_path
-from features.dataset import CachedFeatures
-from features.plan import MANIFEST, SKIPPED, Identity, Plan, ShardMismatch, StoreError, read_manifest
-from metrics.comparison import EvaluationSet
-from metrics.det import ScoreError
-from metrics.scores import ScoreFile, align, format_cm_scores, read_scores
-from protocols.forms import select
-from protocols.trial import ProtocolError, Trial
+from spoofcache.common.files import atomic_path
+from spoofcache.engine.checkpoint import RunError, load_model
+from spoofcache.engine.runs import Run, weights_digest
+from spoofcache.engine.score import score_partition
+from spoofcache.engine.testsets import list_trials, phase_warnings
+from spoofcache.engine.trained_on import Partition, namesakes
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import MANIFEST, SKIPPED, Identity, Plan, ShardMismatch, StoreError, read_manifest
+from spoofcache.metrics.comparison import EvaluationSet
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import ScoreFile, align, format_cm_scores, read_scores
+from spoofcache.protocols.forms import select
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 SCORES = "scores"
 """Folder of a run that its scores are kept in."""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.checkpoint import Countermeasure, RunError
-from engine.recordings import Track
-from engine.score import run_batch
-from features.online import OnlineFeatures
-from features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
-from models.output import BackendOutput
+from spoofcache.engine.checkpoint import Countermeasure, RunError
+from spoofcache.engine.recordings import Track
+from spoofcache.engine.score import run_batch
+from spoofcache.features.online import OnlineFeatures
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
+from spoofcache.models.output import BackendOutput
 
 SCORES: Mapping[str, Callable[[Countermeasure, BackendOutput], torch.Tensor]] = {
     "llr": lambda model, output: model.score(output),

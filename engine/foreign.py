@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from engine.checkpoint import (
+from spoofcache.engine.checkpoint import (
     FORMAT_VERSION,
     About,
     Countermeasure,
@@ -21,8 +21,8 @@ from engine.checkpoint import (
     build_countermeasure,
     versions,
 )
-from features.plan import Identity
-from protocols.trial import CLASS_INDEX
+from spoofcache.features.plan import Identity
+from spoofcache.protocols.trial import CLASS_INDEX
 
 STATES = ("state_dict", "model_state_dict", "model", "net")
 """Names under which trainers keep the network beside the optimiser and the rest."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from engine.checkpoint import Countermeasure
-from engine.compiling import Forward
-from engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
-from engine.processes import ALONE, Processes, even_parts
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.compiling import Forward
+from spoofcache.engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
+from spoofcache.engine.processes import ALONE, Processes, even_parts
 
 Parameters = Iterable[torch.nn.Parameter]
 

@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import distributed
 
-from engine.checkpoint import RunError
-from features.feed import Batch, Feed
+from spoofcache.engine.checkpoint import RunError
+from spoofcache.features.feed import Batch, Feed
 
 Value = TypeVar("Value")
 Rows = TypeVar("Rows", Sequence[int], torch.Tensor)

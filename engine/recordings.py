@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.waveform import SAMPLE_RATE, AudioError
-from protocols import AUDIO_ENDINGS
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError
+from spoofcache.protocols import AUDIO_ENDINGS
 
 
 @dataclass(frozen=True)

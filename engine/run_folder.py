@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.checkpoint import CONFIG, RunError
-from engine.config import ExperimentConfig
-from features.commit import atomic_path, exclusive
-from features.plan import Identity
+from spoofcache.common.files import atomic_path, exclusive
+from spoofcache.common.records import flatten
+from spoofcache.engine.checkpoint import CONFIG, RunError
+from spoofcache.engine.config import ExperimentConfig
 
 
 def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
@@ -29,7 +29,7 @@ def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
         return
-    found, given = (dict(Identity(tomllib.loads(text)).flat()) for text in (path.read_text("utf-8"), config.to_toml()))
+    found, given = (flatten(tomllib.loads(text)) for text in (path.read_text("utf-8"), config.to_toml()))
     differing = sorted(key for key in found | given if found.get(key) != given.get(key))
     if differing:
         raise RunError(f"{path}: another experiment in {', '.join(differing)}; --resume expects the same one")

@@ -9,10 +9,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
-from engine.trained_on import Partition, read_trained_on
-from features.plan import Identity
-from metrics.matrix import Experiment
+from spoofcache.common.records import flatten
+from spoofcache.engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
+from spoofcache.engine.trained_on import Partition, read_trained_on
+from spoofcache.metrics.matrix import Experiment
 
 SEED_ENDING = re.compile(r"-seed\d+$")
 """What sibling run folders of one experiment end with: `X-seed0`, `X-seed1`, …"""
@@ -88,7 +88,7 @@ def _find(text: str, checkpoint: str) -> _Found:
     config = _config(folder)
     seed = config.get("train", {}).pop("seed", None)
     trained = {"trained on": list(about.trained_on), "trials and features of": about.data}
-    settings = Identity({"config": config, "features": about.identity, **trained}).flat()
+    settings = flatten({"config": config, "features": about.identity, **trained})
     return _Found(name or SEED_ENDING.sub("", own), name or own, folder, about, settings, seed)
 
 

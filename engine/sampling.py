@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from engine.config import GrowthConfig, TrainConfig
-from protocols.trial import CLASS_INDEX
+from spoofcache.engine.config import GrowthConfig, TrainConfig
+from spoofcache.protocols.trial import CLASS_INDEX
 
 
 @dataclass(frozen=True)

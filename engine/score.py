@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from engine.checkpoint import Countermeasure
-from engine.processes import ALONE, Processes
-from features.dataset import CachedFeatures
-from features.feed import Feed, rows_in_order
-from metrics.scores import CmScores
-from models.output import BackendOutput
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.processes import ALONE, Processes
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed, rows_in_order
+from spoofcache.metrics.scores import CmScores
+from spoofcache.models.output import BackendOutput
 
 
 class Labelled(NamedTuple):

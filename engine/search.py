@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
-from engine.checkpoint import LAST, RunError, load_last, save_last
-from engine.config import (
+from spoofcache.common.files import atomic_path, exclusive
+from spoofcache.engine.checkpoint import LAST, RunError, load_last, save_last
+from spoofcache.engine.config import (
     BackendConfig,
     ClassWeights,
     ExperimentConfig,
@@ -32,9 +33,8 @@ from engine.config import (
     ScheduleConfig,
     TrainConfig,
 )
-from features.commit import atomic_path, exclusive
-from features.dataset import CachedFeatures
-from models.light_darts import (
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.models.light_darts import (
     Architecture,
     EdgeWeights,
     LightDARTS,
@@ -43,7 +43,7 @@ from models.light_darts import (
     expected_cost,
     genotype_cost,
 )
-from protocols.trial import CLASS_INDEX
+from spoofcache.protocols.trial import CLASS_INDEX
 
 HISTORY = "search.jsonl"
 GENOTYPE = "genotype.toml"

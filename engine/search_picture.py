@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from features.commit import atomic_path
-from models.light_darts import KINDS, NODES, Genotype
+from spoofcache.common.files import atomic_path
+from spoofcache.models.light_darts import KINDS, NODES, Genotype
 
 Place = tuple[float, float]
 

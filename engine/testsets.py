@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.calibration import Calibration, fit_calibration
-from metrics.comparison import EvaluationSet
-from metrics.dcf import Coefficients, check_cost
-from metrics.det import FloatArray, ScoreError
-from metrics.scores import (
+from spoofcache.metrics.calibration import Calibration, fit_calibration
+from spoofcache.metrics.comparison import EvaluationSet
+from spoofcache.metrics.dcf import Coefficients, check_cost
+from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.scores import (
     AsvScores,
     ScoreFile,
     TrialList,
@@ -24,8 +24,8 @@ from metrics.scores import (
     trial_list,
     without_ending,
 )
-from protocols.forms import column, read_any_protocol, select
-from protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
+from spoofcache.protocols.forms import column, read_any_protocol, select
+from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
 
 COSTS = "condition c0 c1 c2"
 

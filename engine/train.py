@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from engine.averaging import AVERAGES, load_average
-from engine.batch_norm import over_all_processes
-from engine.checkpoint import (
+from spoofcache.engine.averaging import AVERAGES, load_average
+from spoofcache.engine.batch_norm import over_all_processes
+from spoofcache.engine.checkpoint import (
     ABOUT_AVERAGE,
     FORMAT_VERSION,
     LAST,
@@ -28,20 +28,20 @@ from engine.checkpoint import (
     save_last,
     versions,
 )
-from engine.compiling import compile_or_refuse, settle
-from engine.config import ClassWeights, ExperimentConfig
-from engine.optim import Updater
-from engine.processes import ALONE, Processes, Share, even_parts
-from engine.run_folder import append_line, held, keep_lines, open_run
-from engine.sampling import draw_rows, seed_epoch
-from engine.score import run_network
-from engine.trained_on import write_trained_on
-from engine.training_set import TrainingSet, condition
-from features.dataset import CachedFeatures
-from features.feed import Batch, Feed
-from metrics.det import equal_error_rate
-from models.losses import transition
-from protocols.trial import CLASS_INDEX
+from spoofcache.engine.compiling import compile_or_refuse, settle
+from spoofcache.engine.config import ClassWeights, ExperimentConfig
+from spoofcache.engine.optim import Updater
+from spoofcache.engine.processes import ALONE, Processes, Share, even_parts
+from spoofcache.engine.run_folder import append_line, held, keep_lines, open_run
+from spoofcache.engine.sampling import draw_rows, seed_epoch
+from spoofcache.engine.score import run_network
+from spoofcache.engine.trained_on import write_trained_on
+from spoofcache.engine.training_set import TrainingSet, condition
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Batch, Feed
+from spoofcache.metrics.det import equal_error_rate
+from spoofcache.models.losses import transition
+from spoofcache.protocols.trial import CLASS_INDEX
 
 
 class Epoch(NamedTuple):

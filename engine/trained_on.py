@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.checkpoint import TRAINED_ON, RunError
-from features.commit import atomic_path
-from features.dataset import CachedFeatures
-from protocols.trial import COLUMNS, ProtocolError, Trial, read_text, table_rows
+from spoofcache.common.files import atomic_path
+from spoofcache.engine.checkpoint import TRAINED_ON, RunError
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.protocols.trial import COLUMNS, ProtocolError, Trial, read_text, table_rows
 
 HEADER = ("corpus", "partition", *COLUMNS)
 LOOKED_AT = 16

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from engine.checkpoint import RunError
-from engine.config import ExperimentConfig
-from engine.sampling import Pool, bonafide_share, draws_per_epoch
-from engine.trained_on import shared
-from features.dataset import CachedFeatures
-from features.plan import Identity, ShardMismatch
-from features.views import CachedView, open_views
-from protocols.trial import CLASS_INDEX
+from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.sampling import Pool, bonafide_share, draws_per_epoch
+from spoofcache.engine.trained_on import shared
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import Identity, ShardMismatch
+from spoofcache.features.views import CachedView, open_views
+from spoofcache.protocols.trial import CLASS_INDEX
 
 
 class TrainingSet:

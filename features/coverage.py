@@ -8,8 +8,8 @@ from typing import NamedTuple
 import av
 import soundfile
 
-from features.waveform import AudioError
-from protocols.trial import Trial
+from spoofcache.features.waveform import AudioError
+from spoofcache.protocols.trial import Trial
 
 AT_ONCE = 1_000
 """Files between two looks at Ctrl-C."""

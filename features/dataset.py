@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from features.plan import Identity, StoreError, read_manifest, read_trials
-from features.store import ShardReader, from_stored
-from protocols.trial import Trial
+from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
+from spoofcache.features.store import ShardReader, from_stored
+from spoofcache.protocols.trial import Trial
 
 
 class Item(NamedTuple):

@@ -24,11 +24,10 @@ from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from features.augment.base import EffectError
-from features.augment.view import View
-from features.waveform import AudioError, Waveform, fit_length, load_waveform
-
-ROOT = Path(__file__).resolve().parent.parent
+from spoofcache.common.children import child_environment, python_command
+from spoofcache.features.augment.base import EffectError
+from spoofcache.features.augment.view import View
+from spoofcache.features.waveform import AudioError, Waveform, fit_length, load_waveform
 
 Key = TypeVar("Key")
 
@@ -175,8 +174,8 @@ class _Child:
 
     def __init__(self, memory: int, form: Form) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "features.decoding", str(memory), form.to_json()],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+            python_command("spoofcache.features.decoding", str(memory), form.to_json()),
+            env={**child_environment(), "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-from features.store import Stored, convert
-from features.waveform import Waveform
+from spoofcache.features.store import Stored, convert
+from spoofcache.features.waveform import Waveform
 
 Stamp = torch.cuda.Event | float
 """A moment: of the device's own clock, or on the CPU that of `time.perf_counter`."""

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from features.augment.view import View
-from features.commit import Claim, atomic_path, clear_claims
-from features.decoding import Decoders, Form, load_row
-from features.device import Device, Pace
-from features.frontends.base import FrontEnd
-from features.pipeline import OpenShard, Pipeline, Row
-from features.plan import (
+from spoofcache.common.files import Claim, atomic_path, clear_claims
+from spoofcache.features.augment.view import View
+from spoofcache.features.decoding import Decoders, Form, load_row
+from spoofcache.features.device import Device, Pace
+from spoofcache.features.frontends.base import FrontEnd
+from spoofcache.features.pipeline import OpenShard, Pipeline, Row
+from spoofcache.features.plan import (
     FORMAT_VERSION,
     MANIFEST,
     TRIALS,
@@ -27,9 +27,9 @@ from features.plan import (
     require_trial_list,
     write_manifest,
 )
-from features.store import ShardReader, ShardWriter
-from features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
-from protocols.trial import Trial, snapshot
+from spoofcache.features.store import ShardReader, ShardWriter
+from spoofcache.features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
+from spoofcache.protocols.trial import Trial, snapshot
 
 SECONDS_BETWEEN_LOOKS = 0.5
 PROCESSES_FROM = 1_000

@@ -1,20 +1,19 @@
 """Where the features of a training live, and how batches come from there: epochs after the first touch no file."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from math import prod
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 
-from features.dataset import CachedFeatures
-from features.plan import StoreError
-from features.store import TORCH_DTYPE, from_stored
+from spoofcache.common.machine import available_memory
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import StoreError
+from spoofcache.features.store import TORCH_DTYPE, from_stored
 
 Place = Literal["device", "pinned", "mapped"]
 
@@ -91,7 +90,7 @@ class Feed:
 
     def _fitting_place(self) -> Place:
         on_gpu = self._device.type == "cuda"
-        host = _available_memory() // self._beside
+        host = available_memory() // self._beside
         free = _free_on_gpu(self._device) if on_gpu else host
         if not on_gpu and all(each.is_mapped for each in self._data):
             return "mapped"
@@ -172,47 +171,3 @@ def _free_on_gpu(device: torch.device) -> int:
     """Bytes of a GPU's memory that may be taken, those that torch holds and nobody uses among them."""
     idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + idle
-
-
-def _available_memory() -> int:
-    """Bytes of host memory that may be taken; the page cache counts as free where Linux tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return min([available, *cgroup_room(_read("/proc/self/cgroup"))])
-
-
-def cgroup_room(membership: str, root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
-    """Bytes that the cgroups of a container or a job leave to take, each of those around a process that has a limit.
-
-    Their page cache counts as free.
-
-    Args:
-        membership: `/proc/self/cgroup` of the process: lines of `0::/path` (version 2) or `4:memory:/path` (version 1).
-        root: where the cgroups are mounted.
-    """
-    for line in membership.splitlines():
-        _, controller, path = line.split(":", 2)
-        names = {"": ("max", "current"), "memory": ("limit_in_bytes", "usage_in_bytes")}.get(controller)
-        top = root / controller
-        own = top / path.lstrip("/")
-        for folder in [each for each in (own, *own.parents) if names and each.is_relative_to(top)]:
-            most, taken = (_read(folder / f"memory.{name}").strip() for name in names or ())
-            if most.isdigit() and taken.isdigit():  # not `max`, not missing
-                yield max(0, int(most) - int(taken) + _page_cache(_read(folder / "memory.stat")))
-
-
-def _page_cache(stat: str) -> int:
-    """Bytes of files in a cgroup's `memory.stat`."""
-    fields = [line.split() for line in stat.splitlines()]
-    return sum(int(value) for name, value in fields if name in ("active_file", "inactive_file"))
-
-
-def _read(path: Path | str) -> str:
-    """A text file; empty where there is none."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:
-        return ""

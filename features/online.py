@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from features.extract import ExtractOptions, make_identity
-from features.frontends import make_frontend
-from features.frontends.base import FrontEnd, FrontEndOptions
-from features.plan import Identity, ShardMismatch, StoreError
-from features.store import from_stored, to_stored
-from features.waveform import Waveform, fit_length
+from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.plan import Identity, ShardMismatch, StoreError
+from spoofcache.features.store import from_stored, to_stored
+from spoofcache.features.waveform import Waveform, fit_length
 
 
 class OnlineFeatures:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from features.decoding import Batch, Decoders, Task
-from features.device import Device, Launched, Pace, seconds_between
-from features.store import ShardWriter, require_fit
-from features.waveform import AudioError
-from protocols.trial import Trial
+from spoofcache.features.decoding import Batch, Decoders, Task
+from spoofcache.features.device import Device, Launched, Pace, seconds_between
+from spoofcache.features.store import ShardWriter, require_fit
+from spoofcache.features.waveform import AudioError
+from spoofcache.protocols.trial import Trial
 
 BATCHES_IN_FLIGHT = 4
 """Launched and not yet written."""

@@ -9,13 +9,15 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from features.commit import atomic_path
-from protocols.trial import Trial, read_snapshot, snapshot, snapshot_sha256
+from spoofcache.common.errors import InputError
+from spoofcache.common.files import atomic_path
+from spoofcache.common.records import flatten
+from spoofcache.protocols.trial import Trial, read_snapshot, snapshot, snapshot_sha256
 
 FORMAT_VERSION = 1
 SHARD_ROWS = 512
@@ -27,7 +29,7 @@ TRIALS = "trials.tsv"
 SKIPPED = "skipped.tsv"
 
 
-class StoreError(ValueError):
+class StoreError(InputError):
     """A cache that cannot be read or written as asked; the message names the file."""
 
 
@@ -79,7 +81,7 @@ class Identity:
 
     def flat(self) -> dict[str, Any]:
         """The settings by dotted name: `front_end.layers`."""
-        return dict(_flatten(self.settings))
+        return flatten(self.settings)
 
     def require(self, expected: Mapping[str, Any], where: Path) -> None:
         """ShardMismatch, naming each field, unless every dotted field of `expected` has that value here."""
@@ -95,14 +97,6 @@ class Identity:
     def require_same(self, expected: "Identity", where: Path) -> None:
         """ShardMismatch, naming each field that differs, unless the two are equal."""
         self.require(dict.fromkeys(self.flat()) | expected.flat(), where)
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 @dataclass(frozen=True)

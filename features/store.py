@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.commit import Claim
-from features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
+from spoofcache.common.files import Claim
+from spoofcache.features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
 
 CHECKSUM = "crc32"
 INT16_SCALE = 32_768.0

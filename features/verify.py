@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from features.plan import MANIFEST, SKIPPED, TRIALS, StoreError, read_manifest, read_trials, skipped_table
-from features.store import ShardReader
+from spoofcache.features.plan import MANIFEST, SKIPPED, TRIALS, StoreError, read_manifest, read_trials, skipped_table
+from spoofcache.features.store import ShardReader
 
 
 def cached_partitions(root: Path) -> list[Path]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from features.dataset import CachedFeatures
-from features.plan import MANIFEST, Identity, Plan, StoreError, read_manifest
-from features.store import ShardReader
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import MANIFEST, Identity, Plan, StoreError, read_manifest
+from spoofcache.features.store import ShardReader
 
 
 class CachedView(NamedTuple):
@@ -103,7 +103,7 @@ def _fitting(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
     if len(named) == 1:
         return named
     # here, not above: it brings decoders of audio, which training spares
-    from features.augment import EffectError, parse_effect
+    from spoofcache.features.augment import EffectError, parse_effect
 
     try:
         settings = json.dumps(parse_effect(effect).settings(), sort_keys=True)

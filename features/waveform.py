@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.errors import InputError
+
 SAMPLE_RATE = 16_000
 """Hz, of every waveform in the house."""
 
@@ -25,7 +27,7 @@ MAX_SAMPLES = 10 * 60 * SAMPLE_RATE
 Waveform = NDArray[np.float32]
 
 
-class AudioError(ValueError):
+class AudioError(InputError):
     """Audio that cannot be used: the message names the file and what was expected."""
 
 

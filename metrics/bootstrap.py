@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.det import FloatArray, ScoreError
-from metrics.scores import UNKNOWN
+from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.scores import UNKNOWN
 
 MOST_DRAWS = 100
 """Draws of clusters until one has both classes."""

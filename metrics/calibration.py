@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.det import FloatArray, ScoreError
 
 WEAK = 1e6
 """Inverse of the regularisation, in standardised scores: it only keeps separable dev scores from an endless slope."""

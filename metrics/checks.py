@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.det import FloatArray, equal_error_rate
+from spoofcache.metrics.det import FloatArray, equal_error_rate
 
 SIGN_WARNING = "an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
 FEW_VALUES = 100

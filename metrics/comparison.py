@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
-from metrics.checks import SIGN_WARNING, not_llr_warning, warnings_of
-from metrics.dcf import Coefficients
-from metrics.det import FloatArray, ScoreError, equal_error_rate, verification_curve
-from metrics.measures import MEASURES, Sample, Tandem
-from metrics.scores import UNKNOWN, AsvScores, TrialList
-from metrics.tdcf import asv_error_rates, coefficients_2019, coefficients_2021
+from spoofcache.metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
+from spoofcache.metrics.checks import SIGN_WARNING, not_llr_warning, warnings_of
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.det import FloatArray, ScoreError, equal_error_rate, verification_curve
+from spoofcache.metrics.measures import MEASURES, Sample, Tandem
+from spoofcache.metrics.scores import UNKNOWN, AsvScores, TrialList
+from spoofcache.metrics.tdcf import asv_error_rates, coefficients_2019, coefficients_2021
 
 POOLED = "pooled"
 FEW_CLUSTERS = 20

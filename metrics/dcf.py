@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metrics.det import DetCurve, FloatArray, ScoreError, det_curve, verification_curve
+from spoofcache.metrics.det import DetCurve, FloatArray, ScoreError, det_curve, verification_curve
 
 
 class Coefficients(NamedTuple):

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spoofcache.common.errors import InputError
+
 FloatArray = NDArray[np.float64]
 
 
-class ScoreError(ValueError):
+class ScoreError(InputError):
     """Scores that cannot be judged; read from a file, the message names file, line and value."""
 
 

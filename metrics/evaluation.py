@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.checks import SIGN_WARNING
-from metrics.det import FloatArray, equal_error_rate
-from metrics.scores import AsvScores, CmScores
-from metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, min_tdcf
+from spoofcache.metrics.checks import SIGN_WARNING
+from spoofcache.metrics.det import FloatArray, equal_error_rate
+from spoofcache.metrics.scores import AsvScores, CmScores
+from spoofcache.metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, min_tdcf
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-from metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, cllr, min_cllr, min_cost
-from metrics.det import DetCurve, FloatArray, VerificationCurve, det_curve, equal_error_rate_of
-from metrics.teer import tandem_equal_error_rate
+from spoofcache.metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, cllr, min_cllr, min_cost
+from spoofcache.metrics.det import DetCurve, FloatArray, VerificationCurve, det_curve, equal_error_rate_of
+from spoofcache.metrics.teer import tandem_equal_error_rate
 
 
 class Sample:

@@ -6,11 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from metrics import matrix as cross
-from metrics.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
-from metrics.matrix import Matrix
-from metrics.measures import MEASURES
-from metrics.tables import BEST, Cell, Grid, Row, group_grids, legend, measures_of_groups, pooled_grid, printable
+from spoofcache.metrics import matrix as cross
+from spoofcache.metrics.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
+from spoofcache.metrics.matrix import Matrix
+from spoofcache.metrics.measures import MEASURES
+from spoofcache.metrics.tables import (
+    BEST,
+    Cell,
+    Grid,
+    Row,
+    group_grids,
+    legend,
+    measures_of_groups,
+    pooled_grid,
+    printable,
+)
 
 DEFINITIONS: Mapping[str, str] = {
     "eer": "Equal error rate: the mean of the shares of bona fide trials rejected and of spoof trials accepted, at the "
@@ -154,7 +164,7 @@ def as_html(
 
 
 def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
-    from metrics import report  # here, not above: whoever wants no pictures must not wait for matplotlib
+    from spoofcache.metrics import report  # here, not above: whoever wants no pictures must not wait for matplotlib
 
     yield Picture(
         report.det_curves(evaluated),
@@ -184,7 +194,7 @@ def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Pict
 
 def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
     """The t-DCF curves, where the comparison has the pooled t-DCF."""
-    from metrics import report
+    from spoofcache.metrics import report
 
     (pooled,), _ = groups_of(evaluated.trials, [])
     tandem = tandem_behind(evaluated, pooled, [name for name in comparison.measures if name != "t_eer"])
@@ -200,7 +210,7 @@ def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[
 
 
 def _group_picture(comparison: Comparison, column: str) -> Iterator[Picture]:
-    from metrics import report
+    from spoofcache.metrics import report
 
     measures = [MEASURES[measure].title for measure in measures_of_groups(comparison, column)[:2]]
     if measures:

@@ -22,12 +22,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from metrics.comparison import Comparison, EvaluationSet, Table
-from metrics.dcf import Coefficients, normalised_cost
-from metrics.det import DetCurve, FloatArray, det_curve, equal_error_rate, equal_error_rate_of
-from metrics.measures import MEASURES
-from metrics.scores import CmScores
-from metrics.tables import measures_of_groups, printable
+from spoofcache.metrics.comparison import Comparison, EvaluationSet, Table
+from spoofcache.metrics.dcf import Coefficients, normalised_cost
+from spoofcache.metrics.det import DetCurve, FloatArray, det_curve, equal_error_rate, equal_error_rate_of
+from spoofcache.metrics.measures import MEASURES
+from spoofcache.metrics.scores import CmScores
+from spoofcache.metrics.tables import measures_of_groups, printable
 
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, without the yellow, which white paper swallows."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from metrics.bootstrap import Resampling, bootstrap
-from metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
-from metrics.dcf import a_dcf
-from metrics.det import FloatArray, ScoreError
-from metrics.scores import AsvScores
+from spoofcache.metrics.bootstrap import Resampling, bootstrap
+from spoofcache.metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
+from spoofcache.metrics.dcf import a_dcf
+from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.scores import AsvScores
 
 
 def compare_sasv(

@@ -14,7 +14,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.det import FloatArray, ScoreError
 
 UNKNOWN = "-"
 KEYS = ("spoof", "bonafide")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from metrics.comparison import SIGNIFICANT, Comparison, Figure, Table
-from metrics.measures import MEASURES
+from spoofcache.metrics.comparison import SIGNIFICANT, Comparison, Figure, Table
+from spoofcache.metrics.measures import MEASURES
 
 BEST, SAME = "*", "≈"
 UNDEFINED = "–"

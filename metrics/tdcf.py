@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metrics.dcf import ASVSPOOF5, Coefficients, CostModel, MinCost, check_cost, min_cost
-from metrics.det import FloatArray, ScoreError, det_curve
+from spoofcache.metrics.dcf import ASVSPOOF5, Coefficients, CostModel, MinCost, check_cost, min_cost
+from spoofcache.metrics.det import FloatArray, ScoreError, det_curve
 
 
 @dataclass(frozen=True)

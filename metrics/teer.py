@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.det import DetCurve, FloatArray, ScoreError, VerificationCurve
+from spoofcache.metrics.det import DetCurve, FloatArray, ScoreError, VerificationCurve
 
 RHO = 0.5
 """Spoof prevalence within the nonmatching trials; at the concurrent point every prevalence gives the same rate."""

@@ -4,24 +4,24 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from models.aasist import AASIST, AASISTL
-from models.cnn import CNN
-from models.ecapa import ECAPATDNN
-from models.ecapa_w2v import ECAPAW2V
-from models.enhanced_aasist import EnhancedAASIST
-from models.layerwise import LayerwiseAASIST, LayerwiseFFN
-from models.lcnn import LCNN
-from models.lcnn_lstm import LCNNLSTM
-from models.lcnn_transformer import LCNNTransformer
-from models.light_darts import LightDARTS
-from models.nes2net import Nes2Net, Nes2NetX
-from models.pooled_linear import PooledLinear
-from models.rawnet2 import RawNet2
-from models.res2net import SERes2Net
-from models.resnet import ResNet
-from models.sls import SLS
-from models.ssl_aasist import SSLAASIST
-from models.w2v_aasist import W2VAASIST
+from spoofcache.models.aasist import AASIST, AASISTL
+from spoofcache.models.cnn import CNN
+from spoofcache.models.ecapa import ECAPATDNN
+from spoofcache.models.ecapa_w2v import ECAPAW2V
+from spoofcache.models.enhanced_aasist import EnhancedAASIST
+from spoofcache.models.layerwise import LayerwiseAASIST, LayerwiseFFN
+from spoofcache.models.lcnn import LCNN
+from spoofcache.models.lcnn_lstm import LCNNLSTM
+from spoofcache.models.lcnn_transformer import LCNNTransformer
+from spoofcache.models.light_darts import LightDARTS
+from spoofcache.models.nes2net import Nes2Net, Nes2NetX
+from spoofcache.models.pooled_linear import PooledLinear
+from spoofcache.models.rawnet2 import RawNet2
+from spoofcache.models.res2net import SERes2Net
+from spoofcache.models.resnet import ResNet
+from spoofcache.models.sls import SLS
+from spoofcache.models.ssl_aasist import SSLAASIST
+from spoofcache.models.w2v_aasist import W2VAASIST
 
 BACKENDS: Mapping[str, Callable[..., nn.Module]] = {
     "lcnn": LCNN,

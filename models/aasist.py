@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.graph import GraphClassifier
-from models.layout import as_image
-from models.output import BackendOutput
-from models.sinc import MelSincFilters
+from spoofcache.models.graph import GraphClassifier
+from spoofcache.models.layout import as_image
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.sinc import MelSincFilters
 
 
 class FrequencyMask(nn.Module):

@@ -7,9 +7,9 @@ ours, with the same five stages and a global average in place of that layer.
 import torch
 from torch import nn
 
-from models.checks import require_frames
-from models.layout import as_image
-from models.output import BackendOutput
+from spoofcache.models.checks import require_frames
+from spoofcache.models.layout import as_image
+from spoofcache.models.output import BackendOutput
 
 WIDTHS = (1, 16, 24, 32, 48, 64)
 """Channels before the first stage, and after each."""

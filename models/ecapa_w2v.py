@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_frames, require_groups
-from models.output import BackendOutput
-from models.pooling import attentive_statistics, with_context
-from models.res2net import cascade
+from spoofcache.models.checks import require_frames, require_groups
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.pooling import attentive_statistics, with_context
+from spoofcache.models.res2net import cascade
 
 SCALE = 8
 """Groups that a bottleneck splits its channels into."""

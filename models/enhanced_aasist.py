@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.aasist import ENCODER_CHANNELS, ResidualBlock
-from models.checks import require_frames
-from models.graph import NODE_DROPOUT, GraphPool, norm_nodes, readout
-from models.output import BackendOutput
-from models.ssl_aasist import PROJECTED, attentive_nodes
+from spoofcache.models.aasist import ENCODER_CHANNELS, ResidualBlock
+from spoofcache.models.checks import require_frames
+from spoofcache.models.graph import NODE_DROPOUT, GraphPool, norm_nodes, readout
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.ssl_aasist import PROJECTED, attentive_nodes
 
 HEADS = 4
 POOL_RATIO = 0.5

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from models.output import BackendOutput
+from spoofcache.models.output import BackendOutput
 
 NODE_DROPOUT = 0.2
 """Before every graph layer, and on each of the six results of the two branches."""

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.output import BackendOutput
-from models.ssl_aasist import SSLAASIST
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.ssl_aasist import SSLAASIST
 
 HIDDEN = 128
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.checks import require_frames, require_rate
-from models.layout import as_image
-from models.output import BackendOutput
+from spoofcache.models.checks import require_frames, require_rate
+from spoofcache.models.layout import as_image
+from spoofcache.models.output import BackendOutput
 
 
 class _LargerHalf(torch.autograd.Function):

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_rate
-from models.lcnn import LCNN
-from models.output import BackendOutput
+from spoofcache.models.checks import require_rate
+from spoofcache.models.lcnn import LCNN
+from spoofcache.models.output import BackendOutput
 
 
 class WindowOfOneAttention(nn.Module):

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_choice, require_frames, require_groups, require_rate
-from models.lcnn import MaxFeatureMap
-from models.output import BackendOutput
+from spoofcache.models.checks import require_choice, require_frames, require_groups, require_rate
+from spoofcache.models.lcnn import MaxFeatureMap
+from spoofcache.models.output import BackendOutput
 
 SPACES = ("light", "pc")
 KINDS = ("normal", "reduce")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.output import BackendOutput, log_odds
+from spoofcache.models.output import BackendOutput, log_odds
 
 
 class Objective(nn.Module):

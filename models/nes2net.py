@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_choice, require_frames, require_groups
-from models.ecapa_w2v import SCALE, Res2Bottleneck, SqueezeExcitation
-from models.output import BackendOutput
-from models.pooling import attentive_statistics
-from models.res2net import cascade
+from spoofcache.models.checks import require_choice, require_frames, require_groups
+from spoofcache.models.ecapa_w2v import SCALE, Res2Bottleneck, SqueezeExcitation
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.pooling import attentive_statistics
+from spoofcache.models.res2net import cascade
 
 GROUPS = 8
 """Groups that the network splits the coefficients into, one bottleneck for each but the last."""

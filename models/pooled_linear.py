@@ -8,9 +8,9 @@ to beat.
 import torch
 from torch import nn
 
-from models.checks import require_frames
-from models.output import BackendOutput
-from models.pooling import time_statistics
+from spoofcache.models.checks import require_frames
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.pooling import time_statistics
 
 
 class PooledLinear(nn.Module):

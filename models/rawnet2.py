@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.output import BackendOutput
-from models.sinc import MelSincFilters
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.sinc import MelSincFilters
 
 KERNEL = 1025
 """Taps of the sinc filters."""

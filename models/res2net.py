@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_frames
-from models.output import BackendOutput
+from spoofcache.models.checks import require_frames
+from spoofcache.models.output import BackendOutput
 
 SCALE = 4
 """Groups that a block splits its channels into."""

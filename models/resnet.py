@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.checks import require_frames
-from models.layout import as_image
-from models.output import BackendOutput
+from spoofcache.models.checks import require_frames
+from spoofcache.models.layout import as_image
+from spoofcache.models.output import BackendOutput
 
 
 class BasicBlock(nn.Module):

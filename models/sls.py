@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.layerwise import require_layers
-from models.output import BackendOutput
+from spoofcache.models.layerwise import require_layers
+from spoofcache.models.output import BackendOutput
 
 
 class SLS(nn.Module):

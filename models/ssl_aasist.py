@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.aasist import residual_encoder
-from models.checks import require_frames
-from models.graph import GraphClassifier
-from models.output import BackendOutput
+from spoofcache.models.aasist import residual_encoder
+from spoofcache.models.checks import require_frames
+from spoofcache.models.graph import GraphClassifier
+from spoofcache.models.output import BackendOutput
 
 PROJECTED = 128
 """Values that a frame is projected to; a third of them remain as spectral nodes."""

@@ -7,9 +7,9 @@ AASIST's; the projection's are ours.
 import torch
 from torch import nn
 
-from models.checks import require_frames
-from models.graph import GraphClassifier
-from models.output import BackendOutput
+from spoofcache.models.checks import require_frames
+from spoofcache.models.graph import GraphClassifier
+from spoofcache.models.output import BackendOutput
 
 
 class W2VAASIST(GraphClassifier):

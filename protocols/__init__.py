@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from protocols import (
+from spoofcache.protocols import (
     asvspoof5,
     asvspoof19,
     asvspoof21,
@@ -16,9 +16,9 @@ from protocols import (
     table,
     wavefake,
 )
-from protocols.audio import AUDIO_ENDINGS, find_audio
-from protocols.corpus import Corpus, Location
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.audio import AUDIO_ENDINGS, find_audio
+from spoofcache.protocols.corpus import Corpus, Location
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 __all__ = ["AUDIO_ENDINGS", "CORPORA", "Corpus", "Location", "find_audio", "load_trials"]
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from protocols.audio import find_audio
-from protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
-from protocols.trial import Trial, read_columns
+from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
+from spoofcache.protocols.trial import Trial, read_columns
 
 COLUMNS = "speaker utterance environment attack key"
 PROTOCOL_SUFFIX: Mapping[str, str] = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}

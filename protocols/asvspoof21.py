@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from protocols.audio import find_audio
-from protocols.corpus import Corpus, Location, check_counts, require
-from protocols.trial import ProtocolError, Trial, read_columns
+from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.corpus import Corpus, Location, check_counts, require
+from spoofcache.protocols.trial import ProtocolError, Trial, read_columns
 
 COLUMNS: Mapping[str, str] = {
     "LA": "speaker utterance codec transmission attack key trim phase",

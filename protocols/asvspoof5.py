@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from protocols.audio import find_audio
-from protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
-from protocols.trial import UNKNOWN, Trial, read_columns
+from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
+from spoofcache.protocols.trial import UNKNOWN, Trial, read_columns
 
 COLUMNS = "speaker utterance sex codec codec_quality codec_seed attack_tag attack key column_10"
 CODEC = COLUMNS.split().index("codec")

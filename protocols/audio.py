@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 AUDIO_ENDINGS = (".flac", ".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".webm", ".g722", ".aiff", ".aif")
 """Usual endings of audio, the preferred first; transcripts and the like often lie beside it under the same name."""

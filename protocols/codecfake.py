@@ -8,9 +8,9 @@ Totals: the repository's README, where they agree with its six codecs and bona f
 from collections.abc import Mapping
 from pathlib import Path
 
-from protocols.audio import find_audio, utterance_of
-from protocols.corpus import Corpus, Location, check_counts, require
-from protocols.trial import UNKNOWN, Trial, read_columns
+from spoofcache.protocols.audio import find_audio, utterance_of
+from spoofcache.protocols.corpus import Corpus, Location, check_counts, require
+from spoofcache.protocols.trial import UNKNOWN, Trial, read_columns
 
 COLUMNS = "utterance key codec"
 SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}

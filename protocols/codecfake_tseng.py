@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocols.corpus import Corpus, Location, require
-from protocols.folders import read_bonafide, read_folder
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.corpus import Corpus, Location, require
+from spoofcache.protocols.folders import read_bonafide, read_folder
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 FOLDER = "processed"
 NAME = re.compile(r"(?P<codec>[^+]+)\+(?P<speaker>[^_+]+)_.+")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 OFFICIAL = ("train", "dev", "eval")
 

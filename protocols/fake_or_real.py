@@ -6,9 +6,9 @@ The root is one version: `for-original`, `for-norm`, `for-2seconds` or `for-rere
 
 from collections.abc import Mapping
 
-from protocols.corpus import OFFICIAL, Corpus, Location, require
-from protocols.folders import read_classes
-from protocols.trial import Trial
+from spoofcache.protocols.corpus import OFFICIAL, Corpus, Location, require
+from spoofcache.protocols.folders import read_classes
+from spoofcache.protocols.trial import Trial
 
 SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}
 FOLDERS: Mapping[str, str] = dict(zip(OFFICIAL, ("training", "validation", "testing"), strict=True))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from protocols.audio import AUDIO_ENDINGS, walk_audio, word
-from protocols.corpus import Corpus, Location
-from protocols.table import OWN_SPELLINGS
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.audio import AUDIO_ENDINGS, walk_audio, word
+from spoofcache.protocols.corpus import Corpus, Location
+from spoofcache.protocols.table import OWN_SPELLINGS
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 Tell = Callable[[Trial, Sequence[str]], Trial]
 """(trial, its folders below the one that is read) → the trial with what they tell."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
-from protocols.table import KEY, UTTERANCE, is_header, read_table
-from protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
+from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
+from spoofcache.protocols.table import KEY, UTTERANCE, is_header, read_table
+from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
 
 READERS: Mapping[int, Callable[[Path], list[Trial]]] = {
     3: codecfake.read_protocol,

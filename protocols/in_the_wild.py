@@ -6,10 +6,10 @@ All of it is a test set; there are no partitions, no attacks. Counts: of the pub
 from collections.abc import Mapping
 from pathlib import Path
 
-from protocols.audio import find_audio
-from protocols.corpus import Corpus, Counts, Location, check_counts, require
-from protocols.table import read_table
-from protocols.trial import Trial
+from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.corpus import Corpus, Counts, Location, check_counts, require
+from spoofcache.protocols.table import read_table
+from spoofcache.protocols.trial import Trial
 
 SPELLINGS: Mapping[str, str] = {"bona-fide": "bonafide", "spoof": "spoof"}
 COUNTS = Counts(19_963, 11_816)

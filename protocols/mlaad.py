@@ -10,10 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from protocols.audio import find_audio, utterance_of, word
-from protocols.corpus import Corpus, Location, require
-from protocols.folders import read_bonafide
-from protocols.trial import ProtocolError, Seen, Trial, check_unique, check_utterance, known, read_text, table_rows
+from spoofcache.protocols.audio import find_audio, utterance_of, word
+from spoofcache.protocols.corpus import Corpus, Location, require
+from spoofcache.protocols.folders import read_bonafide
+from spoofcache.protocols.trial import (
+    ProtocolError,
+    Seen,
+    Trial,
+    check_unique,
+    check_utterance,
+    known,
+    read_text,
+    table_rows,
+)
 
 TABLE = "meta.csv"
 CONDITIONS: Mapping[str, str] = {"architecture": "architecture", "model": "model_name"}

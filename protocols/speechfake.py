@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from protocols.audio import find_audio
-from protocols.corpus import Corpus, Location
-from protocols.table import read_table
-from protocols.trial import KEYS, Trial
+from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.corpus import Corpus, Location
+from spoofcache.protocols.table import read_table
+from spoofcache.protocols.trial import KEYS, Trial
 
 SETS = ("BD", "MD")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from protocols.audio import find_audio, utterance_of, word
-from protocols.corpus import Corpus, Location
-from protocols.trial import (
+from spoofcache.protocols.audio import find_audio, utterance_of, word
+from spoofcache.protocols.corpus import Corpus, Location
+from spoofcache.protocols.trial import (
     UNKNOWN,
     ProtocolError,
     Seen,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from spoofcache.common.errors import InputError
+
 CLASS_INDEX: Mapping[str, int] = {"spoof": 0, "bonafide": 1}
 """Class index of each key, everywhere inside: bona fide = 1, spoof = 0. A higher score is more bona fide."""
 
@@ -20,7 +22,7 @@ NO_ATTACK = (UNKNOWN, "bonafide", "bona-fide")
 COLUMNS = ("utt_id", "speaker", "attack", "key")
 
 
-class ProtocolError(ValueError):
+class ProtocolError(InputError):
     """A protocol that cannot be trusted: the message names file, line, value and what was expected."""
 
 

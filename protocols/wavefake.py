@@ -7,10 +7,10 @@ data that it was trained on (`ljspeech_melgan`, `jsut_multi_band_melgan`), the r
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocols.audio import word
-from protocols.corpus import Corpus, Location, require
-from protocols.folders import read_bonafide, read_folder
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.audio import word
+from spoofcache.protocols.corpus import Corpus, Location, require
+from spoofcache.protocols.folders import read_bonafide, read_folder
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 FOLDER = "generated_audio"
 SOURCES = ("ljspeech", "jsut")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import runtime
+from spoofcache.common import machine
 
-runtime.sleep_soon()  # before any test imports torch, as cli.py does
+machine.sleep_soon()  # before any test imports torch, as common/cli.py does
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from features.commit import Claim, atomic_path
-from features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, write_manifest
-from features.store import ShardWriter
-from protocols.trial import Trial, snapshot
+from spoofcache.common.files import Claim, atomic_path
+from spoofcache.features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, write_manifest
+from spoofcache.features.store import ShardWriter
+from spoofcache.protocols.trial import Trial, snapshot
 
 IDENTITY = Identity(
     {

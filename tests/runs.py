@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.checkpoint import CONFIG, FORMAT_VERSION, About, build_countermeasure, save_best
-from engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
-from features.plan import Identity
-from protocols.trial import CLASS_INDEX, Trial
+from spoofcache.engine.checkpoint import CONFIG, FORMAT_VERSION, About, build_countermeasure, save_best
+from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
+from spoofcache.features.plan import Identity
+from spoofcache.protocols.trial import CLASS_INDEX, Trial
 from tests.corpora import IDENTITY, write_cache
 
 TRIALS = [

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import evaluate
-import main_train
-import preprocess
-from engine.checkpoint import read_about
+from spoofcache import evaluate, main_train, preprocess
+from spoofcache.engine.checkpoint import read_about
 from tests.threads import one_thread  # noqa: F401
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs/lfcc_lcnn.toml"

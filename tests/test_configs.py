@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import generate_score
-import main_train
-import preprocess
-from engine.config import load_config
-from tools import make_random_ssl
+from spoofcache import generate_score, main_train, preprocess
+from spoofcache.engine.config import load_config
+from spoofcache.tools import make_random_ssl
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))

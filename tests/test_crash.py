@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.checkpoint import load_last
-from features.dataset import CachedFeatures
-from features.plan import Identity
-from features.store import ShardReader
-from features.verify import verify_partition
+from spoofcache.engine.checkpoint import load_last
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import Identity
+from spoofcache.features.store import ShardReader
+from spoofcache.features.verify import verify_partition
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache, write_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 10
 SMALL_SHARDS = """
-import features.extract, features.plan, preprocess
+import spoofcache.features.extract
+import spoofcache.features.plan
+from spoofcache import preprocess
 features.plan.SHARD_ROWS, features.extract.PROCESSES_FROM = 8, 1
 preprocess.main()
 """

@@ -14,17 +14,16 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-import detect
-import generate_score
-from engine.checkpoint import FORMAT_VERSION, About, build_backend, save_best, versions
-from engine.detection import SCORES
-from features.extract import ExtractOptions, extract_partition, make_identity
-from features.frontends import make_frontend
-from features.frontends.base import FrontEndOptions
-from features.plan import Plan
-from metrics.scores import read_cm_scores
-from protocols import find_audio
-from protocols.trial import CLASS_INDEX
+from spoofcache import detect, generate_score
+from spoofcache.engine.checkpoint import FORMAT_VERSION, About, build_backend, save_best, versions
+from spoofcache.engine.detection import SCORES
+from spoofcache.features.extract import ExtractOptions, extract_partition, make_identity
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.plan import Plan
+from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.protocols import find_audio
+from spoofcache.protocols.trial import CLASS_INDEX
 from tests.corpora import make_trials, write_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -292,7 +291,7 @@ def test_interrupted_it_leaves_nothing(linear, corpus, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.detection.load_waveform", interrupt)
+    monkeypatch.setattr("spoofcache.engine.detection.load_waveform", interrupt)
     result = run("--run", linear, corpus[1], "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv")
     assert (result.exit_code, result.stdout) == (130, "")
     assert not list(tmp_path.iterdir())
@@ -318,7 +317,7 @@ ANCHORS = {
 @pytest.mark.corpus
 @pytest.mark.parametrize("name", ANCHORS)
 def test_published_weights_give_the_originals_logits_through_both_forms(shared, tmp_path, name):
-    from tools.import_checkpoint import main as import_checkpoint
+    from spoofcache.tools.import_checkpoint import main as import_checkpoint
 
     backend, checkpoint = name.lower().replace("-", "_"), shared / "weights" / f"{name}.pth"
     folder = shared / "data/asvspoof2019_la/flac"

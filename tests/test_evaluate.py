@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evaluate import main
+from spoofcache.evaluate import main
 from tests.test_evaluate_tdcf import ASV, CM, PROTOCOL, refused
 
 REPOSITORY = Path(__file__).resolve().parents[1]

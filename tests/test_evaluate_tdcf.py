@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evaluate_tDCF_asvspoof19 import main
+from spoofcache.evaluate_tDCF_asvspoof19 import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

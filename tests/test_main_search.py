@@ -3,9 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-import main_search
-import main_train
-from engine.search_picture import PICTURE
+from spoofcache import main_search, main_train
+from spoofcache.engine.search_picture import PICTURE
 from tests.corpora import make_trials, separable_rows, write_cache
 from tests.threads import one_thread  # noqa: F401
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.waveform import fit_length, load_waveform
-from preprocess import main
-from protocols import CORPORA
-from protocols.trial import read_snapshot
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.waveform import fit_length, load_waveform
+from spoofcache.preprocess import main
+from spoofcache.protocols import CORPORA
+from spoofcache.protocols.trial import read_snapshot
 from tests.corpora import make_trials, write_corpus
 
 OWN = ("--corpus", "csv", "--column", "utterance=name", "--column", "label=class", "--column", "codec=compression")
@@ -63,7 +63,9 @@ def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_pat
 
 
 def test_missing_audio_of_all_partitions_is_told_in_one_go(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))})
+    monkeypatch.setattr(
+        "spoofcache.preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))}
+    )
     (tmp_path / "flac/U_0001.flac").unlink()
     status, _, error = preprocess(*train, "--partition", "dev")
     assert status == 2
@@ -160,7 +162,9 @@ def test_other_partitions_are_augmented_only_where_they_are_named(train):
 
 def test_of_several_partitions_train_alone_is_augmented(train, tmp_path, monkeypatch):
     """As of the corpora that have partitions of their own; here both are the same six files."""
-    monkeypatch.setattr("preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))})
+    monkeypatch.setattr(
+        "spoofcache.preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))}
+    )
     _, folders, _ = preprocess(*train, "--partition", "dev", "--augment", "gain", "--limit", 2)
     names = [Path(folder).relative_to(tmp_path / "cache/mini").as_posix() for folder in folders.split()]
     made = [re.sub("-[0-9a-f]{8}/", "/", name) for name in names]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.dataset import CachedFeatures
-from metrics.scores import read_cm_scores
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.metrics.scores import read_cm_scores
 from tests.corpora import make_trials, write_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -253,7 +253,7 @@ def test_an_input_is_never_overwritten_with_results(road, tmp_path):
 @pytest.mark.corpus
 def test_the_road_on_real_speech(shared, tmp_path):
     """XLS-R width with two random blocks over part of the minicorpus; the figures mean nothing, the road is real."""
-    from tools.make_random_ssl import write_checkpoint
+    from spoofcache.tools.make_random_ssl import write_checkpoint
 
     mini = shared / "data/minicorpus"
     write_checkpoint(tmp_path / "weights", "xls-r-300m", layers=2)

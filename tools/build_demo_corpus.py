@@ -5,7 +5,6 @@ those of eval are unseen. ASV scores make the t-DCF defined.
 """
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,21 +14,19 @@ from typing import NamedTuple
 import click
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from features.commit import new_folder
-from features.waveform import AudioError, Waveform
-from protocols.trial import UNKNOWN
-from tools.demo_corpus import layout
-from tools.demo_corpus.asv import Verifier, check_tdcf, embed
-from tools.demo_corpus.finish import finish
-from tools.demo_corpus.parallel import Mapper, spread
-from tools.demo_corpus.plan import PARTITIONS, Plan, PlannedTrial, make_plan, recordings_wanted
-from tools.demo_corpus.recordings import FIRST_FOLDER, Recording, SpeechError, find_speech, take_in
-from tools.spoofing import ATTACKS
-from tools.spoofing.request import Request, Voice, voice_of
-from tools.spoofing.spectrum import FloatArray
+from spoofcache.common import cli
+from spoofcache.common.files import new_folder
+from spoofcache.features.waveform import Waveform
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.tools.demo_corpus import layout
+from spoofcache.tools.demo_corpus.asv import Verifier, check_tdcf, embed
+from spoofcache.tools.demo_corpus.finish import finish
+from spoofcache.tools.demo_corpus.parallel import Mapper, spread
+from spoofcache.tools.demo_corpus.plan import PARTITIONS, Plan, PlannedTrial, make_plan, recordings_wanted
+from spoofcache.tools.demo_corpus.recordings import FIRST_FOLDER, Recording, find_speech, take_in
+from spoofcache.tools.spoofing import ATTACKS
+from spoofcache.tools.spoofing.request import Request, Voice, voice_of
+from spoofcache.tools.spoofing.spectrum import FloatArray
 
 MAX_SPEAKERS = 20
 """More would need many recordings: every speaker takes some for enrolment."""
@@ -188,7 +185,7 @@ SIZE = click.IntRange(min=16)
 @click.option(
     "--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1, help="Processes; as many as cores by default."
 )
-@cli.sentences(SpeechError, AudioError)
+@cli.sentences()
 def main(
     speech: Path,
     out: Path,

@@ -1,17 +1,14 @@
 """A score file in one form → the same scores in another."""
 
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from features.commit import atomic_path
-from metrics.det import ScoreError
-from metrics.scores import (
+from spoofcache.common import cli
+from spoofcache.common.files import atomic_path
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import (
     FORMS,
     UNKNOWN,
     CmScores,
@@ -22,8 +19,7 @@ from metrics.scores import (
     needs_keys,
     read_scores,
 )
-from protocols.forms import read_any_protocol
-from protocols.trial import ProtocolError
+from spoofcache.protocols.forms import read_any_protocol
 
 EXAMPLES = """\b
 Examples:
@@ -40,7 +36,7 @@ PROTOCOL_HELP = "Takes keys, attacks and order from this protocol, of any known 
 @click.option("--out", type=cli.output, required=True, help="Score file to write.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
 @click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
-@cli.sentences(ScoreError, ProtocolError)
+@cli.sentences()
 def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: bool) -> None:
     """Write the score file IN, of any form, in another form; the numbers stay the same to the last bit.
 

@@ -15,11 +15,9 @@ from pathlib import Path
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from protocols.asvspoof19 import PROTOCOL_SUFFIX
-from tools.demo_speech import Speech, obtain
+from spoofcache.common import cli
+from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX
+from spoofcache.tools.demo_speech import Speech, obtain
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path("demo")

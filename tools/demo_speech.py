@@ -8,7 +8,6 @@ output says so.
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +15,8 @@ from typing import NamedTuple
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from features.commit import new_folder
+from spoofcache.common import cli
+from spoofcache.common.files import new_folder
 
 PACKAGES = tuple(f"asterisk-core-sounds-{language}-g722" for language in ("en", "fr", "it", "es", "ru"))
 SOUNDS = Path("usr/share/asterisk/sounds")
@@ -84,7 +81,7 @@ def obtain(root: Path) -> Speech:
 
 
 def _make_builtin(folder: Path) -> None:
-    from tools.demo_corpus.builtin_voice import SPEAKERS, write_speaker  # slow to import, and seldom needed
+    from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS, write_speaker  # slow to import, and seldom needed
 
     (folder / "README.txt").write_text("NOT human speech: babble of the artificial voices of SpoofCache.\n")
     with cli.progress("Making artificial voices", len(SPEAKERS)) as advance:

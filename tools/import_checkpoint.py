@@ -1,25 +1,22 @@
 """A published checkpoint → a run folder for generate_score.py and detect.py."""
 
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from engine.checkpoint import RunError, save_best
-from engine.foreign import HEAR_WAVEFORMS, load_foreign
-from features.commit import new_folder
-from features.extract import ExtractOptions, make_identity
-from features.frontends import FRONTENDS, make_frontend
-from features.frontends.base import FrontEndError, FrontEndOptions
-from features.frontends.ssl import NORMALIZATIONS
-from features.plan import Identity, StoreError, read_manifest
-from features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES
-from models import BACKENDS
+from spoofcache.common import cli
+from spoofcache.common.files import new_folder
+from spoofcache.engine.checkpoint import save_best
+from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
+from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.frontends import FRONTENDS, make_frontend
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.ssl import NORMALIZATIONS
+from spoofcache.features.plan import Identity, read_manifest
+from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES
+from spoofcache.models import BACKENDS
 
 EXAMPLES = f"""\b
 Examples:
@@ -57,7 +54,7 @@ LENGTH = click.IntRange(MIN_SAMPLES, MAX_SAMPLES)
 @click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="Of the waveform; the front-end's own if left.")
 @click.option("--fit", type=click.Choice(list(FIT_RULES)), help="What fills short audio.  [default: repeat]")
 @click.option("--length", "n_samples", type=LENGTH, help="Samples, at 16 kHz.  [default: 64600]")
-@cli.sentences(RunError, StoreError, FrontEndError)
+@cli.sentences()
 def main(
     backend: str, source: Path, out: Path, bonafide_index: int, settings: tuple[str, ...], prefix: str,
     features: Path | None, **hearing: Any,

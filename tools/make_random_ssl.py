@@ -4,16 +4,13 @@ The geometry is that of the named model, the number of blocks is free. The numbe
 speed are real.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from cli import Sentence, sentences
+from spoofcache.common.cli import Sentence, sentences
 
 LARGE: dict[str, Any] = {
     "hidden_size": 1024,

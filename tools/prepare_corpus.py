@@ -1,7 +1,6 @@
 """A data set without a ready protocol → what it consists of and what leaks; and protocols of train, dev and test."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,19 +8,24 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import cli
-from features.commit import atomic_path, new_folder
-from protocols import Location, find_audio, load_trials
-from protocols.forms import read_any_protocol
-from protocols.table import is_header
-from protocols.trial import ProtocolError, Trial, read_text
-from tools.demo_corpus.parallel import spread
-from tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
-from tools.user_corpus.split import SplitError, describe, group_values, groups_of, parse_ratio, split, write_partitions
-from tools.user_corpus.survey import Survey, find_faults, survey
-from tools.user_corpus.table import as_json, as_text
+from spoofcache.common import cli
+from spoofcache.common.files import atomic_path, new_folder
+from spoofcache.protocols import Location, find_audio, load_trials
+from spoofcache.protocols.forms import read_any_protocol
+from spoofcache.protocols.table import is_header
+from spoofcache.protocols.trial import Trial, read_text
+from spoofcache.tools.demo_corpus.parallel import spread
+from spoofcache.tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
+from spoofcache.tools.user_corpus.split import (
+    describe,
+    group_values,
+    groups_of,
+    parse_ratio,
+    split,
+    write_partitions,
+)
+from spoofcache.tools.user_corpus.survey import Survey, find_faults, survey
+from spoofcache.tools.user_corpus.table import as_json, as_text
 
 EXAMPLES = """\b
 Examples:
@@ -60,7 +64,7 @@ Examples:
 )
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes; all cores if left.")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis' files where they exist.")
-@cli.sentences(ProtocolError, SplitError)
+@cli.sentences()
 def main(
     source: Path, audio_dir: Path | None, columns: Mapping[str, str], analyze: bool, json_path: Path | None,
     picture: Path | None, ratio: str | None, group: str | None, seed: int, out: Path | None, on_bad_audio: str,
@@ -123,7 +127,7 @@ def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> Non
         with atomic_path(json_path) as temporary:
             temporary.write_text(as_json(found), encoding="utf-8")
     if picture:
-        from tools.user_corpus.picture import draw  # here, not above: the workers need no matplotlib
+        from spoofcache.tools.user_corpus.picture import draw  # here, not above: the workers need no matplotlib
 
         picture.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(picture) as temporary:

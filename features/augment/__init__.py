@@ -5,15 +5,15 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from features.augment.band import BandPass, HighPass, LowPass, Resample
-from features.augment.base import Effect, EffectError, Range, WholeRange, utterance_seed
-from features.augment.codecs import Codec
-from features.augment.noise import Background, Noise
-from features.augment.pipeline import Pipeline, Telephone
-from features.augment.rawboost import RawBoost
-from features.augment.recordings import Recordings
-from features.augment.reverb import Reverb, Room
-from features.augment.simple import Gain, Pitch, Shift
+from spoofcache.features.augment.band import BandPass, HighPass, LowPass, Resample
+from spoofcache.features.augment.base import Effect, EffectError, Range, WholeRange, utterance_seed
+from spoofcache.features.augment.codecs import Codec
+from spoofcache.features.augment.noise import Background, Noise
+from spoofcache.features.augment.pipeline import Pipeline, Telephone
+from spoofcache.features.augment.rawboost import RawBoost
+from spoofcache.features.augment.recordings import Recordings
+from spoofcache.features.augment.reverb import Reverb, Room
+from spoofcache.features.augment.simple import Gain, Pitch, Shift
 
 __all__ = ["EFFECTS", "Effect", "EffectError", "parse_effect", "utterance_seed"]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import soxr
 
-from features.augment.base import Effect, Range, WholeRange
-from features.augment.simple import frozen
-from features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.features.augment.base import Effect, Range, WholeRange
+from spoofcache.features.augment.simple import frozen
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 if TYPE_CHECKING:
     from audiomentations.core.transforms_interface import BaseWaveformTransform

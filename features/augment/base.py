@@ -14,11 +14,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from features.augment.recordings import Recordings
-from features.waveform import AudioError, Waveform
+from spoofcache.common.errors import InputError
+from spoofcache.features.augment.recordings import Recordings
+from spoofcache.features.waveform import AudioError, Waveform
 
 
-class EffectError(ValueError):
+class EffectError(InputError):
     """An effect that cannot be had as asked for; the message says what was expected."""
 
 

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import soxr
 
-from features.augment.base import Effect, Range, WholeRange, require
-from features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.features.augment.base import Effect, Range, WholeRange, require
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 PADDING = 4_096
 """Zeros after the waveform, more than any of these codecs holds back: its last samples come out whole."""

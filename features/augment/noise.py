@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.augment.base import Effect, Range, WholeRange
-from features.augment.recordings import Recordings
-from features.waveform import Waveform, load_waveform
+from spoofcache.features.augment.base import Effect, Range, WholeRange
+from spoofcache.features.augment.recordings import Recordings
+from spoofcache.features.waveform import Waveform, load_waveform
 
 COLORS: Mapping[str, Range] = {
     "white": Range(0, 0),

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.augment.band import BandPass, LowPass, Resample
-from features.augment.base import Effect, Range, WholeRange
-from features.augment.codecs import Codec
-from features.augment.noise import Noise
-from features.augment.simple import Gain, Pitch, Shift, normalize_peak
-from features.waveform import Waveform
+from spoofcache.features.augment.band import BandPass, LowPass, Resample
+from spoofcache.features.augment.base import Effect, Range, WholeRange
+from spoofcache.features.augment.codecs import Codec
+from spoofcache.features.augment.noise import Noise
+from spoofcache.features.augment.simple import Gain, Pitch, Shift, normalize_peak
+from spoofcache.features.waveform import Waveform
 
 CODING_PROBABILITY = 0.4
 OTHER_PROBABILITY = 0.3

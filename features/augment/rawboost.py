@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.augment.base import Effect, Range
-from features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.features.augment.base import Effect, Range
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 Generator = np.random.Generator | np.random.RandomState
 """The published numbers come from numpy's legacy generator; what is called here is the same in both."""

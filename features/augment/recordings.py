@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from features.coverage import SHOWN, header_problem
-from features.waveform import AudioError
-from protocols.audio import AUDIO_ENDINGS
+from spoofcache.features.coverage import SHOWN, header_problem
+from spoofcache.features.waveform import AudioError
+from spoofcache.protocols.audio import AUDIO_ENDINGS
 
 
 class Recordings:

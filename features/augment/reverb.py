@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.augment.base import Effect, Range
-from features.augment.recordings import Recordings
-from features.waveform import SAMPLE_RATE, Waveform, load_waveform
+from spoofcache.features.augment.base import Effect, Range
+from spoofcache.features.augment.recordings import Recordings
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform, load_waveform
 
 ROOM = (Range(4, 8), Range(3, 6), Range(2.5, 3.5))
 """Length, width and height of a simulated room in metres."""

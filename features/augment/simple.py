@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from features.augment.base import Effect, Range
-from features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.features.augment.base import Effect, Range
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 if TYPE_CHECKING:
     from audiomentations.core.transforms_interface import BaseWaveformTransform

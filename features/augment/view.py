@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from features.augment import parse_effect, utterance_seed
-from features.augment.base import Effect
-from features.waveform import Waveform
+from spoofcache.features.augment import parse_effect, utterance_seed
+from spoofcache.features.augment.base import Effect
+from spoofcache.features.waveform import Waveform
 
 
 @dataclass(frozen=True)

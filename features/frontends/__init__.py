@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from features.frontends.lfcc import LFCC
-from features.frontends.logmel import LogMel
-from features.frontends.mfcc import MFCC
-from features.frontends.raw import Raw
-from features.frontends.ssl import HUB_NAMES, HiddenStates
+from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.lfcc import LFCC
+from spoofcache.features.frontends.logmel import LogMel
+from spoofcache.features.frontends.mfcc import MFCC
+from spoofcache.features.frontends.raw import Raw
+from spoofcache.features.frontends.ssl import HUB_NAMES, HiddenStates
 
 FRONTENDS: Mapping[str, Callable[[FrontEndOptions], FrontEnd]] = {
     "xls-r-300m": partial(HiddenStates, "xls-r-300m"),

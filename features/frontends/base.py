@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 
+from spoofcache.common.errors import InputError
 
-class FrontEndError(ValueError):
+
+class FrontEndError(InputError):
     """A front-end that cannot be had as asked for; the message says what was expected."""
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from features.frontends.base import FrontEnd, FrontEndOptions
-from features.waveform import SAMPLE_RATE
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.waveform import SAMPLE_RATE
 
 LOG_FLOOR = torch.finfo(torch.float32).eps  # 1.19e-7, added before every logarithm
 

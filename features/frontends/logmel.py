@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from features.frontends.base import FrontEnd, FrontEndOptions
-from features.frontends.lfcc import power_spectrum
-from features.waveform import SAMPLE_RATE
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.frontends.lfcc import power_spectrum
+from spoofcache.features.waveform import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.lfcc import dct_matrix
-from features.frontends.logmel import SPEECHBRAIN, LogMel, MelSettings
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.lfcc import dct_matrix
+from spoofcache.features.frontends.logmel import SPEECHBRAIN, LogMel, MelSettings
 
 
 class MFCC(LogMel):

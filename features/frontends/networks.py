@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.wav2vec2 import Wav2Vec2, unknown_part
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.wav2vec2 import Wav2Vec2, unknown_part
 
 TOLERANCES: Mapping[torch.dtype, float] = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """How far our network may be from the library's, see `distance`. On random weights of XLS-R-300M's geometry the library

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
 
 
 class Raw(FrontEnd):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from features.frontends.networks import CheckedNetwork
+from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.networks import CheckedNetwork
 
 HUB_NAMES: Mapping[str, str] = {
     "xls-r-300m": "facebook/wav2vec2-xls-r-300m",

@@ -25,7 +25,7 @@ weights to 140 MB."""
 AT_ONCE_ON_CPU = 1
 """Utterances that go through the convolutions together on a CPU. The matrices of one, 13 to 26 MB, are still memory
 that glibc keeps and gives again; those of eight go back to the system each time, and took 1.5 times as long in
-bfloat16. Where `runtime.keep_freed_memory` was called one at a time is no faster."""
+bfloat16. Where `common.machine.keep_freed_memory` was called one at a time is no faster."""
 
 
 def unknown_part(model: Any) -> str | None:

@@ -7,8 +7,8 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional as F
 
-from benchmarks import backends
-from benchmarks.backends import (
+from spoofcache.benchmarks import backends
+from spoofcache.benchmarks.backends import (
     FEATURES,
     Network,
     Pairs,
@@ -21,9 +21,9 @@ from benchmarks.backends import (
     peak_of,
     require_same,
 )
-from benchmarks.plain import PLAIN
-from cli import Sentence
-from models import BACKENDS
+from spoofcache.benchmarks.plain import PLAIN
+from spoofcache.common.cli import Sentence
+from spoofcache.models import BACKENDS
 
 SMALL = {"lcnn": (17, 33), "pooled_linear": (5, 8), "lcnn_lstm": (17, 33)}
 

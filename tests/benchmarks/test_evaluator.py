@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.evaluator import Bench, Job, main, measure, write_scores
-from metrics.det import ScoreError
+from spoofcache.benchmarks.evaluator import Bench, Job, main, measure, write_scores
+from spoofcache.metrics.det import ScoreError
 
 
 def test_prints_a_line_per_job_and_keeps_the_figures(tmp_path):

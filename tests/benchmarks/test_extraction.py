@@ -8,7 +8,18 @@ from click.testing import CliRunner
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel
 
-from benchmarks.extraction import CEILING, LIBRARY, ORIGINAL, OURS, SQUARE, Side, _through, figures_of, main, operations
+from spoofcache.benchmarks.extraction import (
+    CEILING,
+    LIBRARY,
+    ORIGINAL,
+    OURS,
+    SQUARE,
+    Side,
+    _through,
+    figures_of,
+    main,
+    operations,
+)
 from tests.features.frontends.conftest import TINY
 from tests.threads import one_thread  # noqa: F401
 

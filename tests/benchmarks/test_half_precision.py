@@ -6,17 +6,26 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks.half_precision import STORED, Speech, artificial, compare, hidden_states, main, recorded, scores
-from cli import Sentence
-from engine.checkpoint import Countermeasure
-from features.plan import Identity
-from features.waveform import fit_length, load_waveform
-from models.lcnn import LCNN
-from models.losses import LOSSES
+from spoofcache.benchmarks.half_precision import (
+    STORED,
+    Speech,
+    artificial,
+    compare,
+    hidden_states,
+    main,
+    recorded,
+    scores,
+)
+from spoofcache.common.cli import Sentence
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.features.plan import Identity
+from spoofcache.features.waveform import fit_length, load_waveform
+from spoofcache.models.lcnn import LCNN
+from spoofcache.models.losses import LOSSES
+from spoofcache.tools.make_random_ssl import write_checkpoint
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
 from tests.recipe import fill
 from tests.threads import one_thread
-from tools.make_random_ssl import write_checkpoint
 
 CPU = torch.device("cpu")
 __all__ = ["one_thread"]

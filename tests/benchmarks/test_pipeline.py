@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from benchmarks.pipeline import STAGES, WHOLE, Rates, main, table
+from spoofcache.benchmarks.pipeline import STAGES, WHOLE, Rates, main, table
 
 
 def test_prints_a_line_per_stage_and_keeps_named_figures(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import read_cache
-from benchmarks.read_cache import BASELINE, SIDES, Rates, figures, main, measure, open_sides, write_rows
+from spoofcache.benchmarks import read_cache
+from spoofcache.benchmarks.read_cache import BASELINE, SIDES, Rates, figures, main, measure, open_sides, write_rows
 
 
 def test_prints_a_line_per_side_and_keeps_named_figures(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_prints_a_line_per_side_and_keeps_named_figures(tmp_path: Path) -> None:
 
 def test_all_sides_read_the_same_rows_also_across_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_cache, "ROW_SHAPE", (2, 3))
-    monkeypatch.setattr("features.plan.SHARD_ROWS", 2)
+    monkeypatch.setattr("spoofcache.features.plan.SHARD_ROWS", 2)
     files = write_rows(tmp_path, 5, seed=1)
     assert len(list((tmp_path / "cache").glob("shard-*.h5"))) == 3
     with open_sides(tmp_path, files) as sides:

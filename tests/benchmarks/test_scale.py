@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.scale import Peak, main, memory_ratios, peak_of, time_ratios
-from cli import Sentence
+from spoofcache.benchmarks.scale import Peak, main, memory_ratios, peak_of, time_ratios
+from spoofcache.common.cli import Sentence
 
 
 def test_prints_a_line_per_size_and_keeps_named_figures(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def start(folder, script, options, hidden):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_WAIT"))}
     return subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / script), *options.split()],
-        env=inherited | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        env=inherited | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

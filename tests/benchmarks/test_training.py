@@ -7,9 +7,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import read_cache, training
-from benchmarks.training import PARTS, PtFiles, Work, main
-from features.dataset import CachedFeatures
+from spoofcache.benchmarks import read_cache, training
+from spoofcache.benchmarks.training import PARTS, PtFiles, Work, main
+from spoofcache.features.dataset import CachedFeatures
 from tests.threads import one_thread
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,7 +1,7 @@
 import pytest
 
-from engine.config import load_config
-from features.dataset import CachedFeatures
+from spoofcache.engine.config import load_config
+from spoofcache.features.dataset import CachedFeatures
 from tests.corpora import make_trials, separable_rows, write_cache
 
 CONFIG = """

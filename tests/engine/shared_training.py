@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
-from engine.batch_norm import over_all_processes
-from engine.config import load_config
-from engine.processes import ALONE, join, one_voice
-from engine.train import Listener, fit
-from features.dataset import CachedFeatures
+from spoofcache.engine.batch_norm import over_all_processes
+from spoofcache.engine.config import load_config
+from spoofcache.engine.processes import ALONE, join, one_voice
+from spoofcache.engine.train import Listener, fit
+from spoofcache.features.dataset import CachedFeatures
 
 CPU = torch.device("cpu")
 

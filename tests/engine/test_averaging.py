@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.averaging import AVERAGES, load_average
-from engine.config import TrainConfig
+from spoofcache.engine.averaging import AVERAGES, load_average
+from spoofcache.engine.config import TrainConfig
 
 CPU = torch.device("cpu")
 # after four epochs: the weight, and how good it is on dev

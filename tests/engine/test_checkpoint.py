@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.checkpoint import RunError, load_model, save_best
-from engine.train import fit
+from spoofcache.engine.checkpoint import RunError, load_model, save_best
+from spoofcache.engine.train import fit
 from tests.limits import file_size_limit
 
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from engine import compiling
-from engine.checkpoint import Countermeasure, RunError, load_last
-from engine.compiling import Forward
-from engine.train import Listener, fit
-from models import BACKENDS
-from models.losses import LOSSES
+from spoofcache.engine import compiling
+from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last
+from spoofcache.engine.compiling import Forward
+from spoofcache.engine.train import Listener, fit
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES
 from tests.engine.test_train import EPOCH, LCNN, assert_resumes, assert_same_weights, interrupt_after, last_weights
 from tests.threads import one_thread
 

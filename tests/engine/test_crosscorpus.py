@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from engine import crosscorpus
-from engine.checkpoint import RunError
-from engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
-from engine.runs import read_runs
-from engine.trained_on import write_trained_on
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.plan import SKIPPED, Identity, ShardMismatch, StoreError
-from metrics.det import ScoreError, equal_error_rate
-from protocols.trial import ProtocolError
+from spoofcache.engine import crosscorpus
+from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
+from spoofcache.engine.runs import read_runs
+from spoofcache.engine.trained_on import write_trained_on
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import SKIPPED, Identity, ShardMismatch, StoreError
+from spoofcache.metrics.det import ScoreError, equal_error_rate
+from spoofcache.protocols.trial import ProtocolError
 from tests.corpora import IDENTITY, write_cache
 from tests.runs import ONE_IN_FOUR, PERFECT, TRIALS, write_run, write_test
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from engine.checkpoint import Countermeasure, RunError
-from engine.detection import SCORES, Detector, window_starts
-from models.losses import LOSSES
-from models.output import BackendOutput
-from models.pooled_linear import PooledLinear
+from spoofcache.engine.checkpoint import Countermeasure, RunError
+from spoofcache.engine.detection import SCORES, Detector, window_starts
+from spoofcache.models.losses import LOSSES
+from spoofcache.models.output import BackendOutput
+from spoofcache.models.pooled_linear import PooledLinear
 
 OUTPUT = BackendOutput(torch.tensor([[3.0, 4.0]]), torch.tensor([[-1.0, 2.0]]))
 

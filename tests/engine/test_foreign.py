@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from engine.checkpoint import RunError, build_backend, load_model, save_best
-from engine.foreign import HEAR_WAVEFORMS, load_foreign, output_layer
-from features.plan import Identity
-from models import BACKENDS
+from spoofcache.engine.checkpoint import RunError, build_backend, load_model, save_best
+from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign, output_layer
+from spoofcache.features.plan import Identity
+from spoofcache.models import BACKENDS
 from tests.corpora import IDENTITY
 from tests.models.test_registry import SHAPES
 

@@ -5,12 +5,12 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from engine.checkpoint import Countermeasure
-from engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, ScheduleConfig, TrainConfig
-from engine.optim import OPTIMIZERS, SCHEDULES, Progress, Updater, learning_rate
-from engine.processes import even_parts
-from models.losses import LOSSES
-from models.pooled_linear import PooledLinear
+from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Progress, Updater, learning_rate
+from spoofcache.engine.processes import even_parts
+from spoofcache.models.losses import LOSSES
+from spoofcache.models.pooled_linear import PooledLinear
 
 # start 1.0, 4 epochs of 2 updates: rates of the 8 updates, by hand (cos 45° = 0.70711, cos 22.5° = 0.92388 …)
 TABLE = {

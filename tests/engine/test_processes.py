@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from engine import processes as room
-from engine.batch_norm import over_all_processes
-from engine.checkpoint import Countermeasure, RunError, load_last, load_model
-from engine.compiling import Forward
-from engine.config import load_config
-from engine.processes import Processes, even_parts, join, one_voice
-from engine.sampling import seed_epoch
-from engine.score import score_partition
-from engine.train import fit
-from features.dataset import CachedFeatures
-from models import BACKENDS
+from spoofcache.engine import processes as room
+from spoofcache.engine.batch_norm import over_all_processes
+from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last, load_model
+from spoofcache.engine.compiling import Forward
+from spoofcache.engine.config import load_config
+from spoofcache.engine.processes import Processes, even_parts, join, one_voice
+from spoofcache.engine.sampling import seed_epoch
+from spoofcache.engine.score import score_partition
+from spoofcache.engine.train import fit
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.models import BACKENDS
 from tests.corpora import make_trials, separable_rows, write_cache
 from tests.engine import shared_training
 from tests.engine.shared_training import CONFIG, CPU, FIRST, NORMS, TRAININGS, norm_case, through, train

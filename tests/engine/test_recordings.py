@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.recordings import Scored, Track, as_csv, as_json, find_recordings, name_pictures
-from features.waveform import AudioError
+from spoofcache.engine.recordings import Scored, Track, as_csv, as_json, find_recordings, name_pictures
+from spoofcache.features.waveform import AudioError
 
 TRACK = Track(np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([0.5, -1.5]))
 
@@ -51,5 +51,5 @@ def test_a_file_is_taken_whatever_its_ending_and_a_folder_needs_audio(tmp_path):
 
 
 def test_it_does_without_torch():
-    code = "import sys, engine.recordings; sys.exit('torch' in sys.modules)"
+    code = "import sys, spoofcache.engine.recordings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
-from engine.config import GrowthConfig, TrainConfig
-from engine.sampling import ByWeight, Pool, draw_rows, draws_per_epoch, seed_epoch, view_shares
+from spoofcache.engine.config import GrowthConfig, TrainConfig
+from spoofcache.engine.sampling import ByWeight, Pool, draw_rows, draws_per_epoch, seed_epoch, view_shares
 
 LABELS = [[1, 0, 0, 1, 0, 0, 0], [1, 1, 0]]
 POOL = Pool(LABELS, strengths=[0, 1, 1])

@@ -5,18 +5,18 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import generate_score
-from engine.checkpoint import RunError, load_model
-from engine.score import score_partition
-from engine.train import fit
-from metrics.scores import read_cm_scores
+from spoofcache import generate_score
+from spoofcache.engine.checkpoint import RunError, load_model
+from spoofcache.engine.score import score_partition
+from spoofcache.engine.train import fit
+from spoofcache.metrics.scores import read_cm_scores
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, caches):
-    from engine.config import load_config
+    from spoofcache.engine.config import load_config
     from tests.engine.conftest import CONFIG, LCNN
 
     folder = tmp_path_factory.mktemp("scored")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import RunError
-from engine.config import load_config
-from engine.search import SearchController, _class_weights, _halves, write_experiment
-from features.commit import exclusive
-from features.dataset import CachedFeatures
-from models import BACKENDS
+from spoofcache.common.files import exclusive
+from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.config import load_config
+from spoofcache.engine.search import SearchController, _class_weights, _halves, write_experiment
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.models import BACKENDS
 from tests.corpora import make_trials, separable_rows, write_cache
 from tests.threads import one_thread  # noqa: F401
 

@@ -1,5 +1,5 @@
-from engine.search_picture import draw_cells
-from models.light_darts import PUBLISHED
+from spoofcache.engine.search_picture import draw_cells
+from spoofcache.models.light_darts import PUBLISHED
 
 
 def test_the_picture_names_every_operation(tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from engine.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
-from metrics.dcf import Coefficients
-from metrics.det import ScoreError
-from protocols.trial import ProtocolError
+from spoofcache.engine.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.det import ScoreError
+from spoofcache.protocols.trial import ProtocolError
 
 PROTOCOL = """SP1 b1 - - bonafide
 SP1 b2 - - bonafide

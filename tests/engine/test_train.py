@@ -6,18 +6,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import checkpoint
-from engine.checkpoint import RunError, load_last, load_model
-from engine.config import ClassWeights
-from engine.optim import OPTIMIZERS, SCHEDULES
-from engine.score import run_network, score_partition
-from engine.train import Listener, Updater, _by_index, fit
-from features.commit import exclusive
-from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.plan import Identity, ShardMismatch
-from metrics.det import equal_error_rate
-from models.losses import LOSSES
+from spoofcache.common.files import exclusive
+from spoofcache.engine import checkpoint
+from spoofcache.engine.checkpoint import RunError, load_last, load_model
+from spoofcache.engine.config import ClassWeights
+from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES
+from spoofcache.engine.score import run_network, score_partition
+from spoofcache.engine.train import Listener, Updater, _by_index, fit
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed
+from spoofcache.features.plan import Identity, ShardMismatch
+from spoofcache.metrics.det import equal_error_rate
+from spoofcache.models.losses import LOSSES
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
 from tests.engine.conftest import LCNN
 
@@ -130,7 +130,7 @@ def test_killed_before_it_wrote_the_best_weights_a_resumed_run_writes_them(exper
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("engine.train.save_best", die)
+        patch.setattr("spoofcache.engine.train.save_best", die)
         with pytest.raises(KeyboardInterrupt):
             fit(experiment("train.epochs=1"), *caches, run, CPU)
     assert not (run / "model.safetensors").exists()
@@ -148,7 +148,7 @@ def test_killed_between_the_metrics_and_the_checkpoint_an_epoch_is_repeated(expe
         checkpoint.save_last(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.train.save_last", die)
+        patch.setattr("spoofcache.engine.train.save_last", die)
         with pytest.raises(KeyboardInterrupt):
             fit(experiment(), *caches, run, CPU)
     assert len(metrics(run)) == 2
@@ -223,7 +223,7 @@ def test_other_data_does_not_resume_a_run(experiment, caches, tmp_path):
 
 def test_another_precision_does_not_resume_a_run(experiment, caches, tmp_path, monkeypatch):
     fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
-    monkeypatch.setattr("engine.optim._precision", lambda name, device: torch.bfloat16)
+    monkeypatch.setattr("spoofcache.engine.optim._precision", lambda name, device: torch.bfloat16)
     with pytest.raises(RunError, match="begun with another precision"):
         fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU, resume=True)
 
@@ -410,7 +410,7 @@ def test_killed_at_its_end_a_resumed_run_makes_the_average(experiment, caches, t
     config = experiment("train.average=ema", "train.epochs=1")
     fit(config, *caches, tmp_path / "whole", CPU)
     with monkeypatch.context() as patch:
-        patch.setattr(f"engine.train.{name}", die)
+        patch.setattr(f"spoofcache.engine.train.{name}", die)
         with pytest.raises(KeyboardInterrupt):
             fit(config, *caches, tmp_path / "run", CPU)
     assert not (tmp_path / "run/average.json").exists()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.trained_on import Partition, namesakes, partition_of, read_trained_on, shared, write_trained_on
-from features.dataset import CachedFeatures
-from protocols.trial import Trial
+from spoofcache.engine.trained_on import Partition, namesakes, partition_of, read_trained_on, shared, write_trained_on
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.protocols.trial import Trial
 from tests.corpora import make_trials, separable_rows, write_cache
 
 TRIALS = make_trials(40)

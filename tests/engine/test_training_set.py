@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.checkpoint import RunError, load_last, read_about
-from engine.train import Listener, fit
-from engine.training_set import TrainingSet
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.feed import Feed
-from features.plan import Identity, ShardMismatch, StoreError
+from spoofcache.engine.checkpoint import RunError, load_last, read_about
+from spoofcache.engine.train import Listener, fit
+from spoofcache.engine.training_set import TrainingSet
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed
+from spoofcache.features.plan import Identity, ShardMismatch, StoreError
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
 from tests.engine.test_train import assert_resumes, interrupt_after
 
@@ -111,7 +111,7 @@ def test_augmentation_grows_in_step_with_the_loss_of_seed_001(experiment, augmen
     def look(epoch):
         shares[epoch.epoch] = float(load_last(tmp_path / "run")["model"]["objective.share"])
 
-    monkeypatch.setattr("engine.sampling.view_shares", view_shares)
+    monkeypatch.setattr("spoofcache.engine.sampling.view_shares", view_shares)
     loss = ("loss.name=cross_entropy_to_focal", "loss.settings.eer_threshold=1.0", "loss.settings.transition_epochs=2")
     config = experiment("train.epochs=7", "train.views=random", *GROWING.split(), *loss)
     interrupt = interrupt_after(3 * (24 + 15) + 5).advance

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from protocols import find_audio
+from spoofcache.protocols import find_audio
 from tests.corpora import make_trials, write_corpus
 
 

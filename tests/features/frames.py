@@ -9,11 +9,11 @@ import numpy as np
 import soundfile
 import torch
 
-from features.dataset import CachedFeatures, Item
-from features.extract import Extracted, ExtractOptions, extract_partition, make_identity
-from features.frontends.base import FrontEnd
-from features.plan import Plan
-from protocols.trial import Trial
+from spoofcache.features.dataset import CachedFeatures, Item
+from spoofcache.features.extract import Extracted, ExtractOptions, extract_partition, make_identity
+from spoofcache.features.frontends.base import FrontEnd
+from spoofcache.features.plan import Plan
+from spoofcache.protocols.trial import Trial
 
 FRAME = 100
 OPTIONS = ExtractOptions(n_samples=1_000, batch_size=3)

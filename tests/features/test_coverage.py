@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.coverage import Coverage, look_for_audio, require_audio
-from features.waveform import AudioError, load_waveform
-from protocols.trial import Trial
+from spoofcache.features.coverage import Coverage, look_for_audio, require_audio
+from spoofcache.features.waveform import AudioError, load_waveform
+from spoofcache.protocols.trial import Trial
 
 
 def trial_of(path):

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.extract import make_identity
-from features.plan import Identity, ShardMismatch, StoreError
-from protocols.trial import snapshot
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.extract import make_identity
+from spoofcache.features.plan import Identity, ShardMismatch, StoreError
+from spoofcache.protocols.trial import snapshot
 from tests.corpora import IDENTITY, make_trials, write_cache
 from tests.features.frames import OPTIONS, Frames, extract, items
 
@@ -178,6 +178,7 @@ def test_bare_h5py_and_the_dataset_read_the_same(cache):
 
 
 def test_reading_a_cache_never_imports_a_speech_model_or_a_decoder():
-    program = "import sys, features.dataset; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    top = "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    program = f"import sys, spoofcache.features.dataset; {top}"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"transformers", "av", "soundfile", "soxr", "librosa"} & set(done.stdout.split())

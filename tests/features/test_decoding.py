@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.augment import EffectError
-from features.augment.view import View
-from features.decoding import Decoders, Form, Task
-from features.waveform import AudioError, fit_length, load_waveform
+from spoofcache.features.augment import EffectError
+from spoofcache.features.augment.view import View
+from spoofcache.features.decoding import Decoders, Form, Task
+from spoofcache.features.waveform import AudioError, fit_length, load_waveform
 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = Form(batch_size=3, n_samples=10_000, fit="repeat")
@@ -113,7 +113,7 @@ def test_the_processes_end_with_the_block(paths):
 
 HOLD = """
 import sys, time
-from features.decoding import Decoders, Form
+from spoofcache.features.decoding import Decoders, Form
 decoders = Decoders(Form(3, 1_000, "zero"), 2, in_processes=True)
 print(*(child._process.pid for child in decoders._children), flush=True)
 time.sleep(60)
@@ -142,5 +142,5 @@ def is_alive(pid):
 
 
 def test_a_decoding_process_imports_no_torch():
-    program = "import sys, features.decoding; sys.exit('torch' in sys.modules)"
+    program = "import sys, spoofcache.features.decoding; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

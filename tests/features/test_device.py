@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from features.device import Device, Pace, seconds_between
+from spoofcache.features.device import Device, Pace, seconds_between
 from tests.features.frames import Frames
 
 CPU = torch.device("cpu")

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from features import extract as module
-from features.augment.view import View
-from features.commit import Claim
-from features.dataset import CachedFeatures
-from features.extract import ExtractOptions, make_identity, measure_rate
-from features.frontends import make_frontend
-from features.frontends.base import FrontEndOptions
-from features.plan import ShardMismatch, StoreError
-from features.store import ShardReader
-from features.waveform import AudioError, fit_length, load_waveform
+from spoofcache.common.files import Claim
+from spoofcache.features import extract as module
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.extract import ExtractOptions, make_identity, measure_rate
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.plan import ShardMismatch, StoreError
+from spoofcache.features.store import ShardReader
+from spoofcache.features.waveform import AudioError, fit_length, load_waveform
 from tests.features.frames import OPTIONS, Frames, by_hand, extract, items, plan_for
 from tests.limits import file_size_limit
 
@@ -308,7 +308,8 @@ class TestPace:
         assert extract(trials, tmp_path / "cache", Frames()).pace.utterances == 4
 
     @pytest.mark.parametrize(
-        ("place", "reason"), [("features.decoding.load_row", "decoding"), ("features.store.zlib.crc32", "writing")]
+        ("place", "reason"),
+        [("spoofcache.features.decoding.load_row", "decoding"), ("spoofcache.features.store.zlib.crc32", "writing")],
     )
     def test_the_reason_is_the_stage_that_holds_the_others_up(self, corpus, tmp_path, monkeypatch, place, reason):
         slow = resolve_name(place)
@@ -360,7 +361,7 @@ class TestTogether:
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from protocols import find_audio
+from spoofcache.protocols import find_audio
 from tests.corpora import make_trials
 from tests.features.frames import Frames, extract
 

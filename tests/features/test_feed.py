@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from features.dataset import CachedFeatures
-from features.feed import Feed, cgroup_room, fitting_place, rows_in_order
-from features.plan import Identity, StoreError
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.feed import Feed, fitting_place, rows_in_order
+from spoofcache.features.plan import Identity, StoreError
 from tests.corpora import IDENTITY, make_trials, write_cache
 
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ ROWS = np.random.default_rng(0).standard_normal((12, 5, 4)).astype("float16")
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
     """Seven and five utterances, in shards of three; their rows are ROWS."""
-    monkeypatch.setattr("features.plan.SHARD_ROWS", 3)
+    monkeypatch.setattr("spoofcache.features.plan.SHARD_ROWS", 3)
     folders = [
         write_cache(tmp_path / "a", make_trials(7, "A"), ROWS[:7]),
         write_cache(tmp_path / "b", make_trials(5, "B"), ROWS[7:]),
@@ -111,7 +111,7 @@ def test_on_a_cpu_uncompressed_features_stay_in_the_page_cache(parts):
 def test_what_would_be_unpacked_anew_is_kept_where_it_takes_half_of_the_memory_at_most(
     parts, monkeypatch, available, place
 ):
-    monkeypatch.setattr("features.feed._available_memory", lambda: available)
+    monkeypatch.setattr("spoofcache.features.feed.available_memory", lambda: available)
     parts[1].is_mapped = False  # as of compressed shards; tests/features/test_dataset.py
     assert Feed(parts, CPU).place == place
 
@@ -129,26 +129,3 @@ def test_pinned_memory_comes_in_powers_of_two():
     # 9 bytes take 16, 8 take 8
     assert [fitting_place(n, device_bytes=0, host_bytes=31) for n in (8, 9)] == ["pinned", "mapped"]
     assert fitting_place(9, device_bytes=0, host_bytes=32) == "pinned"
-
-
-def write_files(folder, **texts):
-    folder.mkdir(parents=True)
-    for name, text in texts.items():
-        (folder / f"memory.{name}").write_text(f"{text}\n")
-
-
-def test_a_job_has_what_its_cgroups_leave_and_what_they_cache(tmp_path):
-    write_files(tmp_path / "jobs", max=1_000, current=300)
-    write_files(tmp_path / "jobs/7", max=500, current=290, stat="anon 90\ninactive_file 120\nactive_file 80")
-    write_files(tmp_path / "jobs/7/step", max="max", current=290)  # no limit of its own
-    assert list(cgroup_room("0::/jobs/7/step\n", tmp_path)) == [410, 700]
-
-
-def test_the_first_version_of_cgroups_has_other_names(tmp_path):
-    write_files(tmp_path / "memory/jobs", limit_in_bytes=1_000, usage_in_bytes=1_200)
-    assert list(cgroup_room("4:memory:/jobs\n3:cpuset:/jobs\n0::/", tmp_path)) == [0]
-
-
-def test_without_cgroups_nothing_is_limited(tmp_path):
-    assert not list(cgroup_room("", tmp_path))
-    assert not list(cgroup_room("0::/elsewhere", tmp_path))

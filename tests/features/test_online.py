@@ -7,17 +7,17 @@ import pytest
 import soundfile
 import torch
 
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.extract import ExtractOptions
-from features.frontends import make_frontend
-from features.frontends.base import FrontEndError, FrontEndOptions
-from features.online import OnlineFeatures, rebuild_features
-from features.plan import Identity, ShardMismatch, StoreError
-from features.waveform import load_waveform
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.extract import ExtractOptions
+from spoofcache.features.frontends import make_frontend
+from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
+from spoofcache.features.online import OnlineFeatures, rebuild_features
+from spoofcache.features.plan import Identity, ShardMismatch, StoreError
+from spoofcache.features.waveform import load_waveform
+from spoofcache.tools.make_random_ssl import write_checkpoint
 from tests.features.frames import extract
 from tests.features.frontends.conftest import TINY
-from tools.make_random_ssl import write_checkpoint
 
 CPU = torch.device("cpu")
 OPTIONS = ExtractOptions(n_samples=10_000, fit="zero", batch_size=3)

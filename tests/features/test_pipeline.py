@@ -5,13 +5,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from features.commit import Claim
-from features.decoding import Decoders
-from features.device import Device, Pace
-from features.pipeline import OpenShard, Pipeline, Row
-from features.plan import StoreError
-from features.store import ShardReader, ShardWriter
-from features.waveform import AudioError
+from spoofcache.common.files import Claim
+from spoofcache.features.decoding import Decoders
+from spoofcache.features.device import Device, Pace
+from spoofcache.features.pipeline import OpenShard, Pipeline, Row
+from spoofcache.features.plan import StoreError
+from spoofcache.features.store import ShardReader, ShardWriter
+from spoofcache.features.waveform import AudioError
 from tests.features.frames import OPTIONS, Frames, by_hand, plan_for
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.plan import (
+from spoofcache.features.plan import (
     ITEM_BYTES,
     Identity,
     Plan,
@@ -20,7 +20,7 @@ from features.plan import (
     skipped_table,
     write_manifest,
 )
-from protocols.trial import Trial, snapshot
+from spoofcache.protocols.trial import Trial, snapshot
 from tests.corpora import IDENTITY, make_trials
 
 MIB = 2**20

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from features.commit import Claim
-from features.plan import Identity, Plan, ShardMismatch, StoreError
-from features.store import ShardReader, ShardWriter, from_stored, to_stored
+from spoofcache.common.files import Claim
+from spoofcache.features.plan import Identity, Plan, ShardMismatch, StoreError
+from spoofcache.features.store import ShardReader, ShardWriter, from_stored, to_stored
 from tests.corpora import IDENTITY, make_trials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,7 +280,7 @@ class TestNotCommitting:
 FILL_THE_DISK = """
 import os, resource, sys
 from pathlib import Path
-from features.plan import StoreError
+from spoofcache.features.plan import StoreError
 from tests.features.test_store import open_writer, plan_of, rows_of
 
 folder = Path(sys.argv[1])

@@ -6,8 +6,8 @@ from dataclasses import replace
 import h5py
 import pytest
 
-from features.plan import skipped_table
-from features.verify import cached_partitions, verify_partition
+from spoofcache.features.plan import skipped_table
+from spoofcache.features.verify import cached_partitions, verify_partition
 from tests.features.frames import OPTIONS, Frames, extract
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.augment.view import View
-from features.dataset import CachedFeatures
-from features.plan import Identity, StoreError
-from features.views import open_views
-from protocols.trial import Trial
+from spoofcache.features.augment.view import View
+from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.plan import Identity, StoreError
+from spoofcache.features.views import open_views
+from spoofcache.protocols.trial import Trial
 from tests.corpora import IDENTITY, make_trials, write_cache
 
 TRIALS = make_trials(5)

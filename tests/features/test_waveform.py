@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import waveform as module
-from features.waveform import FIT_RULES, N_SAMPLES, AudioError, fit_length, load_waveform
+from spoofcache.features import waveform as module
+from spoofcache.features.waveform import FIT_RULES, N_SAMPLES, AudioError, fit_length, load_waveform
 
 NOISE = np.random.RandomState(0).randint(-32_768, 32_768, 8_000).astype(np.int16)
 

@@ -5,9 +5,9 @@ import doctest
 import numpy as np
 import pytest
 
-from metrics import bootstrap as module
-from metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
-from metrics.det import det_curve, equal_error_rate, equal_error_rate_of
+from spoofcache.metrics import bootstrap as module
+from spoofcache.metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
+from spoofcache.metrics.det import det_curve, equal_error_rate, equal_error_rate_of
 
 NONE: dict[str, np.ndarray] = {}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from metrics.calibration import fit_calibration
-from metrics.dcf import actual_dcf, cllr, min_cllr, min_dcf
-from metrics.det import ScoreError
+from spoofcache.metrics.calibration import fit_calibration
+from spoofcache.metrics.dcf import actual_dcf, cllr, min_cllr, min_dcf
+from spoofcache.metrics.det import ScoreError
 
 
 def gaussian(n_bonafide, n_spoof, seed=0):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.checks import not_llr_warning, warnings_of
-from metrics.scores import read_cm_scores
+from spoofcache.metrics.checks import not_llr_warning, warnings_of
+from spoofcache.metrics.scores import read_cm_scores
 
 
 def said(bonafide, spoof):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from metrics.comparison import EvaluationSet, Figure, Uncertainty, compare, groups_of, tandem_behind
-from metrics.dcf import Coefficients
-from metrics.det import ScoreError
-from metrics.measures import CM_MEASURES, MEASURES, default_measures
-from metrics.scores import AsvScores, TrialList
+from spoofcache.metrics.comparison import EvaluationSet, Figure, Uncertainty, compare, groups_of, tandem_behind
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.measures import CM_MEASURES, MEASURES, default_measures
+from spoofcache.metrics.scores import AsvScores, TrialList
 
 NO_INTERVALS = Uncertainty(replicates=0)
 KEYS = np.array([True] * 4 + [False] * 4)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics import dcf
-from metrics.dcf import a_dcf, actual_dcf, cllr, min_cllr, min_dcf
-from metrics.det import ScoreError
-from metrics.scores import read_cm_scores
+from spoofcache.metrics import dcf
+from spoofcache.metrics.dcf import a_dcf, actual_dcf, cllr, min_cllr, min_dcf
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import read_cm_scores
 
 scores = st.lists(st.integers(-20, 20), min_size=1, max_size=20)
 floats = st.lists(st.integers(-300, 300), min_size=1, max_size=20).map(lambda tenths: np.array(tenths) / 10)

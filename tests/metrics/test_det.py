@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from metrics import det
-from metrics.det import ScoreError, det_curve, equal_error_rate
-from metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics import det
+from spoofcache.metrics.det import ScoreError, det_curve, equal_error_rate
+from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
 
 scores_with_ties = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
 

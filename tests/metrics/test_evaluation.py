@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from metrics.det import ScoreError
-from metrics.evaluation import as_text, evaluate_2019
-from metrics.scores import AsvScores, CmScores, read_asv_scores, read_cm_scores
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.evaluation import as_text, evaluate_2019
+from spoofcache.metrics.scores import AsvScores, CmScores, read_asv_scores, read_cm_scores
 
 CM = CmScores(
     utt_ids=["b1", "b2", "b3", "b4", "s1", "s2", "s3", "s4"],

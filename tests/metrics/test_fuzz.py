@@ -7,10 +7,10 @@ import unicodedata
 
 import pytest
 
-from metrics.checks import not_llr_warning, warnings_of
-from metrics.det import ScoreError
-from metrics.evaluation import as_text, evaluate_2019
-from metrics.scores import read_asv_scores, read_cm_scores, read_scores
+from spoofcache.metrics.checks import not_llr_warning, warnings_of
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.evaluation import as_text, evaluate_2019
+from spoofcache.metrics.scores import read_asv_scores, read_cm_scores, read_scores
 
 N_CASES = 10_000
 INTACT = {

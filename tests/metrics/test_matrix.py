@@ -6,9 +6,20 @@ import json
 
 import pytest
 
-from metrics.comparison import Comparison, Figure, Table
-from metrics.matrix import MEAN, Experiment, as_csv, as_latex, as_record, as_text, grids, heat, matrix_of, over_seeds
-from metrics.measures import MEASURES
+from spoofcache.metrics.comparison import Comparison, Figure, Table
+from spoofcache.metrics.matrix import (
+    MEAN,
+    Experiment,
+    as_csv,
+    as_latex,
+    as_record,
+    as_text,
+    grids,
+    heat,
+    matrix_of,
+    over_seeds,
+)
+from spoofcache.metrics.measures import MEASURES
 
 LCNN = Experiment("lcnn", ("LA/train",), ("lcnn",))
 AASIST = Experiment("aasist", ("LA/train", "ITW/train"), ("aasist-seed0", "aasist-seed1", "aasist-seed2"))

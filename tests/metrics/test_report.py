@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from metrics.comparison import Comparison, EvaluationSet, Figure, Table
-from metrics.dcf import Coefficients
-from metrics.report import (
+from spoofcache.metrics.comparison import Comparison, EvaluationSet, Figure, Table
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.report import (
     SYSTEM_COLOURS,
     det_curves,
     det_curves_by_attack,
@@ -19,7 +19,7 @@ from metrics.report import (
     histograms,
     tdcf_curves,
 )
-from metrics.scores import CmScores, TrialList
+from spoofcache.metrics.scores import CmScores, TrialList
 
 HREF = "{http://www.w3.org/1999/xlink}href"
 NORMAL = np.linspace(-2, 2, 60)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from metrics.comparison import Uncertainty
-from metrics.det import ScoreError
-from metrics.sasv import compare_sasv
-from metrics.scores import AsvScores
+from spoofcache.metrics.comparison import Uncertainty
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.sasv import compare_sasv
+from spoofcache.metrics.scores import AsvScores
 
 GOOD = AsvScores(np.array([5.0, 6]), np.array([1.0]), np.array([2.0, 3]), ["A01", "A02"])
 FAIR = AsvScores(np.array([3.0, 4]), np.array([2.0]), np.array([1.0, 8]), ["A01", "A02"])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import protocols
-from metrics.det import ScoreError
-from metrics.scores import (
+from spoofcache import protocols
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import (
     AUDIO_ENDINGS,
     FORMS,
     CmScores,

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics import tdcf
-from metrics.dcf import Coefficients
-from metrics.det import ScoreError, equal_error_rate
-from metrics.scores import read_asv_scores, read_cm_scores
-from metrics.tdcf import (
+from spoofcache.metrics import tdcf
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.det import ScoreError, equal_error_rate
+from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics.tdcf import (
     AsvErrorRates,
     CostModel2019,
     asv_error_rates,

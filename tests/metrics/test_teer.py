@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.det import ScoreError, det_curve, verification_curve
-from metrics.scores import read_asv_scores, read_cm_scores
-from metrics.teer import tandem_equal_error_rate
+from spoofcache.metrics.det import ScoreError, det_curve, verification_curve
+from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics.teer import tandem_equal_error_rate
 
 scores = st.lists(st.integers(-30, 30), min_size=1, max_size=25)
 

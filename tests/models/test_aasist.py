@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.waveform import N_SAMPLES, fit_length, load_waveform
-from models.aasist import AASIST, AASISTL, FrequencyMask
+from spoofcache.features.waveform import N_SAMPLES, fit_length, load_waveform
+from spoofcache.models.aasist import AASIST, AASISTL, FrequencyMask
 from tests.models.aasist_golden import n_parameters, numbers, original_shapes, shapes
 
 NETWORKS = pytest.mark.parametrize(

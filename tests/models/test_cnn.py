@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.cnn import CNN
+from spoofcache.models.cnn import CNN
 from tests.models.reference import count_parameters
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.ecapa import ECAPATDNN
+from spoofcache.models.ecapa import ECAPATDNN
 from tests.models.reference import assert_equals_original, assert_names_of_original, count_parameters
 
 CLASSIFIER = 192 * 2 + 2

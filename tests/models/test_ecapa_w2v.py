@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.ecapa_w2v import ECAPAW2V
+from spoofcache.models.ecapa_w2v import ECAPAW2V
 from tests.models.reference import assert_equals_original, assert_names_of_original, count_parameters
 from tests.recipe import ssl_last
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.enhanced_aasist import EnhancedAASIST
+from spoofcache.models.enhanced_aasist import EnhancedAASIST
 from tests.models.aasist_golden import n_parameters, numbers, original_shapes, shapes, tolerance
 from tests.recipe import fill, ssl_last
 

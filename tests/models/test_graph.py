@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from models import graph
-from models.graph import GraphClassifier, GraphPool, HeterogeneousGraphAttention, pair_scores, readout
+from spoofcache.models import graph
+from spoofcache.models.graph import GraphClassifier, GraphPool, HeterogeneousGraphAttention, pair_scores, readout
 from tests.recipe import fill
 
 

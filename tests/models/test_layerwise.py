@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.layerwise import LayerwiseAASIST, LayerwiseFFN, mix_layers
+from spoofcache.models.layerwise import LayerwiseAASIST, LayerwiseFFN, mix_layers
 from tests.models.aasist_golden import n_parameters, numbers, original_shapes, shapes, ssl_layers, tolerance
 from tests.recipe import fill
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.layout import as_image
+from spoofcache.models.layout import as_image
 
 MAPS = {
     "contiguous": torch.arange(2.0 * 3 * 5).view(2, 3, 5),

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks.plain import PlainMaxFeatureMap
-from models.lcnn import LCNN, MaxFeatureMap
+from spoofcache.benchmarks.plain import PlainMaxFeatureMap
+from spoofcache.models.lcnn import LCNN, MaxFeatureMap
 from tests.recipe import fill, ssl_last
 
 GOLDEN = Path(__file__).parent.parent / "golden"

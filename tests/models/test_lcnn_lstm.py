@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.lcnn_lstm import LCNNLSTM
+from spoofcache.models.lcnn_lstm import LCNNLSTM
 from tests.models.reference import count_parameters
 from tests.recipe import fill
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.light_darts import (
+from spoofcache.models.light_darts import (
     EDGES,
     NODE_EDGES,
     OPERATIONS,

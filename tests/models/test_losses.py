@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from models.losses import LOSSES
-from models.output import BackendOutput
+from spoofcache.models.losses import LOSSES
+from spoofcache.models.output import BackendOutput
 
 EQUAL = torch.tensor([1.0, 1.0])
 TENFOLD = torch.tensor([1.0, 10.0])  # spoof, bona fide

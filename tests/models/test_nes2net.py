@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.nes2net import ColumnBottleneck, Nes2Net, Nes2NetX
+from spoofcache.models.nes2net import ColumnBottleneck, Nes2Net, Nes2NetX
 from tests.models.reference import assert_equals_original, assert_names_of_original, count_parameters
 from tests.recipe import ssl_last
 

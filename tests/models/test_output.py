@@ -1,6 +1,6 @@
 import torch
 
-from models.output import log_odds
+from spoofcache.models.output import log_odds
 
 
 def test_a_higher_score_is_more_bona_fide():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.plain import PLAIN, build
-from models.output import BackendOutput
+from spoofcache.benchmarks.plain import PLAIN, build
+from spoofcache.models.output import BackendOutput
 
 SHAPES = {"lcnn": (53, 70), "aasist": (4_000,), "cnn": (53, 70), "resnet": (33, 41)}
 """Odd in places, where poolings leave a row or a column out."""

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from models.output import log_odds
-from models.pooled_linear import PooledLinear
+from spoofcache.models.output import log_odds
+from spoofcache.models.pooled_linear import PooledLinear
 from tests.models.reference import count_parameters
 
 

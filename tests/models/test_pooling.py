@@ -3,14 +3,14 @@ import doctest
 import pytest
 import torch
 
-import models.pooling
-from models.pooling import attentive_statistics, time_statistics, with_context
+from spoofcache.models import pooling
+from spoofcache.models.pooling import attentive_statistics, time_statistics, with_context
 
 RAMP = torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])  # mean 1.5, squared distances 2.25, 0.25, 0.25, 2.25
 
 
 def test_the_docstring_tells_the_truth():
-    assert doctest.testmod(models.pooling).failed == 0
+    assert doctest.testmod(pooling).failed == 0
 
 
 def test_statistics_divide_by_the_frames_or_one_fewer():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.rawnet2 import RawNet2
+from spoofcache.models.rawnet2 import RawNet2
 from tests.models.reference import assert_equals_original, assert_names_of_original, count_parameters
 from tests.recipe import wave
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models import BACKENDS
+from spoofcache.models import BACKENDS
 
 FRAMES, LAYERS, SAMPLES = (50, 64), (4, 30, 64), (10_000,)
 SHAPES: dict[str, list[tuple[int, ...]]] = {

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.res2net import SERes2Net, cascade
+from spoofcache.models.res2net import SERes2Net, cascade
 from tests.models.reference import assert_equals_original, assert_names_of_original, count_parameters
 from tests.recipe import ssl_last
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.resnet import BasicBlock, ResNet
+from spoofcache.models.resnet import BasicBlock, ResNet
 from tests.models.reference import count_parameters
 
 

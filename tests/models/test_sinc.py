@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.sinc import MelSincFilters, mel_band_edges, sinc_filters
+from spoofcache.models.sinc import MelSincFilters, mel_band_edges, sinc_filters
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.sls import SLS
+from spoofcache.models.sls import SLS
 from tests.models.aasist_golden import n_parameters, numbers, original_shapes, shapes, ssl_layers, tolerance
 from tests.recipe import fill
 

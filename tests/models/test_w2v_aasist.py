@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.w2v_aasist import W2VAASIST
+from spoofcache.models.w2v_aasist import W2VAASIST
 from tests.models.aasist_golden import n_parameters, original_shapes, shapes
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-import protocols
-from protocols.trial import ProtocolError
+from spoofcache import protocols
+from spoofcache.protocols.trial import ProtocolError
 
 
 @pytest.fixture

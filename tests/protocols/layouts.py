@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocols import Location
+from spoofcache.protocols import Location
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.asvspoof19 import COUNTS, read_protocol
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.asvspoof19 import COUNTS, read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 LA = "LA_0079 LA_T_1138215 - - bonafide\nLA_0080 LA_T_1004644 - A01 spoof\n"
 PA = "PA_0079 PA_T_0000001 aaa - bonafide\nPA_0080 PA_T_0005401 abc AB spoof\n"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from protocols import Location, asvspoof21, load_trials
-from protocols.asvspoof21 import TOTALS, read_protocol
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, asvspoof21, load_trials
+from spoofcache.protocols.asvspoof21 import TOTALS, read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 LA = (
     "SPK_1 UTT_1 gsm xyz_tx A08 spoof notrim eval\n"

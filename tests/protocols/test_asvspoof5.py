@@ -2,9 +2,9 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.asvspoof5 import PARTITIONS, read_protocol
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.asvspoof5 import PARTITIONS, read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 CODED = "E_1 E_0000000001 F C07 3 E_0000000009 AC2 A30 spoof -\n"
 PLAIN = "T_1 T_0000000002 M - - - - bonafide bonafide -\n"

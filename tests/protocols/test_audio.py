@@ -4,9 +4,9 @@ import doctest
 
 import pytest
 
-from protocols import Location, audio, load_trials
-from protocols.audio import find_audio, utterance_of, walk_audio
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, audio, load_trials
+from spoofcache.protocols.audio import find_audio, utterance_of, walk_audio
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 
 def found(audio_dir, utt_id="u", file=""):

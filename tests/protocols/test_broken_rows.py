@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from protocols import asvspoof5, asvspoof19, asvspoof21, codecfake, in_the_wild, mlaad, speechfake, table
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake, in_the_wild, mlaad, speechfake, table
+from spoofcache.protocols.trial import ProtocolError, Trial
 from tests.protocols.layouts import MLAAD_HEADER
 
 NO_HEADER = ""

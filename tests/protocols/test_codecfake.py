@@ -2,9 +2,9 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.codecfake import TOTALS, read_protocol
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.codecfake import TOTALS, read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 LABELS = "SSB1.wav real 0\nF03_SSB1.wav fake 3\n"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from protocols import CORPORA, Location, load_trials
-from protocols.corpus import OPTIONS
-from protocols.forms import column, select
-from protocols.trial import ProtocolError, read_snapshot, snapshot
+from spoofcache.protocols import CORPORA, Location, load_trials
+from spoofcache.protocols.corpus import OPTIONS
+from spoofcache.protocols.forms import column, select
+from spoofcache.protocols.trial import ProtocolError, read_snapshot, snapshot
 from tests.protocols.layouts import LAYOUTS
 
 CONDITIONS = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 
 def test_the_partition_and_the_class_are_folders_and_the_last_ending_is_none_of_the_utterance(touch, tmp_path):

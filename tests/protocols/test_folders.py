@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 
 @pytest.mark.parametrize("bonafide", ["bonafide", "bona-fide", "genuine", "human", "real"])

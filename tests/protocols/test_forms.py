@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from protocols.forms import column, read_any_protocol, select
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.forms import column, read_any_protocol, select
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 TRIALS = [
     Trial("a", "spoof", "A01", "S1", conditions={"codec": "alaw", "phase": "eval"}),

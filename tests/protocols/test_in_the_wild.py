@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.in_the_wild import COUNTS, read_protocol
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.in_the_wild import COUNTS, read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 META = "file,speaker,label\n0.wav,A Speaker,spoof\n1.wav,Someone Else,bona-fide\n"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.mlaad import read_protocol
-from protocols.trial import ProtocolError
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.mlaad import read_protocol
+from spoofcache.protocols.trial import ProtocolError
 from tests.protocols.layouts import LAYOUTS
 
 TABLE = "path|language|model_name|architecture|transcript\n./fake/de/vits/a.wav|de|tts/vits|VITS|"

@@ -1,8 +1,8 @@
 """SpeechFake: an experiment's CSV and files that lie in folders of systems."""
 
-from protocols import Location, load_trials
-from protocols.speechfake import read_protocol
-from protocols.trial import Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.speechfake import read_protocol
+from spoofcache.protocols.trial import Trial
 
 CSV = ",file,label,language\n0,BD/VITS/LJSpeech/a.wav,spoof,en\n1,Real/LJSpeech/a.wav,bonafide,en\n"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.table import OWN_SPELLINGS, is_header, read_table
-from protocols.trial import Trial, snapshot
+from spoofcache.protocols.table import OWN_SPELLINGS, is_header, read_table
+from spoofcache.protocols.trial import Trial, snapshot
 
 IN_THE_WILD = "file,speaker,label\n0.wav,A Speaker,spoof\n1.wav,Someone Else,bona-fide\n"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.trial import (
+from spoofcache.protocols.trial import (
     CLASS_INDEX,
     ProtocolError,
     Trial,

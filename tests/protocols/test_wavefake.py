@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocols import Location, load_trials
-from protocols.trial import ProtocolError, Trial
+from spoofcache.protocols import Location, load_trials
+from spoofcache.protocols.trial import ProtocolError, Trial
 
 
 def test_a_model_is_the_attack_and_tells_its_vocoder_and_its_data(touch, tmp_path):

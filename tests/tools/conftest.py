@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.demo_corpus.builtin_voice import SPEAKERS, say, write_speaker
+from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS, say, write_speaker
 
 
 @pytest.fixture(scope="session")

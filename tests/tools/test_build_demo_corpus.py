@@ -9,17 +9,17 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from metrics.det import equal_error_rate
-from metrics.evaluation import evaluate_2019
-from metrics.scores import CmScores, read_asv_scores
-from protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
-from tools.build_demo_corpus import Maker, Options, build, main
-from tools.demo_corpus.asv import AsvScore, check_tdcf
-from tools.demo_corpus.finish import PEAK, RMS, finish, limit, through_g722, trim
-from tools.demo_corpus.layout import write_readme
-from tools.demo_corpus.parallel import spread
-from tools.demo_corpus.plan import ENROLMENT, Plan, make_plan, recordings_wanted
-from tools.demo_corpus.recordings import (
+from spoofcache.metrics.det import equal_error_rate
+from spoofcache.metrics.evaluation import evaluate_2019
+from spoofcache.metrics.scores import CmScores, read_asv_scores
+from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
+from spoofcache.tools.build_demo_corpus import Maker, Options, build, main
+from spoofcache.tools.demo_corpus.asv import AsvScore, check_tdcf
+from spoofcache.tools.demo_corpus.finish import PEAK, RMS, finish, limit, through_g722, trim
+from spoofcache.tools.demo_corpus.layout import write_readme
+from spoofcache.tools.demo_corpus.parallel import spread
+from spoofcache.tools.demo_corpus.plan import ENROLMENT, Plan, make_plan, recordings_wanted
+from spoofcache.tools.demo_corpus.recordings import (
     FIRST_FOLDER,
     Recording,
     SpeechError,
@@ -28,7 +28,7 @@ from tools.demo_corpus.recordings import (
     read_speech,
     take_in,
 )
-from tools.spoofing import ATTACKS
+from spoofcache.tools.spoofing import ATTACKS
 
 SIZES = {"train": 8, "dev": 8, "eval": 8}
 
@@ -167,7 +167,7 @@ class TestCommand:
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("tools.demo_corpus.layout.write_flac", interrupt)
+        monkeypatch.setattr("spoofcache.tools.demo_corpus.layout.write_flac", interrupt)
         status, _ = self.run("--speech", speech, "--out", tmp_path / "out", "--train", 16, "--dev", 16, "--eval", 16)
         assert status == 130
         assert list(tmp_path.iterdir()) == []

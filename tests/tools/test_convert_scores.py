@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from metrics.scores import FORMS, read_scores
-from tools.convert_scores import main
+from spoofcache.metrics.scores import FORMS, read_scores
+from spoofcache.tools.convert_scores import main
 
 PROTOCOL = "SP1 u2 - A07 spoof\nSP1 u1 - - bonafide\n"
 FILES = {

@@ -5,9 +5,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from tools import demo
-from tools.demo import Failed, demonstrate, main, run, speech_for
-from tools.demo_speech import Speech
+from spoofcache.tools import demo
+from spoofcache.tools.demo import Failed, demonstrate, main, run, speech_for
+from spoofcache.tools.demo_speech import Speech
 
 ROAD = [
     "tools/build_demo_corpus.py",

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from features.waveform import load_waveform
-from tools import demo_speech
-from tools.demo_corpus.builtin_voice import SPEAKERS
-from tools.demo_speech import CREDITS, Unavailable, arrange, fetch_prompts, obtain
+from spoofcache.features.waveform import load_waveform
+from spoofcache.tools import demo_speech
+from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS
+from spoofcache.tools.demo_speech import CREDITS, Unavailable, arrange, fetch_prompts, obtain
 
 LANGUAGES = ("en_US_f_Allison", "es_MX_f_Allison", "it_IT_m_Carlo")
 NOTICE = "Files: *\nCopyright: 2003-2010, Allison Smith\nLicense: CC-BY-SA-3.0\n"

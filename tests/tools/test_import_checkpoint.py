@@ -6,10 +6,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from engine.checkpoint import load_model
-from models import BACKENDS
+from spoofcache.engine.checkpoint import load_model
+from spoofcache.models import BACKENDS
+from spoofcache.tools.import_checkpoint import main
 from tests.corpora import make_trials, separable_rows, write_cache
-from tools.import_checkpoint import main
 
 
 def run(*options):

@@ -9,8 +9,8 @@ import soundfile
 from click.testing import CliRunner
 from matplotlib.image import imread
 
-from protocols.table import read_table
-from tools.prepare_corpus import main
+from spoofcache.protocols.table import read_table
+from spoofcache.tools.prepare_corpus import main
 
 SPEAKERS = ("ann", "ben", "cat", "dan", "eve", "fay")
 
@@ -225,7 +225,7 @@ def test_an_interrupt_leaves_nothing(prepare, data, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tools.prepare_corpus.write_partitions", interrupted)
+    monkeypatch.setattr("spoofcache.tools.prepare_corpus.write_partitions", interrupted)
     result = prepare(data / "list.csv", *COLUMNS, "--split", "6:1:3", "--group", "none", "--out", "parts")
     assert result.exit_code == 130
     assert list(tmp_path.iterdir()) == []

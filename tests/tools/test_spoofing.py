@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from tools.demo_corpus.builtin_voice import SPEAKERS, say
-from tools.spoofing import ATTACKS
-from tools.spoofing.request import Request, median_f0, voice_of
-from tools.spoofing.spectrum import excitation_of, filter_in_time, match_spectrum, measure_channel, through_channel
+from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS, say
+from spoofcache.tools.spoofing import ATTACKS
+from spoofcache.tools.spoofing.request import Request, median_f0, voice_of
+from spoofcache.tools.spoofing.spectrum import (
+    excitation_of,
+    filter_in_time,
+    match_spectrum,
+    measure_channel,
+    through_channel,
+)
 
 
 @pytest.fixture(scope="module")

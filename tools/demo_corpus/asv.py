@@ -10,12 +10,12 @@ from typing import NamedTuple
 import librosa
 import numpy as np
 
-from features.waveform import SAMPLE_RATE, Waveform
-from metrics.det import ScoreError, equal_error_rate
-from metrics.tdcf import asv_error_rates, coefficients_2019
-from protocols.trial import UNKNOWN
-from tools.demo_corpus.recordings import SpeechError
-from tools.spoofing.spectrum import FloatArray
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.metrics.det import ScoreError, equal_error_rate
+from spoofcache.metrics.tdcf import asv_error_rates, coefficients_2019
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.tools.demo_corpus.recordings import SpeechError
+from spoofcache.tools.spoofing.spectrum import FloatArray
 
 N_MFCC = 20
 

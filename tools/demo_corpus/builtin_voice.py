@@ -12,8 +12,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing.spectrum import FloatArray, excitation_of, filter_in_time
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing.spectrum import FloatArray, excitation_of, filter_in_time
 
 HOP = 80
 """5 ms."""

@@ -4,8 +4,8 @@ import av
 import numpy as np
 from librosa.effects import trim as trim_silence
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing.spectrum import FloatArray
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing.spectrum import FloatArray
 
 RMS = 10 ** (-26 / 20)
 """Root mean square of every utterance: −26 dB of full scale."""

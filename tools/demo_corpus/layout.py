@@ -6,12 +6,12 @@ from pathlib import Path
 
 import soundfile
 
-from features.waveform import SAMPLE_RATE, Waveform
-from protocols.asvspoof19 import PROTOCOL_SUFFIX
-from protocols.trial import UNKNOWN
-from tools.demo_corpus.asv import AsvScore
-from tools.demo_corpus.plan import Plan, PlannedTrial
-from tools.spoofing import ATTACKS
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.tools.demo_corpus.asv import AsvScore
+from spoofcache.tools.demo_corpus.plan import Plan, PlannedTrial
+from spoofcache.tools.spoofing import ATTACKS
 
 NAME = "DEMO"
 CREDIT_WORDS = ("credit", "licen", "copying", "copyright", "readme")

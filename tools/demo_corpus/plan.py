@@ -11,9 +11,9 @@ from itertools import zip_longest
 
 import numpy as np
 
-from protocols.trial import UNKNOWN
-from tools.demo_corpus.recordings import Recording, SpeechError
-from tools.spoofing import ATTACKS
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.tools.demo_corpus.recordings import Recording, SpeechError
+from spoofcache.tools.spoofing import ATTACKS
 
 PARTITIONS: Mapping[str, str] = {"train": "T", "dev": "D", "eval": "E"}
 ENROLMENT = 8

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
-from tools.demo_corpus.finish import trim
-from tools.demo_corpus.parallel import Mapper
-from tools.spoofing.request import pitch_track
+from spoofcache.common.errors import InputError
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
+from spoofcache.tools.demo_corpus.finish import trim
+from spoofcache.tools.demo_corpus.parallel import Mapper
+from spoofcache.tools.spoofing.request import pitch_track
 
 ENDINGS = frozenset(
     (".flac", ".wav", ".mp3", ".g722", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".au", ".sph", ".wma")
@@ -28,7 +29,7 @@ MIN_PITCH_SPREAD = 0.05
 """Standard deviation of the pitch in octaves. The flattest of 1,300 recorded prompts has 0.17, a tone 0."""
 
 
-class SpeechError(ValueError):
+class SpeechError(InputError):
     """Speech that no corpus can be made of: the message says what was found and what was expected."""
 
 

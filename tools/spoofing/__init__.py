@@ -9,10 +9,10 @@ request.py        what a generator gets; spectrum.py, what the families share
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tools.spoofing.espeak import converted_speech, formant_speech, klatt_speech
-from tools.spoofing.phase import griffin_lim, shift_pitch
-from tools.spoofing.request import Generator
-from tools.spoofing.source_filter import lpc_vocoder, world_convert, world_copy
+from spoofcache.tools.spoofing.espeak import converted_speech, formant_speech, klatt_speech
+from spoofcache.tools.spoofing.phase import griffin_lim, shift_pitch
+from spoofcache.tools.spoofing.request import Generator
+from spoofcache.tools.spoofing.source_filter import lpc_vocoder, world_convert, world_copy
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import soxr
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing import espeak_process
-from tools.spoofing.request import Request
-from tools.spoofing.source_filter import world_convert
-from tools.spoofing.spectrum import through_channel
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing import espeak_process
+from spoofcache.tools.spoofing.request import Request
+from spoofcache.tools.spoofing.source_filter import world_convert
+from spoofcache.tools.spoofing.spectrum import through_channel
 
 FORMANT_VOICES = ("en-us", "en-us+f3", "en+m3", "fr+f2", "it+m1", "es+f4", "ru+f1")
 """The sinusoidal formant synthesiser: seven voices of five languages."""

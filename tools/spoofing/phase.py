@@ -7,9 +7,9 @@ import numpy as np
 from librosa.effects import pitch_shift
 from librosa.filters import mel as mel_filter_bank
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing.request import Request, median_f0
-from tools.spoofing.spectrum import FloatArray, through_channel
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing.request import Request, median_f0
+from spoofcache.tools.spoofing.spectrum import FloatArray, through_channel
 
 N_FFT = 1024
 HOP = 256

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyworld
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing.spectrum import Channel, FloatArray, measure_channel
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing.spectrum import Channel, FloatArray, measure_channel
 
 
 @dataclass(frozen=True, eq=False)

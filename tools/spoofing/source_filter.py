@@ -6,9 +6,9 @@ import librosa
 import numpy as np
 import pyworld
 
-from features.waveform import SAMPLE_RATE, Waveform
-from tools.spoofing.request import Request, median_f0, pitch_track
-from tools.spoofing.spectrum import FloatArray, excitation_of, filter_in_time, match_spectrum
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.tools.spoofing.request import Request, median_f0, pitch_track
+from spoofcache.tools.spoofing.spectrum import FloatArray, excitation_of, filter_in_time, match_spectrum
 
 LPC_ORDER = 18
 LPC_HOP = 160

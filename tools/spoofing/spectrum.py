@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.waveform import SAMPLE_RATE, Waveform
+from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 FloatArray = NDArray[np.float64]
 

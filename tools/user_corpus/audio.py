@@ -10,9 +10,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-import cli
-from features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
-from tools.demo_corpus.parallel import Mapper
+from spoofcache.common import cli
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
+from spoofcache.tools.demo_corpus.parallel import Mapper
 
 FRAME, SILENCE_DB = 320, 30.0
 """A frame of 20 ms this far below the loudest of its file is silence."""

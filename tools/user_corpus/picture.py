@@ -12,10 +12,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from metrics.report import INK, SPOOF_COLOUR, STYLE, SYSTEM_COLOURS
-from tools.user_corpus.audio import QUANTITIES
-from tools.user_corpus.leaks import KEYS, SPOKEN, Counts, FloatArray, percent, short
-from tools.user_corpus.survey import Survey
+from spoofcache.metrics.report import INK, SPOOF_COLOUR, STYLE, SYSTEM_COLOURS
+from spoofcache.tools.user_corpus.audio import QUANTITIES
+from spoofcache.tools.user_corpus.leaks import KEYS, SPOKEN, Counts, FloatArray, percent, short
+from spoofcache.tools.user_corpus.survey import Survey
 
 COLOURS = (SYSTEM_COLOURS[0], SPOOF_COLOUR)
 """Of KEYS, as in the score histograms."""

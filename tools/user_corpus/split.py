@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.forms import column
-from protocols.trial import UNKNOWN, Trial
-from tools.user_corpus.audio import Heard, Hearing
-from tools.user_corpus.leaks import KEYS, SPOKEN
-from tools.user_corpus.survey import names
+from spoofcache.common.errors import InputError
+from spoofcache.protocols.forms import column
+from spoofcache.protocols.trial import UNKNOWN, Trial
+from spoofcache.tools.user_corpus.audio import Heard, Hearing
+from spoofcache.tools.user_corpus.leaks import KEYS, SPOKEN
+from spoofcache.tools.user_corpus.survey import names
 
 PARTITIONS = ("train", "dev", "test")
 
 
-class SplitError(ValueError):
+class SplitError(InputError):
     """A data set that cannot be split as asked: the message says what was found and what was expected."""
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from protocols.forms import column
-from protocols.trial import UNKNOWN, Trial
-from tools.user_corpus.audio import KINDS, QUANTITIES, Heard, Hearing, Missing
-from tools.user_corpus.leaks import KEYS, Counts, FloatArray, Leak, leak_of_quantity, leaks_of_kind
+from spoofcache.protocols.forms import column
+from spoofcache.protocols.trial import UNKNOWN, Trial
+from spoofcache.tools.user_corpus.audio import KINDS, QUANTITIES, Heard, Hearing, Missing
+from spoofcache.tools.user_corpus.leaks import KEYS, Counts, FloatArray, Leak, leak_of_quantity, leaks_of_kind
 
 MOST_VALUES = 0.5
 """A column with more values than this, per file, names files rather than kinds of them: it is not surveyed."""

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tools.user_corpus.audio import QUANTITIES
-from tools.user_corpus.leaks import KEYS, LEAST, SPOKEN, Counts, FloatArray, percent, short
-from tools.user_corpus.survey import Survey
+from spoofcache.tools.user_corpus.audio import QUANTITIES
+from spoofcache.tools.user_corpus.leaks import KEYS, LEAST, SPOKEN, Counts, FloatArray, percent, short
+from spoofcache.tools.user_corpus.survey import Survey
 
 QUANTILES: Mapping[str, float] = {"shortest": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "longest": 1}
 MOST_VALUES, MOST_FILES, NAME_LENGTH = 8, 10, 40

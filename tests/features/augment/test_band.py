@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.augment import parse_effect
+from spoofcache.features.augment import parse_effect
 from tests.features.augment.signals import lag, level, voice
 
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from features.augment import base, parse_effect, utterance_seed
-from features.augment.base import Range, WholeRange
+from spoofcache.features.augment import base, parse_effect, utterance_seed
+from spoofcache.features.augment.base import Range, WholeRange
 
 
 def test_the_examples_in_the_docstrings():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.augment import parse_effect
-from features.augment.base import EffectError, Range, WholeRange
-from features.augment.codecs import FORMATS, Codec
+from spoofcache.features.augment import parse_effect
+from spoofcache.features.augment.base import EffectError, Range, WholeRange
+from spoofcache.features.augment.codecs import FORMATS, Codec
 from tests.features.augment.signals import lag, level, snr, voice
 
 BITRATES = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.augment import EFFECTS, parse_effect
+from spoofcache.features.augment import EFFECTS, parse_effect
 from tests.features.augment.signals import ONE_OF_EACH, voice
 
 ROOT = Path(__file__).parents[3]
@@ -122,6 +122,6 @@ def test_another_process_with_other_threads_gives_the_same(recordings, n_threads
 
 def test_importing_the_effects_waits_for_no_heavy_library():
     heavy = "{'scipy', 'librosa', 'numba', 'audiomentations', 'pyroomacoustics', 'torch'}"
-    command = f"import sys, features.augment; print(sorted({heavy} & set(sys.modules)))"
+    command = f"import sys, spoofcache.features.augment; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.augment import EffectError, parse_effect
-from features.augment.noise import COLORS, colored_noise, noise_gain
+from spoofcache.features.augment import EffectError, parse_effect
+from spoofcache.features.augment.noise import COLORS, colored_noise, noise_gain
 from tests.features.augment.signals import RATE, level, snr, voice
 
 

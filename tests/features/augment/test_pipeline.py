@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from features.augment import EffectError, parse_effect
-from features.augment.base import Effect, Range
-from features.augment.pipeline import Pipeline, Telephone
-from features.augment.simple import normalize_peak
+from spoofcache.features.augment import EffectError, parse_effect
+from spoofcache.features.augment.base import Effect, Range
+from spoofcache.features.augment.pipeline import Pipeline, Telephone
+from spoofcache.features.augment.simple import normalize_peak
 from tests.features.augment.signals import level, voice
 
 

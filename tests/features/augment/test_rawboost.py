@@ -5,8 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.augment.base import EffectError
-from features.augment.rawboost import ALGORITHMS, GAIN, RawBoost, filter_centred, notch_filter, stationary_noise
+from spoofcache.features.augment.base import EffectError
+from spoofcache.features.augment.rawboost import (
+    ALGORITHMS,
+    GAIN,
+    RawBoost,
+    filter_centred,
+    notch_filter,
+    stationary_noise,
+)
 from tests.features.augment.signals import snr, voice
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden/rawboost_reference.npz")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.augment import EffectError, parse_effect
-from features.augment.recordings import Recordings
+from spoofcache.features.augment import EffectError, parse_effect
+from spoofcache.features.augment.recordings import Recordings
 
 
 def test_audio_is_found_by_its_ending_in_every_folder_below(recordings):

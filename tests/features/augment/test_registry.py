@@ -2,12 +2,12 @@
 
 import pytest
 
-from features.augment import EFFECTS, EffectError, parse_effect
-from features.augment.base import Range, WholeRange
-from features.augment.codecs import Codec
-from features.augment.noise import Noise
-from features.augment.pipeline import Pipeline
-from features.augment.rawboost import RawBoost
+from spoofcache.features.augment import EFFECTS, EffectError, parse_effect
+from spoofcache.features.augment.base import Range, WholeRange
+from spoofcache.features.augment.codecs import Codec
+from spoofcache.features.augment.noise import Noise
+from spoofcache.features.augment.pipeline import Pipeline
+from spoofcache.features.augment.rawboost import RawBoost
 
 
 @pytest.mark.parametrize(

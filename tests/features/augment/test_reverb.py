@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.augment import parse_effect
-from features.augment.reverb import reverberate, simulate_room
+from spoofcache.features.augment import parse_effect
+from spoofcache.features.augment.reverb import reverberate, simulate_room
 from tests.features.augment.signals import RATE, lag, power, voice
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from features.augment import parse_effect
-from features.augment.simple import normalize_peak
+from spoofcache.features.augment import parse_effect
+from spoofcache.features.augment.simple import normalize_peak
 from tests.features.augment.signals import RATE, lag, power, voice
 
 

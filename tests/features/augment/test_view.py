@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from features.augment import EffectError, parse_effect, utterance_seed
-from features.augment.view import View
+from spoofcache.features.augment import EffectError, parse_effect, utterance_seed
+from spoofcache.features.augment.view import View
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 8_000).astype(np.float32)
 VIEW = View("rawboost:5", seed=7, number=2)

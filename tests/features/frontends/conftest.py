@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tools.make_random_ssl import write_checkpoint
+from spoofcache.tools.make_random_ssl import write_checkpoint
 
 TINY = {
     "hidden_size": 32,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.lfcc import LFCC, VARIANTS, dct_matrix, linear_filters
-from features.waveform import N_SAMPLES
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.lfcc import LFCC, VARIANTS, dct_matrix, linear_filters
+from spoofcache.features.waveform import N_SAMPLES
 from tests.recipe import wave
 
 REFERENCE = np.load(Path(__file__).parents[2] / "golden" / "lfcc_reference.npz")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.logmel import SPEECHBRAIN, LogMel, mel_filters
-from features.waveform import N_SAMPLES
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.logmel import SPEECHBRAIN, LogMel, mel_filters
+from spoofcache.features.waveform import N_SAMPLES
 from tests.recipe import wave
 
 REFERENCE = np.load(Path(__file__).parents[2] / "golden" / "mfcc_reference.npz")

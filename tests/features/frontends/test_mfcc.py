@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.logmel import SPEECHBRAIN, LogMel
-from features.frontends.mfcc import MFCC
-from features.waveform import N_SAMPLES
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.logmel import SPEECHBRAIN, LogMel
+from spoofcache.features.frontends.mfcc import MFCC
+from spoofcache.features.waveform import N_SAMPLES
 from tests.features.frontends.test_logmel import CHANGES, INPUTS, REFERENCE
 from tests.recipe import wave
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from features.frontends import networks
-from features.frontends.base import FrontEndOptions
-from features.frontends.networks import CheckedNetwork, LibraryNetwork, distance
-from features.frontends.wav2vec2 import Wav2Vec2
+from spoofcache.features.frontends import networks
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.networks import CheckedNetwork, LibraryNetwork, distance
+from spoofcache.features.frontends.wav2vec2 import Wav2Vec2
 
 pytestmark = pytest.mark.usefixtures("_inference")
 

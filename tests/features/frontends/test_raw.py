@@ -2,8 +2,8 @@
 
 import torch
 
-from features.frontends.base import FrontEndOptions
-from features.frontends.raw import Raw
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.raw import Raw
 
 
 def test_the_waveform_comes_out_as_it_went_in():

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from features.frontends import FRONTENDS, make_frontend
-from features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from features.frontends.ssl import HUB_NAMES
-from features.plan import ITEM_BYTES
+from spoofcache.features.frontends import FRONTENDS, make_frontend
+from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.ssl import HUB_NAMES
+from spoofcache.features.plan import ITEM_BYTES
 
 WITHOUT_NETWORK = sorted(set(FRONTENDS) - set(HUB_NAMES))
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch.nn.modules.module import register_module_forward_hook
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
-from features.frontends.base import FrontEndError, FrontEndOptions
-from features.frontends.ssl import HiddenStates, zero_mean_unit_variance
+from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.ssl import HiddenStates, zero_mean_unit_variance
 from tests.recipe import wave
 
 PRE_LN = ["xls-r-300m", "hubert-large", "wavlm-large"]
@@ -281,7 +281,7 @@ class TestPrecision:
     def test_left_out_it_is_single_on_a_cpu_and_half_on_a_gpu(self, checkpoint, monkeypatch):
         folder = checkpoint("xls-r-300m")
         assert identity(folder) == identity(folder, precision="float32")
-        monkeypatch.setattr("features.frontends.ssl.CheckedNetwork", lambda *_: None)  # no GPU at hand
+        monkeypatch.setattr("spoofcache.features.frontends.ssl.CheckedNetwork", lambda *_: None)  # no GPU at hand
         assert identity(folder, device=torch.device("cuda")) == identity(folder, precision="float16")
 
     @pytest.mark.parametrize("architecture", ["xls-r-300m", "wavlm-base"])

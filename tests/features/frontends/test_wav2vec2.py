@@ -5,8 +5,8 @@ import torch
 from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import AutoModel
 
-from features.frontends import wav2vec2
-from features.frontends.wav2vec2 import PositionalConvolution, Wav2Vec2, unknown_part
+from spoofcache.features.frontends import wav2vec2
+from spoofcache.features.frontends.wav2vec2 import PositionalConvolution, Wav2Vec2, unknown_part
 
 FORMS = ["xls-r-300m", "hubert-large", "wav2vec2-base", "hubert-base"]
 """Normalising first with and without bias in the convolutions, and last with group normalisation."""

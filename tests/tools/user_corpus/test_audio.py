@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tools.demo_corpus.parallel import spread
-from tools.user_corpus.audio import Heard, Missing, Unreadable, hear, hear_all
+from spoofcache.tools.demo_corpus.parallel import spread
+from spoofcache.tools.user_corpus.audio import Heard, Missing, Unreadable, hear, hear_all
 
 
 @pytest.fixture

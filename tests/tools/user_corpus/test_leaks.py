@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tools.user_corpus.leaks import Counts, area, guessed_right, leak_of_quantity, leaks_of_kind, percent
+from spoofcache.tools.user_corpus.leaks import Counts, area, guessed_right, leak_of_quantity, leaks_of_kind, percent
 
 
 def counts(**of_value):

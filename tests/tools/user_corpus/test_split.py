@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from protocols.asvspoof19 import read_protocol
-from protocols.trial import ProtocolError, Trial
-from tools.user_corpus.audio import Heard, Missing
-from tools.user_corpus.split import SplitError, group_values, groups_of, parse_ratio, split
+from spoofcache.protocols.asvspoof19 import read_protocol
+from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.tools.user_corpus.audio import Heard, Missing
+from spoofcache.tools.user_corpus.split import SplitError, group_values, groups_of, parse_ratio, split
 
 RATIO = (0.6, 0.1, 0.3)
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from spoofcache.common.machine import cgroup_room
+
+ROOT = Path(__file__).resolve().parents[2]
 FAULTS = """
-import ctypes, resource, runtime
-runtime.keep_freed_memory()
+import ctypes, resource
+from spoofcache.common import machine
+machine.keep_freed_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 def take():
@@ -49,5 +52,28 @@ def test_a_freed_block_is_taken_again_without_page_faults():
     [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
 )
 def test_threads_sleep_soon_unless_the_user_says_otherwise(given, expected):
-    program = "import os, sys, cli; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    program = "import os, sys, spoofcache.common.cli; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
     assert run(program, **given) == f"{expected} False"
+
+
+def write_files(folder, **texts):
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / f"memory.{name}").write_text(f"{text}\n")
+
+
+def test_a_job_has_what_its_cgroups_leave_and_what_they_cache(tmp_path):
+    write_files(tmp_path / "jobs", max=1_000, current=300)
+    write_files(tmp_path / "jobs/7", max=500, current=290, stat="anon 90\ninactive_file 120\nactive_file 80")
+    write_files(tmp_path / "jobs/7/step", max="max", current=290)  # no limit of its own
+    assert list(cgroup_room("0::/jobs/7/step\n", tmp_path)) == [410, 700]
+
+
+def test_the_first_version_of_cgroups_has_other_names(tmp_path):
+    write_files(tmp_path / "memory/jobs", limit_in_bytes=1_000, usage_in_bytes=1_200)
+    assert list(cgroup_room("4:memory:/jobs\n3:cpuset:/jobs\n0::/", tmp_path)) == [0]
+
+
+def test_without_cgroups_nothing_is_limited(tmp_path):
+    assert not list(cgroup_room("", tmp_path))
+    assert not list(cgroup_room("0::/elsewhere", tmp_path))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from features.commit import Claim, atomic_path, clear_claims, exclusive
+from spoofcache.common.files import Claim, atomic_path, clear_claims, exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD_A_CLAIM = """
 import sys, time
 from pathlib import Path
-from features.commit import Claim
+from spoofcache.common.files import Claim
 claim = Claim.take(Path(sys.argv[1]))
 claim.temporary.write_text("half-made by the other process")
 print("held", flush=True)
@@ -23,7 +23,7 @@ time.sleep(60)
 HOLD_A_FOLDER = """
 import sys, time
 from pathlib import Path
-from features.commit import exclusive
+from spoofcache.common.files import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -164,7 +164,7 @@ class TestClaim:
         def no_locks(descriptor, operation):
             raise OSError("no locks available")
 
-        monkeypatch.setattr("features.commit.fcntl.flock", no_locks)
+        monkeypatch.setattr("spoofcache.common.files.fcntl.flock", no_locks)
         first, second = take(tmp_path / "a"), take(tmp_path / "a")
         assert first.temporary != second.temporary
         first.temporary.write_text("same")
@@ -194,7 +194,7 @@ class TestExclusive:
         def no_locks(descriptor, operation):
             raise OSError("no locks available")
 
-        monkeypatch.setattr("features.commit.fcntl.flock", no_locks)
+        monkeypatch.setattr("spoofcache.common.files.fcntl.flock", no_locks)
         with exclusive(tmp_path), exclusive(tmp_path):
             pass
 

@@ -24,12 +24,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-import runtime
+from spoofcache.common import machine
+from spoofcache.common.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
-runtime.sleep_soon()  # every command imports this file, and none has imported torch before
+machine.sleep_soon()  # every command imports this file, and none has imported torch before
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SECONDS_BETWEEN_LINES = 30.0
@@ -41,12 +42,11 @@ class Sentence(click.ClickException):
     exit_code = 2
 
 
-def sentences(*input_errors: type[Exception], after_interrupt: str = "") -> Callable[[Function], Function]:
-    """Decorate a command: `input_errors`, OSError and Ctrl-C end it with a sentence, not a stack trace.
+def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
+    """Decorate a command: InputError, OSError and Ctrl-C end it with a sentence instead of a stack trace.
 
-    `after_interrupt` tells the user how to go on.
+    `after_interrupt` tells the user how to continue.
     """
-    caught: tuple[type[Exception], ...] = (*input_errors, OSError)
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
@@ -55,7 +55,7 @@ def sentences(*input_errors: type[Exception], after_interrupt: str = "") -> Call
                 return function(*args, **kwargs)
             except BrokenPipeError:  # `| head`: click ends quietly
                 raise
-            except caught as error:
+            except (InputError, OSError) as error:
                 raise Sentence(str(error)) from error
             except RuntimeError as error:
                 if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name to spare its import

@@ -1,0 +1,1 @@
+../evaluate_tDCF_asvspoof19.py

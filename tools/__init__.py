@@ -1,0 +1,1 @@
+"""Commands beside the main road: demonstration data, random checkpoints, conversions, imports, surveys."""
