@@ -20,10 +20,9 @@ from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache, wr
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 10
 SMALL_SHARDS = """
-import spoofcache.features.extract
-import spoofcache.features.plan
 from spoofcache import preprocess
-features.plan.SHARD_ROWS, features.extract.PROCESSES_FROM = 8, 1
+from spoofcache.features import extract, plan
+plan.SHARD_ROWS, extract.PROCESSES_FROM = 8, 1
 preprocess.main()
 """
 """preprocess.py with 8 utterances per shard instead of 512, so that a small corpus has many, and with processes that
