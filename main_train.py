@@ -9,7 +9,8 @@ import click
 
 from spoofcache.common.cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
 from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.config import ExperimentConfig, load_config
+from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.config_file import load_config
 from spoofcache.engine.processes import Processes, join, one_voice
 from spoofcache.engine.run_folder import require_new
 from spoofcache.engine.train import Epoch, Judgement, Listener, fit, utterances_seen

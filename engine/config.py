@@ -1,320 +1,237 @@
-"""An experiment in TOML. Every key has a default or is asked for; an unknown one is an error."""
+"""Every key of an experiment: its type, its default, its limits and what it does. `config_file` reads the TOML file.
+
+The `help` text in the metadata of each field is what the configuration reference prints. A limit in the metadata
+(`at_least`, `at_most`, `above`, `below`) holds for the number, or for each number of a list.
+"""
 
 import dataclasses
-import difflib
-import inspect
-import math
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from spoofcache.common.errors import InputError
-from spoofcache.models import BACKENDS
-from spoofcache.models.losses import LOSSES
-
-Table = TypeVar("Table")
+from typing import Any, Literal
 
 
-class ConfigError(InputError):
-    """A configuration that says something unknown; the message names file, key, value and what was expected."""
-
-
-def _number(default: float | tuple[float, ...], **limit: float) -> Any:
-    """A field with a default and limits, `at_least`, `above` or `below`, that hold for each of its numbers."""
-    return field(default=default, metadata=limit)
+def _key(default: Any, text: str, **limits: float) -> Any:
+    """A key with a default."""
+    return field(default=default, metadata={"help": text, **limits})
 
 
 @dataclass(frozen=True)
 class BackendConfig:
-    """`name` of models.BACKENDS; `settings` are its constructor's."""
+    """The network that is trained on the cached features."""
 
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = field(metadata={"help": "Back-end to train: a name from the registry `spoofcache.models.BACKENDS`."})
+    settings: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Arguments of the back-end's constructor beside the feature shape. Each back-end has its own."
+        },
+    )
 
 
 @dataclass(frozen=True)
 class ClassWeights:
-    """Weights of the loss, by name: copied by position from a system with bona fide = 0 they would invert."""
+    """Weight of each class in the loss.
 
-    bonafide: float = _number(1.0, above=0)
-    spoof: float = _number(1.0, above=0)
+    The weights are given by name because published systems disagree on the order of the classes: weights copied by
+    position from a system in which bona fide is class 0 would be swapped.
+    """
+
+    bonafide: float = _key(1.0, "Weight of bona fide utterances in the loss.", above=0)
+    spoof: float = _key(1.0, "Weight of spoofed utterances in the loss.", above=0)
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """`name` of models.losses.LOSSES; `settings` are its own."""
+    """The loss that the back-end is trained with. It also defines the score."""
 
-    name: str = "cross_entropy"
-    class_weights: ClassWeights = field(default_factory=ClassWeights)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = _key("cross_entropy", "Loss to train with: a name from the registry `spoofcache.models.losses.LOSSES`.")
+    class_weights: ClassWeights = field(
+        default_factory=ClassWeights, metadata={"help": "Weight of each class in the loss."}
+    )
+    settings: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Arguments of the loss, such as margin and scale. Each loss has its own."},
+    )
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """`name` of engine.optim.OPTIMIZERS, as torch has them; `weight_decay` is an L2 term except for `adamw`.
+    """The optimizer that updates the weights; the keys have the meaning that they have in `torch.optim`."""
 
-    `betas` and `eps` are the Adams', `momentum` and `nesterov` are SGD's. Norms of gradients above `clip_norm` are
-    cut to it (0: never).
-    """
-
-    name: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
-    lr: float = _number(1e-4, above=0)
-    betas: tuple[float, float] = _number((0.9, 0.999), at_least=0, below=1)
-    eps: float = _number(1e-8, above=0)
-    weight_decay: float = _number(0.0, at_least=0)
-    momentum: float = _number(0.9, at_least=0, below=1)
-    nesterov: bool = False
-    clip_norm: float = _number(0.0, at_least=0)
+    name: Literal["adam", "adamw", "nadam", "sgd"] = _key("adam", "Optimizer from `torch.optim`.")
+    lr: float = _key(1e-4, "Learning rate at the start of the schedule.", above=0)
+    betas: tuple[float, float] = _key(
+        (0.9, 0.999), "Decay rates of the two moment estimates of Adam, AdamW and NAdam.", at_least=0, below=1
+    )
+    eps: float = _key(1e-8, "Term added to the denominator of Adam, AdamW and NAdam for numerical stability.", above=0)
+    weight_decay: float = _key(
+        0.0, "Weight decay: an L2 penalty in the gradient, except for `adamw`, which decouples it.", at_least=0
+    )
+    momentum: float = _key(0.9, "Momentum of `sgd`.", at_least=0, below=1)
+    nesterov: bool = _key(False, "Use Nesterov momentum with `sgd`.")
+    clip_norm: float = _key(
+        0.0, "Scale gradients down to this norm where their total norm is larger. 0 disables clipping.", at_least=0
+    )
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """`name` of engine.optim.SCHEDULES.
+    """How the learning rate changes from update to update."""
 
-    `epochs` is how many `halve_every` leaves a rate for, how many `cosine_per_epoch` takes to its end, and the length
-    of the first cycle of `sgdr`, whose cycles grow by `restart_factor`. `multi_step` multiplies by `gamma` at every
-    epoch of `milestones`. The cosines and `sgdr` end at `lr_min`, which no other schedule has. The first
-    `warmup_steps` updates rise from 0 in a straight line.
-    """
-
-    name: Literal["constant", "halve_every", "multi_step", "cosine_per_step", "cosine_per_epoch", "sgdr"] = "constant"
-    epochs: int = _number(10, at_least=1)
-    milestones: tuple[int, ...] = _number((), at_least=1)
-    gamma: float = _number(0.1, above=0, below=1)
-    lr_min: float = _number(0.0, at_least=0)
-    restart_factor: int = _number(1, at_least=1)
-    warmup_steps: int = _number(0, at_least=0)
+    name: Literal["constant", "halve_every", "multi_step", "cosine_per_step", "cosine_per_epoch", "sgdr"] = _key(
+        "constant",
+        "Shape of the schedule. `halve_every` halves the rate every `epochs` epochs; `multi_step` multiplies it by "
+        "`gamma` at each of `milestones`; `cosine_per_step` follows a cosine over the whole training and "
+        "`cosine_per_epoch` one over `epochs` epochs, both down to `lr_min`; `sgdr` repeats it with warm restarts.",
+    )
+    epochs: int = _key(
+        10,
+        "Number of epochs between two halvings (`halve_every`), until the cosine ends (`cosine_per_epoch`), or of the "
+        "first cycle (`sgdr`). Other schedules ignore it.",
+        at_least=1,
+    )
+    milestones: tuple[int, ...] = _key((), "Epochs, counted from 0, at which `multi_step` lowers the rate.", at_least=1)
+    gamma: float = _key(0.1, "Factor by which `multi_step` lowers the rate.", above=0, below=1)
+    lr_min: float = _key(0.0, "Learning rate at which the cosine schedules and `sgdr` end.", at_least=0)
+    restart_factor: int = _key(1, "Factor by which each cycle of `sgdr` is longer than the one before it.", at_least=1)
+    warmup_steps: int = _key(0, "Number of first updates over which the rate rises linearly from 0.", at_least=0)
 
 
 @dataclass(frozen=True)
 class GrowthConfig:
-    """Augmentation that grows as the network gets good, as in seed 001 (SPECS.md §4.2); 0 as `eer_threshold`: never.
+    """Augmentation that becomes more frequent and stronger once the network is good enough.
 
-    Once the lowest dev EER is below the threshold, a fraction, the probability that an utterance is drawn in an
-    augmented view goes over so many `epochs` in a straight line from the first to the last of `probability`, and the
-    recipe that the view is of from the first to the last of `train.augment`. It lags by an epoch, as the loss
-    `cross_entropy_to_focal` does.
+    The schedule is that of "Towards Scalable AASIST" (arXiv 2507.11777; repository KORALLLL/AASIST_SCALING). As
+    there, and as in the loss `cross_entropy_to_focal`, an epoch knows the dev EERs of the epochs before it, so that
+    growth starts one epoch after the threshold was passed. Growth moves linearly over `epochs` epochs from the first
+    to the last value of `probability`, and from the first to the last recipe of `train.augment`.
     """
 
-    eer_threshold: float = _number(0.0, at_least=0, at_most=1)
-    epochs: int = _number(10, at_least=1)
-    probability: tuple[float, float] = _number((0.5, 0.9), at_least=0, at_most=1)
+    eer_threshold: float = _key(
+        0.0,
+        "Dev EER, as a fraction, below which augmentation starts to grow. 0 disables growth.",
+        at_least=0,
+        at_most=1,
+    )
+    epochs: int = _key(10, "Number of epochs over which augmentation grows to its full extent.", at_least=1)
+    probability: tuple[float, float] = _key(
+        (0.5, 0.9),
+        "Probability that an utterance is drawn in an augmented view, before and after growth.",
+        at_least=0,
+        at_most=1,
+    )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`select` says which dev figure picks the best epoch (equal EERs: the lower loss).
+    """How the training runs: its length, its batches, what is drawn from the caches, and how it is computed."""
 
-    `batch_size` is what an update sees; `micro_batch` of them go through the network at a time (0: all), for papers'
-    batches on small machines: the same gradient, batch norms apart. `balanced` draws both classes equally often
-    (with `corpus_weights`, within each corpus that has both).
-    Training ends when `patience` epochs in a row are no better (0: never). `average` adds a network to the run:
-    `swa` is the mean of the weights after every epoch from `average_from` on (0 is the first), `ema` their moving
-    average with `ema_decay` per update, `best` the mean of the `average_count` best epochs; batch norms are estimated
-    anew. There is none where `patience` ends the training before `average_from`. `precision` is that of the forward
-    pass; `auto` is 16 bit where a GPU has it, float32 otherwise. `compile` says whether it is compiled; `auto` is
-    where a trial in the first epoch shows that it pays. `features` is the Place that they are kept at; `auto` is the
-    fastest with room. Several processes share every batch; `batch_norm` says whose utterances batch norms take their
-    statistics of, all processes' (as one process would) or each its own.
-
-    `views` are those of each utterance that an epoch sees: `random` is one of all that are cached, `all` is each of
-    them, a list is one of those numbers (0 is the clean one). `augment` names whose views, as spelled for
-    preprocess.py, where several recipes are cached. With `corpus_weights`, in the order of --train, each draw picks a
-    corpus by its weight; without, every utterance of every corpus comes once.
-    """
-
-    epochs: int = _number(100, at_least=1)
-    batch_size: int = _number(64, at_least=1)
-    micro_batch: int = _number(0, at_least=0)
-    balanced: bool = False
-    patience: int = _number(0, at_least=0)
-    average: Literal["none", "swa", "ema", "best"] = "none"
-    average_from: int = _number(0, at_least=0)
-    average_count: int = _number(5, at_least=1)
-    ema_decay: float = _number(0.999, above=0, below=1)
-    seed: int = _number(0, at_least=0, below=2**63)
-    select: Literal["dev_eer", "dev_loss"] = "dev_eer"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
-    features: Literal["auto", "device", "pinned", "mapped"] = "auto"
-    batch_norm: Literal["global", "per_process"] = "global"
-    views: Literal["random", "all"] | tuple[int, ...] = _number((0,), at_least=0)
-    augment: tuple[str, ...] = ()
-    growth: GrowthConfig = field(default_factory=GrowthConfig)
-    corpus_weights: tuple[float, ...] = _number((), above=0)
+    epochs: int = _key(100, "Number of epochs to train for.", at_least=1)
+    batch_size: int = _key(64, "Number of utterances per update, over all processes.", at_least=1)
+    micro_batch: int = _key(
+        0,
+        "Largest number of utterances that go through the network at once; gradients are accumulated over the batch. "
+        "The gradient stays the same except for the statistics of batch norms. 0 takes the whole batch at once.",
+        at_least=0,
+    )
+    balanced: bool = _key(
+        False,
+        "Draw bona fide and spoofed utterances equally often, with replacement. Together with `corpus_weights` this "
+        "holds within each corpus that has both classes.",
+    )
+    patience: int = _key(
+        0,
+        "Stop after this many consecutive epochs without an improvement on the dev partition. 0 trains for all epochs.",
+        at_least=0,
+    )
+    average: Literal["none", "swa", "ema", "best"] = _key(
+        "none",
+        "Average of the weights that the run keeps as a second network: `swa` averages the weights after every epoch "
+        "from `average_from` on, `ema` is an exponential moving average over the updates, and `best` averages the "
+        "`average_count` best epochs. Statistics of batch norms are estimated anew.",
+    )
+    average_from: int = _key(
+        0,
+        'First epoch, counted from 0, that `average = "swa"` includes. There is no average if `patience` ends the '
+        "training earlier.",
+        at_least=0,
+    )
+    average_count: int = _key(5, 'Number of best epochs that `average = "best"` includes.', at_least=1)
+    ema_decay: float = _key(0.999, 'Decay per update of the moving average of `average = "ema"`.', above=0, below=1)
+    seed: int = _key(
+        0,
+        "Random seed of the initial weights, the order of utterances, their views and dropout.",
+        at_least=0,
+        below=2**63,
+    )
+    select: Literal["dev_eer", "dev_loss"] = _key(
+        "dev_eer", "Figure on the dev partition that selects the best epoch. The lower loss wins among equal EERs."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _key(
+        "auto", "Precision of the forward pass. `auto` uses 16 bits where the GPU supports them and float32 elsewhere."
+    )
+    compile: Literal["auto", "on", "off"] = _key(
+        "auto",
+        "Compile the network with `torch.compile`. `auto` times a few compiled steps in the first epoch and keeps them "
+        "if they are faster.",
+    )
+    features: Literal["auto", "device", "pinned", "mapped"] = _key(
+        "auto",
+        "Where the features are kept during training: in the memory of the GPU (`device`), in page-locked host memory "
+        "(`pinned`), or in the memory-mapped cache files (`mapped`). `auto` takes the fastest that has room.",
+    )
+    batch_norm: Literal["global", "per_process"] = _key(
+        "global",
+        "Whose utterances batch norms take their statistics from when several processes train together: those of all "
+        "processes (the result of a single process), or each process's own.",
+    )
+    views: Literal["random", "all"] | tuple[int, ...] = _key(
+        (0,),
+        "Views in which an epoch sees each utterance: `random` draws one of all cached views, `all` takes every cached "
+        "view, and a list draws one of the views with these numbers, where 0 is the clean one.",
+        at_least=0,
+    )
+    augment: tuple[str, ...] = _key(
+        (),
+        "Augmentation recipes whose views are used, spelled as for preprocess.py, from the weakest to the strongest. "
+        "Needed only where several recipes are cached.",
+    )
+    growth: GrowthConfig = field(
+        default_factory=GrowthConfig, metadata={"help": "Augmentation that grows once the network is good enough."}
+    )
+    corpus_weights: tuple[float, ...] = _key(
+        (),
+        "Relative frequency with which each corpus is drawn, in the order of the --train options. An empty list takes "
+        "every utterance of every corpus once.",
+        above=0,
+    )
 
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """One experiment. `features` says what the cache's identity must be (any of its fields), or nothing."""
+    """A whole experiment: what main_train.py needs beside the caches and the run folder."""
 
-    backend: BackendConfig
-    loss: LossConfig = field(default_factory=LossConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    features: Mapping[str, Any] = field(default_factory=dict)
+    backend: BackendConfig = field(metadata={"help": "The network that is trained. The only required table."})
+    loss: LossConfig = field(
+        default_factory=LossConfig, metadata={"help": "The loss that the network is trained with."}
+    )
+    optimizer: OptimizerConfig = field(
+        default_factory=OptimizerConfig, metadata={"help": "The optimizer that updates the weights."}
+    )
+    schedule: ScheduleConfig = field(
+        default_factory=ScheduleConfig, metadata={"help": "How the learning rate changes."}
+    )
+    train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "How the training runs."})
+    features: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Fields that the identity of the caches must have, such as `front_end.name`. Caches of other "
+            "features are refused. An empty table accepts any features."
+        },
+    )
 
     def to_toml(self) -> str:
-        """The whole experiment, defaults included."""
-        import tomli_w  # here, not above: whoever writes none does without
+        """The whole experiment as TOML, including the defaults."""
+        import tomli_w  # imported here, since only a new run folder needs it
 
         return tomli_w.dumps(dataclasses.asdict(self))
-
-
-def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """Read an experiment, with `section.key=value` overrides.
-
-    Raises:
-        ConfigError: not TOML, an unknown key (the nearest known one is named), a value of the wrong type.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML ({error})") from error
-    for override in overrides:
-        _set(tables, override)
-    config = _parse(ExperimentConfig, tables, str(path), "")
-    _check_registry(config.backend.name, BACKENDS, path, "backend.name")
-    _check_registry(config.loss.name, LOSSES, path, "loss.name")
-    _check_average(config.train, path)
-    _check_views(config.train, path)
-    _check_rates(config, path)
-    # a back-end is made from the feature shape and its settings, a loss from class weights, embedding size and its own
-    for made, n_given, settings, prefix in (
-        (BACKENDS[config.backend.name], 1, config.backend.settings, "backend.settings."),
-        (LOSSES[config.loss.name], 2, config.loss.settings, "loss.settings."),
-    ):
-        known = list(inspect.signature(made).parameters)[n_given:]
-        for key in settings:
-            _require_known(key, known, str(path), prefix)
-    return config
-
-
-def _set(tables: dict[str, Any], override: str) -> None:
-    """Apply `section.key=value`; the value is TOML, or a plain word."""
-    name, equals, text = override.partition("=")
-    *sections, key = name.split(".")
-    if not (equals and sections and all(sections) and key):
-        raise ConfigError(f"--set {override!r}; expected section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for section in sections:
-        tables = tables.setdefault(section, {})
-        if not isinstance(tables, dict):
-            raise ConfigError(f"--set {override!r}: {section} is not a section")
-    tables[key] = value
-
-
-def _parse(kind: type[Table], values: Any, source: str, prefix: str) -> Table:
-    """A table of the file as the dataclass `kind`."""
-    if not isinstance(values, dict):
-        raise ConfigError(f"{source}: {prefix.rstrip('.')} is {values!r}; expected a table")
-    types = get_type_hints(kind)
-    for key in values:
-        _require_known(key, list(types), source, prefix)
-    for spec in dataclasses.fields(kind):  # type: ignore[arg-type]
-        no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        if no_default and spec.name not in values:
-            raise ConfigError(f"{source}: {prefix}{spec.name} is missing")
-    parsed = {key: _value(types[key], value, source, prefix + key) for key, value in values.items()}
-    for spec in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if spec.name in parsed:
-            _check_limit(spec.metadata, parsed[spec.name], source, prefix + spec.name)
-    return kind(**parsed)
-
-
-def _check_limit(limit: Mapping[str, Any], value: Any, source: str, name: str) -> None:
-    for number in value if isinstance(value, tuple) else () if isinstance(value, str) else (value,):
-        if isinstance(number, float) and not math.isfinite(number):
-            raise ConfigError(f"{source}: {name} is {number}; expected a finite number")
-        if "at_least" in limit and not number >= limit["at_least"]:
-            raise ConfigError(f"{source}: {name} is {number}; expected at least {limit['at_least']}")
-        if "at_most" in limit and not number <= limit["at_most"]:
-            raise ConfigError(f"{source}: {name} is {number}; expected at most {limit['at_most']}")
-        if "above" in limit and not number > limit["above"]:
-            raise ConfigError(f"{source}: {name} is {number}; expected a number above {limit['above']}")
-        if "below" in limit and not number < limit["below"]:
-            raise ConfigError(f"{source}: {name} is {number}; expected a number below {limit['below']}")
-
-
-def _require_known(key: str, known: Sequence[str], source: str, prefix: str) -> None:
-    if key not in known:
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        hint = f"the nearest known key is {prefix}{nearest[0]}" if nearest else "no key is known there"
-        raise ConfigError(f"{source}: unknown key {prefix}{key}; {hint}")
-
-
-def _value(kind: Any, value: Any, source: str, name: str) -> Any:
-    """`value` checked against the type of its field."""
-    if dataclasses.is_dataclass(kind):
-        return _parse(kind, value, source, f"{name}.")  # type: ignore[arg-type]
-    if get_origin(kind) is Union:
-        words, numbers = get_args(kind)
-        if value not in get_args(words) and not isinstance(value, list):
-            raise ConfigError(f"{source}: {name} is {value!r}; expected {', '.join(get_args(words))} or a list")
-        kind = numbers if isinstance(value, list) else words
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise ConfigError(f"{source}: {name} is {value!r}; expected one of {', '.join(get_args(kind))}")
-        return value
-    if get_origin(kind) is tuple:
-        first, *others = get_args(kind)
-        any_number = others == [...]
-        if not isinstance(value, list) or not (any_number or len(value) == 1 + len(others)):
-            raise ConfigError(f"{source}: {name} is {value!r}; expected {'a list' if any_number else 'two numbers'}")
-        return tuple(_value(first, each, source, name) for each in value)
-    if kind is float and type(value) is int:
-        return float(value)
-    wanted = dict if get_origin(kind) is not None else kind
-    if type(value) is not wanted:
-        raise ConfigError(f"{source}: {name} is {value!r}; expected {_plain_name(wanted)}")
-    return value
-
-
-def _plain_name(kind: type) -> str:
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a table"}
-    return names.get(kind, kind.__name__)
-
-
-def _check_rates(config: ExperimentConfig, path: Path) -> None:
-    schedule, start = config.schedule, config.optimizer.lr
-    if schedule.lr_min and not (schedule.name.startswith("cosine") or schedule.name == "sgdr"):
-        raise ConfigError(f"{path}: schedule.lr_min is {schedule.lr_min}; expected 0, since {schedule.name} has no end")
-    if schedule.lr_min >= start:
-        raise ConfigError(f"{path}: schedule.lr_min is {schedule.lr_min}; expected less than optimizer.lr, {start}")
-    if config.optimizer.nesterov and not config.optimizer.momentum:
-        raise ConfigError(f"{path}: optimizer.nesterov is true; expected a momentum above 0 with it")
-
-
-def _check_average(train: TrainConfig, path: Path) -> None:
-    if train.average == "swa" and train.average_from >= train.epochs:
-        first, last = train.average_from, train.epochs - 1
-        raise ConfigError(f"{path}: train.average_from is {first}; expected at most {last}, the last epoch")
-
-
-def _check_views(train: TrainConfig, path: Path) -> None:
-    if not train.views:
-        raise ConfigError(
-            f"{path}: train.views is empty; expected random, all, or numbers of views, 0 being the clean one"
-        )
-    if train.augment and not (isinstance(train.views, str) or any(train.views)):
-        raise ConfigError(
-            f"{path}: train.augment is {list(train.augment)} with train.views {list(train.views)}, no view of it; "
-            "expected random, all, or a list with numbers above 0"
-        )
-    some_drawn = train.views == "random" or (train.views != "all" and 0 in train.views and len(set(train.views)) > 1)
-    if train.growth.eer_threshold and not some_drawn:
-        raise ConfigError(
-            f"{path}: train.growth.eer_threshold is {train.growth.eer_threshold} with train.views {train.views}; "
-            "expected random, or a list of 0 and others, to draw from"
-        )
-
-
-def _check_registry(name: str, registry: Mapping[str, Callable[..., Any]], path: Path, key: str) -> None:
-    if name not in registry:
-        raise ConfigError(f"{path}: {key} is {name!r}; expected one of {', '.join(registry)}")

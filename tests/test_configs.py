@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from spoofcache import generate_score, main_train, preprocess
-from spoofcache.engine.config import load_config
+from spoofcache.engine.config_file import load_config
 from spoofcache.tools import make_random_ssl
 
 REPOSITORY = Path(__file__).resolve().parents[1]

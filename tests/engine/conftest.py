@@ -1,6 +1,6 @@
 import pytest
 
-from spoofcache.engine.config import load_config
+from spoofcache.engine.config_file import load_config
 from spoofcache.features.dataset import CachedFeatures
 from tests.corpora import make_trials, separable_rows, write_cache
 

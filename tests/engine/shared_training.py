@@ -11,7 +11,7 @@ import torch
 from torch import distributed, nn
 
 from spoofcache.engine.batch_norm import over_all_processes
-from spoofcache.engine.config import load_config
+from spoofcache.engine.config_file import load_config
 from spoofcache.engine.processes import ALONE, join, one_voice
 from spoofcache.engine.train import Listener, fit
 from spoofcache.features.dataset import CachedFeatures

@@ -1,8 +1,12 @@
+import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from spoofcache.engine.config import ConfigError, load_config
+from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.config_file import ConfigError, load_config
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.toml"))
 
@@ -50,6 +54,14 @@ def test_set_reaches_class_weights_by_name(small):
     [
         ("train.epoch=5", r"unknown key train\.epoch; the nearest known key is train\.epochs"),
         ("trian.epochs=5", r"unknown key trian; the nearest known key is train"),
+        ("optimizer.learning_rate=1", r"unknown key optimizer\.learning_rate; expected optimizer\.lr$"),
+        ("train.num_epochs=5", r"unknown key train\.num_epochs; expected train\.epochs$"),
+        ("train.BatchSize=5", r"unknown key train\.BatchSize; expected train\.batch_size$"),
+        ("train.learning_rate=1", r"unknown key train\.learning_rate; expected optimizer\.lr$"),
+        ("optimizer.seed=1", r"unknown key optimizer\.seed; expected train\.seed$"),
+        ("model.name=lcnn", r"unknown key model; expected backend$"),
+        ("loss.class_weights.fake=1", r"unknown key loss\.class_weights\.fake; expected loss\.class_weights\.spoof$"),
+        ("optimizer.xyzzy=1", r"unknown key optimizer\.xyzzy; expected one of optimizer\.name, optimizer\.lr, "),
         ("backend.settings.droput=0.5", r"unknown key backend\.settings\.droput; .* backend\.settings\.dropout"),
         ("train.epochs=many", r"train\.epochs is 'many'; expected a whole number"),
         ("train.epochs=2.5", r"train\.epochs is 2\.5; expected a whole number"),
@@ -78,7 +90,10 @@ def test_set_reaches_class_weights_by_name(small):
         ("train.views=1", r"train\.views is 1; expected random, all or a list"),
         ("train.views=[-1]", r"train\.views is -1; expected at least 0"),
         ("train.views=['all']", r"train\.views is 'all'; expected a whole number"),
-        ("train.views=[]", r"train\.views is empty; expected random, all, or numbers of views, 0 being the clean one"),
+        (
+            "train.views=[]",
+            r"train\.views is empty; expected random, all, or a list of view numbers, where 0 is the clean view",
+        ),
         ("train.augment=rawboost:5", r"train\.augment is 'rawboost:5'; expected a list"),
         ("train.corpus_weights=[1, 0]", r"train\.corpus_weights is 0\.0; expected a number above 0"),
         ("train.growth.probability=[0.5, 1.1]", r"train\.growth\.probability is 1\.1; expected at most 1"),
@@ -90,6 +105,23 @@ def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
         load_config(small, [override])
 
 
+def test_an_override_is_blamed_for_its_own_mistake_and_the_file_for_the_others(small):
+    with pytest.raises(ConfigError, match=r"^--set train\.epochs=many: train\.epochs is 'many'"):
+        load_config(small, ["train.seed=3", "train.epochs=many"])
+    with pytest.raises(ConfigError, match=r"^--set optim\.lr=1: unknown key optim; expected optimizer"):
+        load_config(small, ["optim.lr=1"])
+    with pytest.raises(
+        ConfigError, match=r"^--set loss\.class_weights=\{bonafide=0\}: loss\.class_weights\.bonafide is 0"
+    ):
+        load_config(small, ["loss.class_weights={bonafide=0}"])
+    small.write_text(SMALL + "[schedule]\nname = 'cosine_per_step'\nlr_min = 1e-6\n")
+    with pytest.raises(ConfigError, match=r"^--set optimizer\.lr=1e-7: schedule\.lr_min is 1e-06; expected less than"):
+        load_config(small, ["optimizer.lr=1e-7"])
+    small.write_text(SMALL + "momentum = 0.5\n")
+    with pytest.raises(ConfigError, match=r"small\.toml: unknown key train\.momentum; expected optimizer\.momentum"):
+        load_config(small, ["train.epochs=4"])
+
+
 def test_an_average_that_would_never_begin_is_refused(small):
     with pytest.raises(ConfigError, match=r"train\.average_from is 3; expected at most 2, the last epoch"):
         load_config(small, ["train.average=swa", "train.average_from=3"])
@@ -97,14 +129,18 @@ def test_an_average_that_would_never_begin_is_refused(small):
 
 @pytest.mark.parametrize("views", [[], ["train.views=[0]"]])
 def test_augmentation_without_a_view_to_draw_it_from_is_refused(small, views):
-    told = r"train\.augment is \['rawboost:5'\] with train\.views \[0\], no view of it; expected random, all, or a list"
+    told = (
+        r"train\.augment is \['rawboost:5'\], but train\.views is \[0\] and .*; expected train\.views to be random, all"
+    )
     with pytest.raises(ConfigError, match=told):
         load_config(small, ["train.augment=['rawboost:5']", *views])
 
 
 @pytest.mark.parametrize("views", ["[0]", "[1, 2]", "all"])
 def test_augmentation_that_has_nothing_to_grow_in_is_refused(small, views):
-    with pytest.raises(ConfigError, match=r"train\.views .*; expected random, or a list of 0 and others, to draw from"):
+    with pytest.raises(
+        ConfigError, match=r"train\.views .*; expected train\.views to be random, or a list of 0 and other views"
+    ):
         load_config(small, ["train.growth.eer_threshold=0.08", f"train.views={views}"])
 
 
@@ -121,6 +157,17 @@ def test_settings_of_a_loss_and_milestones_survive_the_run_folder(small, tmp_pat
     (tmp_path / "again.toml").write_text(config.to_toml())
     again = load_config(tmp_path / "again.toml")
     assert (again.loss.settings, again.schedule.milestones) == ({"gamma": 1.5}, (1, 2))
+
+
+def test_every_key_says_what_it_does():
+    """The configuration reference is generated from these texts."""
+    tables = [ExperimentConfig]
+    for table in tables:
+        assert table.__doc__
+        for key in fields(table):
+            assert re.match(r"[A-Z].{15,}\.$", key.metadata["help"]), (table, key.name)
+        tables += [kind for kind in get_type_hints(table).values() if is_dataclass(kind)]
+    assert len(tables) == 8
 
 
 def test_a_missing_back_end_is_named(tmp_path):
@@ -141,7 +188,10 @@ def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path):
     ("overrides", "sentence"),
     [
         (("schedule.name=cosine_per_step", "schedule.lr_min=1e-2"), "schedule.lr_min is 0.01; expected less than opti"),
-        (("schedule.name=halve_every", "schedule.lr_min=1e-6"), "expected 0, since halve_every has no end"),
+        (
+            ("schedule.name=halve_every", "schedule.lr_min=1e-6"),
+            "expected 0, since only cosine schedules .*halve_every",
+        ),
         (
             ("optimizer.nesterov=true", "optimizer.momentum=0"),
             "optimizer.nesterov is true; expected a momentum above 0",

@@ -18,7 +18,7 @@ from spoofcache.engine import processes as room
 from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last, load_model
 from spoofcache.engine.compiling import Forward
-from spoofcache.engine.config import load_config
+from spoofcache.engine.config_file import load_config
 from spoofcache.engine.processes import Processes, even_parts, join, one_voice
 from spoofcache.engine.sampling import seed_epoch
 from spoofcache.engine.score import score_partition

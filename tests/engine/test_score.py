@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, caches):
-    from spoofcache.engine.config import load_config
+    from spoofcache.engine.config_file import load_config
     from tests.engine.conftest import CONFIG, LCNN
 
     folder = tmp_path_factory.mktemp("scored")

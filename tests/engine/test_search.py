@@ -6,7 +6,7 @@ import torch
 
 from spoofcache.common.files import exclusive
 from spoofcache.engine.checkpoint import RunError
-from spoofcache.engine.config import load_config
+from spoofcache.engine.config_file import load_config
 from spoofcache.engine.search import SearchController, _class_weights, _halves, write_experiment
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models import BACKENDS

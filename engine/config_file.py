@@ -1,0 +1,290 @@
+"""Reads an experiment from a TOML file and `--set section.key=value` overrides. An unknown key is an error."""
+
+import dataclasses
+import difflib
+import inspect
+import math
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from spoofcache.common.errors import InputError
+from spoofcache.engine.config import ExperimentConfig, TrainConfig
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES
+
+Table = TypeVar("Table")
+
+ALIASES: Mapping[str, Sequence[str]] = {
+    "backend": ("model", "network", "back_end", "classifier"),
+    "loss": ("criterion", "objective"),
+    "optimizer": ("optim", "optimiser", "solver"),
+    "schedule": ("scheduler", "lr_schedule", "lr_scheduler"),
+    "train": ("training", "trainer"),
+    "name": ("type", "kind"),
+    "settings": ("args", "kwargs", "params", "options", "parameters"),
+    "class_weights": ("class_weight", "weights", "weight"),
+    "bonafide": ("bona_fide", "genuine", "real", "human"),
+    "spoof": ("spoofed", "fake"),
+    "lr": ("learning_rate", "learningrate", "base_lr", "initial_lr", "init_lr", "max_lr"),
+    "lr_min": ("min_lr", "eta_min", "end_lr", "final_lr"),
+    "betas": ("beta", "beta1", "beta2"),
+    "eps": ("epsilon",),
+    "weight_decay": ("wd", "l2", "l2_penalty", "decay"),
+    "clip_norm": ("grad_clip", "gradient_clip", "clip_grad_norm", "max_grad_norm", "max_norm", "clip"),
+    "warmup_steps": ("warmup", "num_warmup_steps", "warm_up", "warmup_iters"),
+    "epochs": ("n_epochs", "num_epochs", "max_epochs", "nb_epochs", "t_max", "step_size"),
+    "batch_size": ("batchsize", "bs", "batch", "train_batch_size"),
+    "micro_batch": ("micro_batch_size", "microbatch", "minibatch"),
+    "patience": ("early_stopping", "early_stop", "early_stopping_patience"),
+    "seed": ("random_seed", "rng_seed", "manual_seed"),
+    "precision": ("amp", "mixed_precision", "dtype", "fp16"),
+    "average": ("averaging", "swa", "ema"),
+    "select": ("monitor", "metric", "selection"),
+    "augment": ("augmentation", "augmentations"),
+}
+"""Known key → what other training tools call the same thing."""
+
+
+class ConfigError(InputError):
+    """A mistake in a configuration. The message names its source, the key, the value, and what was expected."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the values of an experiment come from: a file, and the overrides by the dotted key that they set."""
+
+    path: Path
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    def of(self, *keys: str) -> str:
+        """The override that set one of the keys, or a table around one; otherwise the file."""
+        for key in keys:
+            parts = key.split(".")
+            for length in range(len(parts), 0, -1):
+                override = self.overrides.get(".".join(parts[:length]))
+                if override is not None:
+                    return f"--set {override}"
+        return str(self.path)
+
+    def error(self, message: str, *keys: str) -> ConfigError:
+        """An error about the value of these keys."""
+        return ConfigError(f"{self.of(*keys)}: {message}")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment from a TOML file, and apply `section.key=value` overrides to it.
+
+    Raises:
+        ConfigError: the file is not TOML, a key is unknown, or a value has the wrong type or is out of range. The
+            message blames the file, or the override that set the key.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from error
+    source = _Source(path)
+    for override in overrides:
+        _apply_override(tables, override, source)
+    config = _parse(ExperimentConfig, tables, source, "")
+    _check_registry(config.backend.name, BACKENDS, source, "backend.name")
+    _check_registry(config.loss.name, LOSSES, source, "loss.name")
+    # a back-end is built from the feature shape and its settings, a loss from class weights, embedding size and its own
+    _check_settings(BACKENDS[config.backend.name], 1, config.backend.settings, source, "backend.settings.")
+    _check_settings(LOSSES[config.loss.name], 2, config.loss.settings, source, "loss.settings.")
+    _check_average(config.train, source)
+    _check_views(config.train, source)
+    _check_rates(config, source)
+    return config
+
+
+def _apply_override(tables: dict[str, Any], override: str, source: _Source) -> None:
+    """Apply `section.key=value`; the value is TOML, or else text without quotes."""
+    name, equals, text = override.partition("=")
+    *sections, key = name.split(".")
+    if not (equals and sections and all(sections) and key):
+        raise ConfigError(f"--set {override!r}; expected section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for depth, section in enumerate(sections, 1):
+        if section not in tables:
+            source.overrides[".".join(sections[:depth])] = override
+        tables = tables.setdefault(section, {})
+        if not isinstance(tables, dict):
+            raise ConfigError(f"--set {override!r}: {section} is not a section")
+    tables[key] = value
+    source.overrides[name] = override
+
+
+def _parse(kind: type[Table], values: Any, source: _Source, prefix: str) -> Table:
+    """A table of the file as the dataclass `kind`."""
+    if not isinstance(values, dict):
+        name = prefix.rstrip(".")
+        raise source.error(f"{name} is {values!r}; expected a table", name)
+    types = get_type_hints(kind)
+    for key in values:
+        _require_known(key, list(types), source, prefix)
+    specs = dataclasses.fields(kind)  # type: ignore[arg-type]
+    for spec in specs:
+        no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+        if no_default and spec.name not in values:
+            raise ConfigError(f"{source.path}: {prefix}{spec.name} is missing")
+    parsed = {key: _value(types[key], value, source, prefix + key) for key, value in values.items()}
+    for spec in specs:
+        if spec.name in parsed:
+            _check_limits(spec.metadata, parsed[spec.name], source, prefix + spec.name)
+    return kind(**parsed)
+
+
+def _check_limits(limits: Mapping[str, Any], value: Any, source: _Source, name: str) -> None:
+    """ConfigError unless the number, or each number of a tuple, is finite and within its limits."""
+    for number in value if isinstance(value, tuple) else () if isinstance(value, str) else (value,):
+        expected = ""
+        if isinstance(number, float) and not math.isfinite(number):
+            expected = "a finite number"
+        elif "at_least" in limits and not number >= limits["at_least"]:
+            expected = f"at least {limits['at_least']}"
+        elif "at_most" in limits and not number <= limits["at_most"]:
+            expected = f"at most {limits['at_most']}"
+        elif "above" in limits and not number > limits["above"]:
+            expected = f"a number above {limits['above']}"
+        elif "below" in limits and not number < limits["below"]:
+            expected = f"a number below {limits['below']}"
+        if expected:
+            raise source.error(f"{name} is {number}; expected {expected}", name)
+
+
+def _require_known(key: str, known: Sequence[str], source: _Source, prefix: str) -> None:
+    if key not in known:
+        raise source.error(f"unknown key {prefix}{key}; {_suggestion(key, known, prefix)}", prefix + key)
+
+
+def _suggestion(key: str, known: Sequence[str], prefix: str) -> str:
+    """What may have been meant: an alias, a misspelt key, a key of another section, or else the list of known keys."""
+    if not known:
+        return "no key is known there"
+    plain = key.lower().replace("-", "_")
+    meant = next((name for name, others in ALIASES.items() if plain in others), plain)
+    if meant in known:
+        return f"expected {prefix}{meant}"
+    nearest = difflib.get_close_matches(plain, known, n=1)
+    if nearest:
+        return f"the nearest known key is {prefix}{nearest[0]}"
+    elsewhere = [name for name in _all_keys(ExperimentConfig, "") if name.rpartition(".")[2] == meant]
+    if elsewhere:
+        return f"expected {' or '.join(elsewhere)}"
+    return f"expected one of {', '.join(prefix + name for name in known)}"
+
+
+def _all_keys(kind: type, prefix: str) -> list[str]:
+    """Every key of a dataclass and of its tables, by dotted name."""
+    names: list[str] = []
+    for name, inner in get_type_hints(kind).items():
+        names += [prefix + name, *(_all_keys(inner, f"{prefix}{name}.") if dataclasses.is_dataclass(inner) else ())]  # type: ignore[arg-type]
+    return names
+
+
+def _value(kind: Any, value: Any, source: _Source, name: str) -> Any:
+    """`value` as the type of its field."""
+    if dataclasses.is_dataclass(kind):
+        return _parse(kind, value, source, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Union:
+        words, numbers = get_args(kind)
+        if value not in get_args(words) and not isinstance(value, list):
+            raise source.error(f"{name} is {value!r}; expected {', '.join(get_args(words))} or a list", name)
+        kind = numbers if isinstance(value, list) else words
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise source.error(f"{name} is {value!r}; expected one of {', '.join(get_args(kind))}", name)
+        return value
+    if get_origin(kind) is tuple:
+        return _tuple(kind, value, source, name)
+    if kind is float and type(value) is int:
+        return float(value)
+    wanted = dict if get_origin(kind) is not None else kind
+    if type(value) is not wanted:
+        raise source.error(f"{name} is {value!r}; expected {_plain_name(wanted)}", name)
+    return value
+
+
+def _tuple(kind: Any, value: Any, source: _Source, name: str) -> tuple[Any, ...]:
+    """A list of the file as `tuple[X, ...]`, or as the pair `tuple[X, X]`."""
+    first, *others = get_args(kind)
+    any_length = others == [...]
+    if not isinstance(value, list) or not (any_length or len(value) == 1 + len(others)):
+        raise source.error(f"{name} is {value!r}; expected {'a list' if any_length else 'two numbers'}", name)
+    return tuple(_value(first, each, source, name) for each in value)
+
+
+def _plain_name(kind: type) -> str:
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a table"}
+    return names.get(kind, kind.__name__)
+
+
+def _check_registry(name: str, registry: Mapping[str, object], source: _Source, key: str) -> None:
+    if name not in registry:
+        raise source.error(f"{key} is {name!r}; expected one of {', '.join(registry)}", key)
+
+
+def _check_settings(
+    constructor: Callable[..., Any], n_given: int, settings: Mapping[str, Any], source: _Source, prefix: str
+) -> None:
+    """ConfigError for a setting that the constructor has no parameter for, after those that it is always given."""
+    known = list(inspect.signature(constructor).parameters)[n_given:]
+    for key in settings:
+        _require_known(key, known, source, prefix)
+
+
+def _check_rates(config: ExperimentConfig, source: _Source) -> None:
+    schedule, start, keys = config.schedule, config.optimizer.lr, ("schedule.lr_min", "schedule.name")
+    if schedule.lr_min and not (schedule.name.startswith("cosine") or schedule.name == "sgdr"):
+        raise source.error(
+            f"schedule.lr_min is {schedule.lr_min}; expected 0, since only cosine schedules and sgdr have a final "
+            f"learning rate, and schedule.name is {schedule.name}",
+            *keys,
+        )
+    if schedule.lr_min >= start:
+        raise source.error(
+            f"schedule.lr_min is {schedule.lr_min}; expected less than optimizer.lr, {start}",
+            "schedule.lr_min",
+            "optimizer.lr",
+        )
+    if config.optimizer.nesterov and not config.optimizer.momentum:
+        raise source.error(
+            "optimizer.nesterov is true; expected a momentum above 0 with it",
+            "optimizer.nesterov",
+            "optimizer.momentum",
+        )
+
+
+def _check_average(train: TrainConfig, source: _Source) -> None:
+    if train.average == "swa" and train.average_from >= train.epochs:
+        message = f"train.average_from is {train.average_from}; expected at most {train.epochs - 1}, the last epoch"
+        raise source.error(message, "train.average_from", "train.epochs", "train.average")
+
+
+def _check_views(train: TrainConfig, source: _Source) -> None:
+    if not train.views:
+        raise source.error(
+            "train.views is empty; expected random, all, or a list of view numbers, where 0 is the clean view",
+            "train.views",
+        )
+    if train.augment and not (isinstance(train.views, str) or any(train.views)):
+        raise source.error(
+            f"train.augment is {list(train.augment)}, but train.views is {list(train.views)} and uses no augmented "
+            "view; expected train.views to be random, all, or a list with numbers above 0",
+            "train.augment",
+            "train.views",
+        )
+    some_drawn = train.views == "random" or (train.views != "all" and 0 in train.views and len(set(train.views)) > 1)
+    if train.growth.eer_threshold and not some_drawn:
+        raise source.error(
+            f"train.growth.eer_threshold is {train.growth.eer_threshold}, but train.views is {train.views}; expected "
+            "train.views to be random, or a list of 0 and other views, so that views are drawn at random",
+            "train.growth.eer_threshold",
+            "train.views",
+        )
