@@ -1,6 +1,6 @@
 """Weights and inputs that every implementation can make for itself, by name and seed.
 
-The fixtures in tests/golden were computed from these (SPECS.md §0.1): a network with the same state-dict names gets
+The reference numbers in tests/golden were computed from these: a network with the same state-dict names gets
 bit-identical weights without a download.
 """
 

@@ -1,6 +1,6 @@
 """Log-mel filter bank energies, as SpeechBrain computes them (`Fbank`, without context and mean subtraction).
 
-Source: SpeechBrain, commit 9c826ef (SPECS.md §6); numbers: tests/golden/mfcc_reference.npz.
+Source: speechbrain/speechbrain, commit 9c826ef; reference numbers: tests/golden/mfcc_reference.npz.
 """
 
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 
-from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
-from spoofcache.features.frontends.lfcc import power_spectrum
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.spectral import SpectralFrontEnd, power_spectrum
 from spoofcache.features.waveform import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
 class MelSettings:
-    """What decides the numbers of a log-mel spectrogram.
+    """Everything that decides the numbers of a log-mel spectrogram.
 
-    `n_fft`, `hop` and `window` are in samples, `max_frequency` in Hz, `floor` is the least power and `dynamic_range`
-    is in dB under each utterance's maximum.
+    `n_fft`, `hop` and `window` are in samples, `max_frequency` is in Hz. `floor` is the smallest power;
+    `dynamic_range` is in dB below the maximum of each utterance.
     """
 
     n_mels: int = 80
@@ -34,7 +34,7 @@ class MelSettings:
 SPEECHBRAIN = MelSettings()
 
 
-class LogMel(FrontEnd):
+class LogMel(SpectralFrontEnd):
     """Waveform [n] → [T, n_mels] in dB, T = 1 + n // hop (404×80 for 64,600 samples)."""
 
     slug = "logmel"
@@ -42,33 +42,32 @@ class LogMel(FrontEnd):
     def __init__(self, options: FrontEndOptions, mel_settings: MelSettings = SPEECHBRAIN) -> None:
         options.refuse_network_options(self.slug)
         self._mel_settings = mel_settings
-        self._device = options.device
+        self.device = options.device
         # a symmetric window would be off by 0.37
-        self._window = torch.hamming_window(mel_settings.window, periodic=True, device=self._device)
-        self._filters = mel_filters(mel_settings).to(self._device)
+        self._window = torch.hamming_window(mel_settings.window, periodic=True, dtype=torch.float64, device=self.device)
+        self._filters = mel_filters(mel_settings).to(self.device)
 
     def settings(self) -> Mapping[str, Any]:
         return {"name": self.slug, **asdict(self._mel_settings)}
 
-    def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
+    def features(self, waveform: torch.Tensor) -> torch.Tensor:
         m = self._mel_settings
-        power = power_spectrum(waveforms.to(self._device), m.n_fft, m.hop, self._window) @ self._filters
+        power = power_spectrum(waveform, m.n_fft, m.hop, self._window) @ self._filters
         decibels = 10 * torch.log10(power.clamp(min=m.floor))
-        loudest = decibels.amax(dim=(1, 2), keepdim=True)  # of each utterance, never of the batch
-        return decibels.maximum(loudest - m.dynamic_range)
+        return decibels.maximum(decibels.max() - m.dynamic_range)
 
 
 def mel_filters(mel_settings: MelSettings) -> torch.Tensor:
-    """Triangular filters of unit peak, their centres equally spaced in mel; [n_fft // 2 + 1, n_mels] float32.
+    """Triangular filters of unit peak, their centres equally spaced in mel; [n_fft // 2 + 1, n_mels] float64.
 
-    Mel = 2595·log10(1 + f/700). Each triangle is symmetric in Hz: SpeechBrain takes the distance to the lower
-    neighbour on both sides, where librosa's own filters reach up to the upper neighbour (3.5 dB apart on noise).
+    Mel = 2595·log10(1 + f/700). Each triangle is symmetric in Hz: SpeechBrain uses the distance to the lower neighbour
+    on both sides, whereas librosa's own filters reach up to the upper neighbour (3.5 dB apart on noise).
     """
-    from librosa import mel_frequencies  # here, not above: the other front-ends do without
+    from librosa import mel_frequencies  # not at the top: the other front-ends do not need it
 
     points = torch.from_numpy(
         mel_frequencies(mel_settings.n_mels + 2, fmin=0.0, fmax=mel_settings.max_frequency, htk=True)
     )
     centres, half_widths = points[1:-1], points.diff()[:-1]
     frequencies = torch.linspace(0, SAMPLE_RATE / 2, mel_settings.n_fft // 2 + 1, dtype=torch.float64)[:, None]
-    return (1 - (frequencies - centres).abs() / half_widths).clamp(min=0).float()
+    return (1 - (frequencies - centres).abs() / half_widths).clamp(min=0)

@@ -1,4 +1,4 @@
-"""What the tests of the AASIST family are held against, and the inputs that go with it."""
+"""Reference numbers for the AASIST family, and the inputs that they belong to."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+
+from tests.rounding import network_tolerance
 
 FOLDER = Path(__file__).parent.parent / "golden"
 
@@ -16,8 +18,8 @@ def numbers(name: str) -> np.ndarray:
 
 
 def tolerance(network: str) -> float:
-    """Largest absolute difference that passes: 20 times what float32 costs the original itself (SPECS.md §0.3)."""
-    return max(1e-6, 20 * float(numbers(f"{network}/f32_vs_f64_max_abs")))
+    """Largest absolute difference that passes (tests/rounding.py)."""
+    return network_tolerance(numbers(f"{network}/f32_vs_f64_max_abs"))
 
 
 def original_shapes(network: str) -> dict[str, list[int]]:
@@ -34,6 +36,6 @@ def n_parameters(model: nn.Module) -> int:
 
 
 def ssl_layers() -> torch.Tensor:
-    """Stand-in for the raw outputs of layers 1…24 of two utterances [2, 24, 201, 1024] (SPECS.md §0.1)."""
+    """Stand-in for the raw outputs of layers 1…24 of two utterances [2, 24, 201, 1024]."""
     layers = [np.random.RandomState(100 + k).standard_normal((2, 201, 1024)).astype(np.float32) for k in range(1, 25)]
     return torch.from_numpy(np.stack(layers, axis=1))

@@ -1,4 +1,4 @@
-"""Back-ends against the originals' outputs in tests/golden/backends.npz."""
+"""Compares back-ends with the outputs of the original networks in tests/golden/backends.npz."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from tests.recipe import fill
+from tests.rounding import network_tolerance
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def assert_equals_original(tag: str, model: nn.Module, features: torch.Tensor) -> None:
-    """Every stored output, with the recipe's weights, within 20 times the original's own rounding error."""
+    """Every stored output, with the recipe's weights, within the tolerance of tests/rounding.py."""
     golden = np.load(GOLDEN / "backends.npz")
     with torch.no_grad():
         embedding, logits = fill(model)(features)
@@ -21,7 +22,7 @@ def assert_equals_original(tag: str, model: nn.Module, features: torch.Tensor) -
     stored = {name.removeprefix(f"{tag}/") for name in golden.files if name.startswith(f"{tag}/")} - {"f32_vs_f64"}
     assert stored
     for name in stored:
-        tolerance = max(1e-6, 20 * golden[f"{tag}/f32_vs_f64"])
+        tolerance = network_tolerance(golden[f"{tag}/f32_vs_f64"])
         np.testing.assert_allclose(outputs[name].numpy(), golden[f"{tag}/{name}"], rtol=0, atol=tolerance)
 
 

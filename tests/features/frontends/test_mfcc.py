@@ -1,4 +1,4 @@
-"""MFCC against the numbers of SpeechBrain (tests/golden/README.md)."""
+"""MFCC against numbers computed by SpeechBrain (tests/golden/README.md)."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from spoofcache.features.frontends.mfcc import MFCC
 from spoofcache.features.waveform import N_SAMPLES
 from tests.features.frontends.test_logmel import CHANGES, INPUTS, REFERENCE
 from tests.recipe import wave
+from tests.rounding import input_tolerance
 
 
 def mfcc(**changes):
@@ -22,7 +23,8 @@ def mfcc(**changes):
 def test_the_numbers_of_the_original_code(name):
     features = mfcc().extract(INPUTS[name])
     assert features.shape[1:] == (404, 80)
-    np.testing.assert_allclose(features[:, REFERENCE["frames"]], REFERENCE[f"mfcc80/{name}"], rtol=0, atol=1e-3)
+    tolerance = max(1e-3, input_tolerance(mfcc().extract, INPUTS[name]))
+    np.testing.assert_allclose(features[:, REFERENCE["frames"]], REFERENCE[f"mfcc80/{name}"], rtol=0, atol=tolerance)
 
 
 def test_silence_is_a_constant_spectrum():
@@ -33,14 +35,14 @@ def test_silence_is_a_constant_spectrum():
     torch.testing.assert_close(features, expected, rtol=0, atol=1e-3)
 
 
-def test_ten_times_louder_shows_in_the_first_coefficient_alone():
+def test_ten_times_louder_changes_only_the_first_coefficient():
     louder = mfcc().extract(10 * wave()) - mfcc().extract(wave())
     expected = torch.zeros(2, 404, 80)
     expected[..., 0] = 178.8854  # √80 · 20 dB
     torch.testing.assert_close(louder, expected, rtol=0, atol=1e-3)
 
 
-def test_loud_and_quiet_do_not_see_each_other():
+def test_a_loud_utterance_does_not_change_a_quiet_one():
     waveforms = torch.cat((wave(), 1e-4 * wave(), torch.zeros(1, N_SAMPLES)))
     alone = torch.cat([mfcc().extract(waveform[None]) for waveform in waveforms])
     torch.testing.assert_close(mfcc().extract(waveforms), alone, rtol=0, atol=1e-3)
@@ -60,5 +62,5 @@ def test_a_changed_setting_changes_identity_and_numbers(setting):
     assert not torch.equal(after.extract(waveforms), before.extract(waveforms))
 
 
-def test_it_is_not_taken_for_the_energies_that_it_is_made_of():
+def test_its_identity_differs_from_that_of_the_log_mel_energies():
     assert mfcc().settings() != LogMel(FrontEndOptions()).settings()
