@@ -19,7 +19,7 @@ def numbers(name: str) -> np.ndarray:
 
 def tolerance(network: str) -> float:
     """Largest absolute difference that passes (tests/rounding.py)."""
-    return network_tolerance(numbers(f"{network}/f32_vs_f64_max_abs"))
+    return network_tolerance(numbers(f"{network}/f32_vs_f64_max_abs").item())
 
 
 def original_shapes(network: str) -> dict[str, list[int]]:
