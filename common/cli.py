@@ -1,6 +1,7 @@
 """What the commands share: one sentence per error, exit statuses, progress, the device.
 
-Exit status 0 is done, 2 wrong usage or input, 130 interrupted. Results go to standard output; progress and
+Exit status 0 is done, 2 wrong usage or input; a command that a signal ended has 128 plus the signal's number: 130 for
+Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Results go to standard output; progress and
 errors go to standard error.
 """
 
@@ -26,6 +27,7 @@ from rich.text import Text
 
 from spoofcache.common import machine
 from spoofcache.common.errors import InputError
+from spoofcache.common.signals import exit_status, raised_as_interrupts
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +45,7 @@ class Sentence(click.ClickException):
 
 
 def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
-    """Decorate a command: InputError, OSError and Ctrl-C end it with a sentence instead of a stack trace.
+    """Decorate a command: InputError, OSError, Ctrl-C, SIGTERM and SIGHUP end it with a sentence, not a stack trace.
 
     `after_interrupt` tells the user how to continue.
     """
@@ -52,7 +54,8 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
         @functools.wraps(function)
         def command(*args: Any, **kwargs: Any) -> Any:
             try:
-                return function(*args, **kwargs)
+                with raised_as_interrupts():
+                    return function(*args, **kwargs)
             except BrokenPipeError:  # `| head`: click ends quietly
                 raise
             except (InputError, OSError) as error:
@@ -61,9 +64,9 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                 if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name to spare its import
                     raise
                 raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
                 click.echo(f"Interrupted; nothing half-made is left. {after_interrupt}".strip(), err=True)
-                click.get_current_context().exit(130)
+                click.get_current_context().exit(exit_status(interrupt))
 
         return command  # type: ignore[return-value]
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Protocol, TypeVar
 
+from spoofcache.common.signals import end_with_parent
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -25,7 +27,7 @@ def spread(workers: int) -> Iterator[Mapper]:
     if workers == 1:
         yield map
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_parent)
     with _surroundings_of_workers():
         for _ in range(workers):
             pool.submit(os.getpid)  # starts one

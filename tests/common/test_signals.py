@@ -1,0 +1,155 @@
+"""How commands end when they are told to: fresh processes, at the start, under way, and their children."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spoofcache.common.signals import Interrupted, exit_status, raised_as_interrupts
+
+ROOT = Path(__file__).resolve().parents[2]
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+COMMAND = """
+import time, click
+from spoofcache.common import cli
+
+@click.command()
+@cli.sentences(after_interrupt="Start it again.")
+def main():
+    try:
+        print("under way", flush=True)
+        time.sleep(600)
+    finally:
+        print("cleaned up", flush=True)
+
+main()
+"""
+IMPORTS_SLOWLY = """
+import sys
+sys.modules["__main__"].__file__ = {file!r}
+from spoofcache.common import signals
+import time
+print("importing", flush=True)
+time.sleep(600)
+"""
+POOL = """
+import time
+from spoofcache.tools.demo_corpus.parallel import spread
+
+def main():
+    with spread(2) as over:
+        for pid in over(os_getpid, range(2)):
+            print(pid, flush=True)
+        time.sleep(600)
+
+from os import getpid
+def os_getpid(_):
+    time.sleep(0.5)  # so that each worker takes one
+    return getpid()
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_a_running_command_cleans_up_and_says_by_its_status_what_ended_it(number):
+    process = start("-c", COMMAND)
+    assert process.stdout.readline() == "under way\n"
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert out == "cleaned up\n"
+    assert err == "Interrupted; nothing half-made is left. Start it again.\n"
+    assert process.returncode == STATUS[number]
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_a_signal_during_the_imports_ends_a_command_with_a_sentence(number):
+    process = start("-c", IMPORTS_SLOWLY.format(file=str(ROOT / "preprocess.py")))
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    assert process.communicate()[1] == "Interrupted before anything was begun.\n"
+    assert process.returncode == STATUS[number]
+
+
+def test_a_program_that_is_no_command_of_ours_keeps_its_handlers():
+    process = start("-c", IMPORTS_SLOWLY.format(file="/home/user/notebook.py"))
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[1] == ""
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_a_second_sigterm_does_not_interrupt_the_clean_up():
+    done = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            done.append("cleaned up")
+
+    with raised_as_interrupts(), pytest.raises(Interrupted) as interrupt:
+        work()
+    assert done == ["cleaned up"]
+    assert exit_status(interrupt.value) == 143
+
+
+def test_the_handlers_of_before_are_back_afterwards():
+    before = [signal.getsignal(number) for number in STATUS]
+    with raised_as_interrupts():
+        assert signal.getsignal(signal.SIGTERM) is not before[1]
+    assert [signal.getsignal(number) for number in STATUS] == before
+
+
+def test_what_the_user_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with raised_as_interrupts():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_workers_of_a_killed_command_end_with_it(number, tmp_path):
+    (tmp_path / "pool.py").write_text(POOL)
+    process = start(tmp_path / "pool.py")
+    workers = {int(process.stdout.readline()) for _ in range(2)}
+    assert all(map(is_alive, workers))
+    process.send_signal(number)
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # no /proc, or gone meanwhile
+        return not Path("/proc").is_dir()
+    return state != "Z"  # a zombie has ended; its new parent may not have looked yet
