@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from spoofcache.common.cli import (
+    RegistryName,
     Sentence,
     device_option,
     input_file,
@@ -21,6 +22,7 @@ from spoofcache.common.cli import (
     sentences,
 )
 from spoofcache.common.machine import keep_freed_memory
+from spoofcache.common.plugins import origin_of
 from spoofcache.features.augment import EFFECTS
 from spoofcache.features.augment.view import View
 from spoofcache.features.coverage import look_for_audio, require_audio
@@ -38,7 +40,7 @@ from spoofcache.features.frontends.ssl import NORMALIZATIONS, PRECISIONS
 from spoofcache.features.plan import ITEM_BYTES, Plan
 from spoofcache.features.verify import cached_partitions, verify_partition
 from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, AudioError
-from spoofcache.protocols import CORPORA, Location, load_trials
+from spoofcache.protocols import CORPORA, Location, find_corpus, load_trials
 from spoofcache.protocols.corpus import OPTIONS
 from spoofcache.protocols.trial import Trial
 
@@ -86,7 +88,7 @@ Corpora, what each takes, and the partitions of those that have some (elsewhere 
 
 
 @click.command(epilog=EXAMPLES, context_settings={"show_default": True})
-@click.option("--corpus", type=click.Choice(list(CORPORA)), help="Which protocol reader.")
+@click.option("--corpus", type=RegistryName(list(CORPORA)), help="Which protocol reader.")
 @click.option("--root", type=input_folder, help="Folder of a corpus in its official layout.")
 @click.option("--protocol", type=input_file, help="Protocol file, where --corpus takes one.")
 @click.option("--audio-dir", type=input_folder, help="Folder of that protocol's audio files.")
@@ -170,10 +172,11 @@ def _preprocess(
 ) -> None:  # fmt: skip
     if not (corpus and partitions and frontend):
         raise click.UsageError("--corpus, --partition and --frontend are needed (see --help)")
-    for folder_name in (*partitions, name or corpus):
+    name = name or corpus.rpartition(":")[2]  # of a plug-in the last word, which may name a folder
+    for folder_name in (*partitions, name):
         if not re.fullmatch(r"[\w-][\w.-]*", folder_name):
             raise click.UsageError(f"{folder_name!r} would name a folder; expected letters, digits, '.', '_' and '-'")
-    if not CORPORA[corpus].partitions and len(set(partitions)) > 1:
+    if not find_corpus(corpus).partitions and len(set(partitions)) > 1:
         raise click.UsageError(f"{corpus} has no partitions of its own; expected one --partition, a name for the whole")
     where, ending = Location(root, protocol, audio_dir, bonafide_dir, columns), f"-first{limit}" if limit else ""
     views = {name + ending: own for name, own in _views(partitions, effects, n_views, seed, augmented).items()}
@@ -197,7 +200,8 @@ def _preprocess(
         for view in views[partition]:
             own = replace(how, view=view)
             identity = make_identity(network, own)
-            plan = Plan.make(name or corpus, partition, identity, trials, network.row_shape(how.n_samples))
+            plan = Plan.make(name, partition, identity, trials, network.row_shape(how.n_samples))
+            plan = replace(plan, read_by=origin_of(corpus))
             folder = out / plan.corpus / identity.folder_name(network.slug) / partition
             (_estimate if dry_run else _extract)(trials, plan, network, folder, own)
             n_bytes += plan.n_bytes

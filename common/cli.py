@@ -7,6 +7,7 @@ errors go to standard error.
 
 import functools
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from rich.text import Text
 
 from spoofcache.common import machine
 from spoofcache.common.errors import InputError
+from spoofcache.common.plugins import EXPECTED, PluginChanged, is_plugin
 from spoofcache.common.signals import exit_status, raised_as_interrupts
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
         @functools.wraps(function)
         def command(*args: Any, **kwargs: Any) -> Any:
             try:
-                with raised_as_interrupts():
+                with raised_as_interrupts(), _spoken_warnings():
                     return function(*args, **kwargs)
             except BrokenPipeError:  # `| head`: click ends quietly
                 raise
@@ -71,6 +73,22 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
         return command  # type: ignore[return-value]
 
     return decorate
+
+
+@contextmanager
+def _spoken_warnings() -> Iterator[None]:
+    """Print warnings of ours as a sentence on standard error, and those of libraries as Python does."""
+    with warnings.catch_warnings():
+        otherwise = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, PluginChanged):
+                click.echo(f"Warning: {message}", err=True)
+            else:
+                otherwise(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
@@ -112,6 +130,23 @@ def named_columns(context: click.Context, option: click.Parameter, pairs: Sequen
             raise click.BadParameter(f"{pair!r}; expected NAME=HEADER, for example file=path, and every NAME once")
         columns[name] = header
     return columns
+
+
+class RegistryName(click.ParamType):
+    """A name among some, or `package.module:Name` of the user's own."""
+
+    name = "name"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.known and not is_plugin(value):
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, self.known))}, or {EXPECTED}.", param, ctx)
+        return value
 
 
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -9,10 +9,11 @@ evaluate.py).
 import importlib.metadata
 import io
 import json
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,10 +22,13 @@ from torch import nn
 
 from spoofcache.common.errors import InputError
 from spoofcache.common.files import atomic_path
+from spoofcache.common.plugins import EXPECTED, PluginChanged, PluginError, find_part, origins
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES, Objective
 from spoofcache.models.output import BackendOutput
 from spoofcache.protocols.trial import CLASS_INDEX
+
+Part = TypeVar("Part")
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
@@ -63,6 +67,7 @@ class About:
     `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
     elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`, and
     `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
+    `plugins` are the parts of the user's own among back-end and loss, `package.module:Name` → hash of their source.
     `data` stands for the trials and features of `train` and `dev`, view by view; two runs of the same have it equal.
     """
 
@@ -80,6 +85,7 @@ class About:
     loss_settings: Mapping[str, Any] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
@@ -93,13 +99,29 @@ class About:
             about = cls(**{**fields, **{name: tuple(values) for name, values in lists.items()}})
         except (KeyError, TypeError) as error:
             raise RunError(f"{source}: not the description of a model of ours ({error})") from error
-        if about.backend not in BACKENDS:
-            raise RunError(f"{source}: back-end {about.backend!r}; expected one of {', '.join(BACKENDS)}")
-        if about.loss not in LOSSES:
-            raise RunError(f"{source}: loss {about.loss!r}; expected one of {', '.join(LOSSES)}")
+        about._require_parts(source)
         if about.class_index != CLASS_INDEX:
             raise RunError(f"{source}: class index {about.class_index}; expected {dict(CLASS_INDEX)}")
         return about
+
+    def _require_parts(self, source: Path) -> None:
+        """RunError where back-end or loss cannot be had; PluginChanged is warned of where its source has changed."""
+        try:
+            _find("back-end", self.backend, BACKENDS)
+            _find("loss", self.loss, LOSSES)
+        except (RunError, PluginError) as error:
+            raise RunError(f"{source}: {error}") from error
+        now = origins(self.backend, self.loss)
+        for name in [name for name, before in self.plugins.items() if now.get(name, before) != before]:
+            sentence = f"{source}: the source of {name} has changed since the training; the numbers may be others"
+            warnings.warn(sentence, PluginChanged, stacklevel=3)
+
+
+def _find(what: str, name: str, registry: Mapping[str, Callable[..., Part]]) -> Callable[..., Part]:
+    try:
+        return find_part(name, registry)
+    except KeyError:
+        raise RunError(f"{what} {name!r}; expected one of {', '.join(registry)}, or {EXPECTED}") from None
 
 
 class Countermeasure(nn.Module):
@@ -141,11 +163,14 @@ def versions() -> dict[str, str]:
 
 
 def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
-    """The network of that registry name; RunError for another name, or features of a shape that it does not take."""
-    if name not in BACKENDS:
-        raise RunError(f"back-end {name!r}; expected one of {', '.join(BACKENDS)}")
+    """The network of that registry name, or `package.module:Name` of the user's own, built for features of that shape.
+
+    Raises:
+        RunError: no such name, or a shape or settings that the network does not take.
+    """
+    make = _find("back-end", name, BACKENDS)
     try:
-        return BACKENDS[name](feature_shape, **settings)
+        return make(feature_shape, **settings)
     except ValueError as error:
         raise RunError(str(error)) from error
     except TypeError as error:
@@ -166,7 +191,7 @@ def build_countermeasure(about: About, class_weights: torch.Tensor | None = None
     size = _embedding_size(backend, about.feature_shape)
     try:
         weights = torch.ones(len(CLASS_INDEX)) if class_weights is None else class_weights
-        objective = LOSSES[about.loss](weights, size, **about.loss_settings)
+        objective = _find("loss", about.loss, LOSSES)(weights, size, **about.loss_settings)
     except ValueError as error:
         raise RunError(str(error)) from error
     except TypeError as error:

@@ -19,7 +19,12 @@ def _key(default: Any, text: str, **limits: float) -> Any:
 class BackendConfig:
     """The network that is trained on the cached features."""
 
-    name: str = field(metadata={"help": "Back-end to train: a name from the registry `spoofcache.models.BACKENDS`."})
+    name: str = field(
+        metadata={
+            "help": "Back-end to train: a name from the registry `spoofcache.models.BACKENDS`, or a class of your own "
+            "as `package.module:Name`."
+        }
+    )
     settings: Mapping[str, Any] = field(
         default_factory=dict,
         metadata={
@@ -44,7 +49,11 @@ class ClassWeights:
 class LossConfig:
     """The loss that the back-end is trained with. It also defines the score."""
 
-    name: str = _key("cross_entropy", "Loss to train with: a name from the registry `spoofcache.models.losses.LOSSES`.")
+    name: str = _key(
+        "cross_entropy",
+        "Loss to train with: a name from the registry `spoofcache.models.losses.LOSSES`, or a class of your own as "
+        "`package.module:Name`.",
+    )
     class_weights: ClassWeights = field(
         default_factory=ClassWeights, metadata={"help": "Weight of each class in the loss."}
     )

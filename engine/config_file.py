@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from spoofcache.common.errors import InputError
+from spoofcache.common.plugins import EXPECTED, PluginError, find_part
 from spoofcache.engine.config import ExperimentConfig, TrainConfig
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
@@ -89,11 +90,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     for override in overrides:
         _apply_override(tables, override, source)
     config = _parse(ExperimentConfig, tables, source, "")
-    _check_registry(config.backend.name, BACKENDS, source, "backend.name")
-    _check_registry(config.loss.name, LOSSES, source, "loss.name")
+    backend = _find_part(config.backend.name, BACKENDS, source, "backend.name")
+    loss = _find_part(config.loss.name, LOSSES, source, "loss.name")
     # a back-end is built from the feature shape and its settings, a loss from class weights, embedding size and its own
-    _check_settings(BACKENDS[config.backend.name], 1, config.backend.settings, source, "backend.settings.")
-    _check_settings(LOSSES[config.loss.name], 2, config.loss.settings, source, "loss.settings.")
+    _check_settings(backend, 1, config.backend.settings, source, "backend.settings.")
+    _check_settings(loss, 2, config.loss.settings, source, "loss.settings.")
     _check_average(config.train, source)
     _check_views(config.train, source)
     _check_rates(config, source)
@@ -225,16 +226,24 @@ def _plain_name(kind: type) -> str:
     return names.get(kind, kind.__name__)
 
 
-def _check_registry(name: str, registry: Mapping[str, object], source: _Source, key: str) -> None:
-    if name not in registry:
-        raise source.error(f"{key} is {name!r}; expected one of {', '.join(registry)}", key)
+def _find_part(name: str, registry: Mapping[str, Callable[..., Any]], source: _Source, key: str) -> Callable[..., Any]:
+    """The part of that name in a registry, or `package.module:Name` of the user's own; ConfigError if there is none."""
+    try:
+        return find_part(name, registry)
+    except KeyError:
+        raise source.error(f"{key} is {name!r}; expected one of {', '.join(registry)}, or {EXPECTED}", key) from None
+    except PluginError as error:
+        raise source.error(f"{key} is {error}", key) from error
 
 
 def _check_settings(
     constructor: Callable[..., Any], n_given: int, settings: Mapping[str, Any], source: _Source, prefix: str
 ) -> None:
     """ConfigError for a setting that the constructor has no parameter for, after those that it is always given."""
-    known = list(inspect.signature(constructor).parameters)[n_given:]
+    parameters = inspect.signature(constructor).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return  # a plug-in that takes any setting
+    known = list(parameters)[n_given:]
     for key in settings:
         _require_known(key, known, source, prefix)
 

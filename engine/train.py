@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from spoofcache.common.plugins import origins
 from spoofcache.engine.averaging import AVERAGES, load_average
 from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.checkpoint import (
@@ -417,6 +418,7 @@ def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures)
         loss_settings=dict(config.loss.settings),
         trained_on=train.names,
         data={"train": condition(train.caches), "dev": condition([dev])},
+        plugins=origins(config.backend.name, config.loss.name),
     )
 
 

@@ -64,7 +64,7 @@ def rebuild_features(identity: Identity, weights: Path | None, device: torch.dev
     try:
         settings, front_end = identity.settings, identity.settings["front_end"]
         how = ExtractOptions(fit=settings["fit"], n_samples=settings["n_samples"], dtype=settings["dtype"])
-        layers, name = tuple(front_end.get("layers", ())), front_end["name"]
+        layers, name = tuple(front_end.get("layers", ())), front_end.get("plugin") or front_end["name"]
         precision = front_end.get("precision")
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error

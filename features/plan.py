@@ -10,7 +10,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ class Identity:
 class Plan:
     """How one partition is cut: shard k is always group k of the trial list, whoever makes it.
 
-    `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,).
+    `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,). `read_by` is empty, or the origin
+    of a corpus reader of the user's own: the manifest keeps it, and nothing else depends on it.
     """
 
     corpus: str
@@ -113,6 +114,7 @@ class Plan:
     n_trials: int
     row_shape: tuple[int, ...]
     shard_size: int
+    read_by: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def make(
@@ -148,6 +150,8 @@ def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None
     else:
         (folder / SKIPPED).unlink(missing_ok=True)
     manifest = asdict(plan) | {"identity": plan.identity.settings, "n_skipped": len(skipped)}
+    if not plan.read_by:
+        del manifest["read_by"]
     with atomic_path(folder / MANIFEST) as path:
         path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 

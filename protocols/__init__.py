@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, load_plugin
 from spoofcache.protocols import (
     asvspoof5,
     asvspoof19,
@@ -20,7 +21,7 @@ from spoofcache.protocols.audio import AUDIO_ENDINGS, find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.trial import ProtocolError, Trial
 
-__all__ = ["AUDIO_ENDINGS", "CORPORA", "Corpus", "Location", "find_audio", "load_trials"]
+__all__ = ["AUDIO_ENDINGS", "CORPORA", "Corpus", "Location", "find_audio", "find_corpus", "load_trials"]
 
 CORPORA: Mapping[str, Corpus] = {
     "asvspoof19_la": asvspoof19.LA,
@@ -42,6 +43,25 @@ CORPORA: Mapping[str, Corpus] = {
 }
 
 
+def find_corpus(name: str) -> Corpus:
+    """The corpus of that registry name, or the `Corpus` that `package.module:NAME` of the user's own is.
+
+    Raises:
+        ProtocolError: unknown corpus, or one of the user's own that cannot be loaded or is no Corpus.
+    """
+    if name in CORPORA:
+        return CORPORA[name]
+    if not is_plugin(name):
+        raise ProtocolError(f"corpus {name!r}; expected one of {', '.join(CORPORA)}, or {EXPECTED}")
+    try:
+        own = load_plugin(name).part
+    except PluginError as error:
+        raise ProtocolError(f"corpus {error}") from error
+    if not isinstance(own, Corpus):
+        raise ProtocolError(f"corpus {name} is {own!r}; expected a Corpus of spoofcache.protocols.corpus")
+    return own
+
+
 def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
     """The trials of one partition in protocol order, each with its audio file or None where there is none.
 
@@ -50,7 +70,6 @@ def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
             the corpus's reader refuses.
         OSError: the protocol or the audio folder cannot be read.
     """
-    if corpus not in CORPORA:
-        raise ProtocolError(f"corpus {corpus!r}; expected one of {', '.join(CORPORA)}")
-    CORPORA[corpus].check(corpus, where, partition)
-    return CORPORA[corpus].read(where, partition)
+    found = find_corpus(corpus)
+    found.check(corpus, where, partition)
+    return found.read(where, partition)

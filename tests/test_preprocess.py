@@ -63,9 +63,7 @@ def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_pat
 
 
 def test_missing_audio_of_all_partitions_is_told_in_one_go(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "spoofcache.preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))}
-    )
+    monkeypatch.setattr("spoofcache.preprocess.find_corpus", lambda name: SimpleNamespace(partitions=("train", "dev")))
     (tmp_path / "flac/U_0001.flac").unlink()
     status, _, error = preprocess(*train, "--partition", "dev")
     assert status == 2
@@ -162,9 +160,7 @@ def test_other_partitions_are_augmented_only_where_they_are_named(train):
 
 def test_of_several_partitions_train_alone_is_augmented(train, tmp_path, monkeypatch):
     """As of the corpora that have partitions of their own; here both are the same six files."""
-    monkeypatch.setattr(
-        "spoofcache.preprocess.CORPORA", {"asvspoof19_style": SimpleNamespace(partitions=("train", "dev"))}
-    )
+    monkeypatch.setattr("spoofcache.preprocess.find_corpus", lambda name: SimpleNamespace(partitions=("train", "dev")))
     _, folders, _ = preprocess(*train, "--partition", "dev", "--augment", "gain", "--limit", 2)
     names = [Path(folder).relative_to(tmp_path / "cache/mini").as_posix() for folder in folders.split()]
     made = [re.sub("-[0-9a-f]{8}/", "/", name) for name in names]

@@ -1,10 +1,12 @@
 """EFFECTS: name → effect, and how the command line spells one."""
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
+from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, with_origin
 from spoofcache.features.augment.band import BandPass, HighPass, LowPass, Resample
 from spoofcache.features.augment.base import Effect, EffectError, Range, WholeRange, utterance_seed
 from spoofcache.features.augment.codecs import Codec
@@ -51,15 +53,15 @@ READERS: Mapping[type, tuple[Callable[[str], Any], str]] = {
 def parse_effect(spelling: str) -> Effect:
     """`name[:value][,key=value…]`, such as `rawboost:5`, `noise:pink,snr=5..20` or `pipeline:intensity=1.8`.
 
-    The first value may stand without its key.
+    The first value may stand without its key. `package.module:Name`, with settings in the same form behind it, is an
+    effect of the user's own.
 
     Raises:
-        EffectError: unknown name, key or value; says what there is.
+        EffectError: unknown name, key or value; a class of the user's own that cannot be had. Says what there is.
     """
-    name, _, rest = spelling.partition(":")
-    if name not in EFFECTS:
-        raise EffectError(f"effect {name!r}; expected one of {', '.join(EFFECTS)}")
-    known = {own.name: own for own in fields(EFFECTS[name])}  # type: ignore[arg-type]  # all are dataclasses
+    kind, rest = _kind_of(spelling)
+    known = {own.name: own for own in fields(kind)}  # type: ignore[arg-type]  # all are dataclasses
+    types = get_type_hints(kind)
     given: dict[str, Any] = {}
     for place, part in enumerate(rest.split(",") if rest else []):
         key, equals, text = part.partition("=")
@@ -67,21 +69,42 @@ def parse_effect(spelling: str) -> Effect:
             key, text = next(iter(known), ""), part
         if key not in known or key in given or not text:
             raise EffectError(f"effect {spelling}: {part!r}; expected {_usage(known)}")
-        given[key] = _read(spelling, known[key], text)
+        given[key] = _read(spelling, key, types[key], text)
     missing = [key for key, own in known.items() if own.default is MISSING and key not in given]
     if missing:
         raise EffectError(f"effect {spelling}: no {missing[0]}; expected {_usage(known)}")
-    return EFFECTS[name](**given)
+    return kind(**given)
 
 
-def _read(spelling: str, own: Field[Any], text: str) -> Any:
-    kind = next(kind for kind in (own.type, *get_args(own.type)) if kind in READERS)
+def _kind_of(spelling: str) -> tuple[type[Effect], str]:
+    """The class of an effect, and what its spelling says of the settings."""
+    name, _, rest = spelling.partition(":")
+    if name in EFFECTS:
+        return EFFECTS[name], rest
+    own = re.match(r"[\w.]+:\w+(?=[:,]|$)", spelling)
+    expected = f"expected one of {', '.join(EFFECTS)}, or {EXPECTED}"
+    if not (own and is_plugin(own[0])):
+        raise EffectError(f"effect {name!r}; {expected}")
+    try:
+        kind: type[Effect] = with_origin(own[0], Effect)
+    except PluginError as error:  # perhaps no plug-in is meant, and a name of ours is misspelled
+        raise EffectError(f"effect {error if '.' in name else f'{name!r}; {expected} ({error})'}") from error
+    if not (is_dataclass(kind) and isinstance(getattr(kind, "name", None), str)):
+        raise EffectError(f"effect {own[0]}: no dataclass with a `name`; expected one, whose fields are its settings")
+    return kind, spelling[own.end() + 1 :]
+
+
+def _read(spelling: str, key: str, hint: Any, text: str) -> Any:
+    kind = next((kind for kind in (hint, *get_args(hint)) if kind in READERS), None)
+    if kind is None:
+        readable = ", ".join(kind.__name__ for kind in READERS)
+        raise EffectError(f"effect {spelling}: {key} is of type {hint}; expected a field of one of {readable}")
     read, expected = READERS[kind]
     try:
         return read(text)
     except ValueError as error:
         reason = str(error) if kind is Recordings else f"expected {expected}"
-        raise EffectError(f"effect {spelling}: {own.name}={text}; {reason}") from error
+        raise EffectError(f"effect {spelling}: {key}={text}; {reason}") from error
 
 
 def _usage(known: Mapping[str, Field[Any]]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, with_origin
 from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.lfcc import LFCC
 from spoofcache.features.frontends.logmel import LogMel
@@ -35,13 +36,23 @@ SHORT_NAMES: Mapping[str, str] = {hub_name: name for name, hub_name in HUB_NAMES
 
 
 def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
-    """The front-end of that registry name, or the hub's checkpoint `owner/name` of a family that we know.
+    """The front-end of that registry name, `package.module:Name` of the user's own, or the hub's `owner/name`.
+
+    A checkpoint of the hub must be of a family that we know; a class of the user's own is called with `options`.
 
     Raises:
-        FrontEndError: unknown name, or options that the front-end refuses.
+        FrontEndError: unknown name, a class of the user's own that cannot be had, or options that are refused.
     """
     if name in FRONTENDS:
         return FRONTENDS[name](options)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
         return HiddenStates(SHORT_NAMES.get(name, name), options)
-    raise FrontEndError(f"front-end {name!r}; expected one of {', '.join(FRONTENDS)}, or a hub's owner/name")
+    if is_plugin(name):
+        try:
+            made: FrontEnd = with_origin(name, FrontEnd)(options)
+        except PluginError as error:
+            raise FrontEndError(f"front-end {error}") from error
+        return made
+    raise FrontEndError(
+        f"front-end {name!r}; expected one of {', '.join(FRONTENDS)}, a hub's owner/name, or {EXPECTED}"
+    )

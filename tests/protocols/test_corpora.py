@@ -92,7 +92,11 @@ def test_conditions_are_named_columns_also_in_the_trial_list_of_a_cache(small, c
 @pytest.mark.parametrize(
     ("corpus", "where", "sentence"),
     [
-        ("asvspoof19", Location(), f"corpus 'asvspoof19'; expected one of {', '.join(CORPORA)}"),
+        (
+            "asvspoof19",
+            Location(),
+            f"corpus 'asvspoof19'; expected one of {', '.join(CORPORA)}, or package.module:Name",
+        ),
         ("asvspoof19_la", Location(), "asvspoof19_la needs --root"),
         ("asvspoof19_style", Location(protocol=Path("p")), "asvspoof19_style needs --protocol and --audio-dir"),
         ("csv", Location(audio_dir=Path()), "csv needs --protocol and --audio-dir"),

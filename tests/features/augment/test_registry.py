@@ -31,9 +31,9 @@ KEYS = "expected color=white|pink|brown|blue|violet|random, snr=-20..60"
 @pytest.mark.parametrize(
     ("spelling", "sentence"),
     [
-        ("echo", f"effect 'echo'; expected one of {', '.join(EFFECTS)}"),
-        ("", f"effect ''; expected one of {', '.join(EFFECTS)}"),
-        ("RawBoost:5", f"effect 'RawBoost'; expected one of {', '.join(EFFECTS)}"),
+        ("echo", f"effect 'echo'; expected one of {', '.join(EFFECTS)}, or package.module:Name"),
+        ("", f"effect ''; expected one of {', '.join(EFFECTS)}, or package.module:Name"),
+        ("RawBoost:5", f"effect 'RawBoost'; expected one of {', '.join(EFFECTS)}, or package.module:Name"),
         ("rawboost", "effect rawboost: no algorithm; expected algorithm=1..8"),
         ("rawboost:nine", "effect rawboost:nine: algorithm=nine; expected a whole number"),
         ("rawboost:9", "effect rawboost: algorithm=9; expected 1 to 8"),

@@ -103,4 +103,4 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(FrontEndError) as refusal:
         make_frontend("xlsr", FrontEndOptions())
     assert str(refusal.value).startswith("front-end 'xlsr'; expected one of xls-r-300m, xls-r-1b, ")
-    assert str(refusal.value).endswith("raw, or a hub's owner/name")
+    assert str(refusal.value).endswith("raw, a hub's owner/name, or package.module:Name")
