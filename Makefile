@@ -1,5 +1,5 @@
 # make demo   the whole road on real speech, in minutes
-# make test   style, types and tests
+# make test   style, types and tests, the tests in two processes
 # make setup  what both need: a virtual environment with the pinned requirements
 PYTHON ?= python3
 FRONTEND ?= lfcc
@@ -28,4 +28,4 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -1,12 +1,26 @@
-"""Fixtures that the whole test tree shares."""
+"""Settings and fixtures that the whole test tree shares."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from spoofcache.common import machine
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Set before anything imports torch, and inherited by child processes: tests run in several processes and their arrays
+are small, so more threads would only wait for each other; and no result depends on the number of cores."""
+
 machine.sleep_soon()  # before any test imports torch, as common/cli.py does
+
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,  # a busy machine is no failure
+    derandomize=True,  # the same examples everywhere
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.features.plan import (
@@ -105,14 +105,12 @@ class TestShards:
     def test_large_rows_make_smaller_shards(self, row_shape, dtype, size):
         assert plan_of(10, row_shape, dtype).shard_size == size
 
-    @settings(deadline=None)
     @given(st.integers(1, 10**7), st.sampled_from(sorted(ITEM_BYTES)))
     def test_a_shard_of_several_rows_stays_under_256_mebibytes(self, n, dtype):
         plan = plan_of(1, (n,), dtype)
         assert 1 <= plan.shard_size <= 512
         assert plan.shard_size * n * ITEM_BYTES[dtype] <= 256 * MIB
 
-    @settings(deadline=None)
     @given(st.integers(1, 40), st.integers(1, 12))
     def test_the_groups_partition_the_trial_list_in_order(self, n_trials, shard_size):
         plan = Plan("la", "train", IDENTITY, "", n_trials, (2, 3), shard_size)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.features import waveform as module
@@ -191,7 +191,6 @@ def slow_fit(waveform, n_samples, how):
     return list(islice(filling, n_samples))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(sorted(FIT_RULES)))
 def test_fitting_equals_the_slow_way(length, n_samples, how):
     waveform = np.arange(1, length + 1, dtype=np.float32)

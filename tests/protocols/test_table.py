@@ -1,7 +1,7 @@
 """Protocols with a header: which names it may use, and what the cells mean."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.protocols.table import OWN_SPELLINGS, is_header, read_table
@@ -76,7 +76,6 @@ bonafide = st.builds(Trial, names, st.just("bonafide"), speaker=names, condition
 spoof = st.builds(Trial, names, st.just("spoof"), names, names, conditions=conditions)
 
 
-@settings(deadline=None)
 @given(st.lists(bonafide | spoof, min_size=1, max_size=5, unique_by=lambda trial: trial.utt_id))
 def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials):
     path = tmp_path_factory.getbasetemp() / "table.tsv"

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.protocols.trial import (
@@ -56,7 +56,6 @@ def test_a_trial_list_is_named_by_the_sha256_of_its_snapshot():
     assert snapshot_sha256(THEIR_SNAPSHOT) == hashlib.sha256(THEIR_SNAPSHOT).hexdigest()
 
 
-@settings(deadline=None)
 @given(st.lists(trials, max_size=5))
 def test_what_was_written_reads_back(tmp_path_factory, trials):
     path = tmp_path_factory.getbasetemp() / "trials.tsv"
