@@ -4,7 +4,7 @@ import h5py  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import soundfile  # noqa: F401
-import torch.utils.tensorboard
+import torch.utils.tensorboard  # noqa: F401
 import transformers  # noqa: F401
 
 from spoofcache import detect, generate_score, main_train, preprocess  # noqa: F401
