@@ -1,4 +1,7 @@
-"""BACKENDS: registry name → back-end, built from the shape of the cached features and its own settings."""
+"""BACKENDS: each registry name and the back-end it stands for.
+
+A back-end is built from the shape of one utterance's cached features and from its own settings.
+"""
 
 from collections.abc import Callable, Mapping
 

@@ -1,8 +1,8 @@
-"""AASIST and AASIST-L: raw waveform → residual encoder → spectral and temporal graphs (SPECS.md §2).
+"""AASIST and AASIST-L: raw waveform → residual encoder → spectral and temporal graphs.
 
-Jung, Heo, Tak, Shim, Chung, Lee, Yu, Evans: "AASIST: audio anti-spoofing using integrated spectro-temporal graph
-attention networks", ICASSP 2022. State-dict names are those of the original (clovaai/aasist), so its published
-checkpoints load as they are.
+Source: Jung, Heo, Tak, Shim, Chung, Lee, Yu, Evans: "AASIST: audio anti-spoofing using integrated spectro-temporal
+graph attention networks", ICASSP 2022, and its public repository clovaai/aasist (commit a04c986). State-dict names are
+those of that repository, so its published checkpoints load unchanged.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from spoofcache.models.sinc import MelSincFilters
 
 
 class FrequencyMask(nn.Module):
-    """In training, silences a random stripe of neighbouring bands, the same for the whole batch: [B, F, n] → same.
+    """Set a random range of neighbouring bands to zero in training, the same for the whole batch: [B, F, n] → same.
 
-    Width uniform in 0…`widest` − 1, position uniform over where it fits (SPECS.md §2.4). Tensor arithmetic, so that
-    the network still compiles into one graph.
+    As in clovaai/aasist (its option `freq_aug`), the width is uniform in 0…`widest` − 1 and the position uniform over
+    all positions at which it fits. It is written in tensor arithmetic so that the network still compiles as one graph.
     """
 
     def __init__(self, widest: int = 20) -> None:
@@ -41,17 +41,17 @@ class FrequencyMask(nn.Module):
 class ResidualBlock(nn.Module):
     """[B, channels_in, F, W] → [B, channels_out, F, W // time_pool]: two convolutions of height 2 around a skip.
 
-    Every block but the first owns a batch norm `bn1` that is never applied: the original computes SELU(bn1(x)),
-    discards it and convolves x, and its checkpoints depend on that.
+    Every block except the first owns a batch norm `bn1` that is never applied: clovaai/aasist computes SELU(bn1(x)),
+    discards the result and convolves x. Its published checkpoints depend on that.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, first: bool, time_pool: int = 1) -> None:
         super().__init__()
         if not first:
             self.bn1 = nn.BatchNorm2d(channels_in)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, (2, 3), padding=(1, 1))  # one row more
+        self.conv1 = nn.Conv2d(channels_in, channels_out, (2, 3), padding=(1, 1))  # adds one row
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, (2, 3), padding=(0, 1))  # one row less
+        self.conv2 = nn.Conv2d(channels_out, channels_out, (2, 3), padding=(0, 1))  # removes it
         same = channels_in == channels_out
         self.conv_downsample = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, (1, 3), padding=(0, 1))
         self.pool = nn.Identity() if time_pool == 1 else nn.MaxPool2d((1, time_pool))
@@ -62,15 +62,15 @@ class ResidualBlock(nn.Module):
 
 
 ENCODER_CHANNELS = (1, 32, 32)
-"""Channels in front of the first three residual blocks; behind them the width of the nodes."""
+"""Input channels of the first three residual blocks; the later blocks have as many channels as a node has values."""
 
 
 def residual_encoder(channels: int, time_pool: int = 1) -> nn.Sequential:
-    """Six residual blocks: [B, 1, F, W] → [B, channels, F, W // time_pool⁶, rounded down at each step]."""
+    """Return six residual blocks: [B, 1, F, W] → [B, channels, F, W // time_pool⁶], rounded down after each block."""
     widths = (*ENCODER_CHANNELS, *4 * (channels,))
     return nn.Sequential(
         *(
-            # the original wraps every block in a sequence of one: names encoder.0.0.…
+            # clovaai/aasist wraps every block in a sequence of one, hence the names encoder.0.0.…
             nn.Sequential(ResidualBlock(widths[i], widths[i + 1], first=i == 0, time_pool=time_pool))
             for i in range(6)
         )
@@ -80,21 +80,22 @@ def residual_encoder(channels: int, time_pool: int = 1) -> nn.Sequential:
 class AASIST(GraphClassifier):
     """Waveform [B, n] → embedding [B, 160], logits [B, 2]; 297,866 parameters.
 
-    Fixed sinc bank [B, 70, n − 128] → magnitude, max-pool 3×3 → residual encoder [B, C, 23, 29] → largest magnitude
-    over time: 23 spectral nodes; over frequency: 29 temporal nodes. The waveform is not normalised.
+    For n = 64,600: fixed sinc filters [B, 70, n − 128] → magnitude and max-pool 3×3 → residual encoder
+    [B, channels, 23, 29]. The largest magnitude over time gives 23 spectral nodes, the largest over frequency
+    29 temporal nodes. The waveform is not normalised.
 
     Args:
-        feature_shape: (n,) samples at 16 kHz; the published models hear 64,600.
-        channels: of the encoder's last four blocks, and values per node.
-        pool_ratios: as in GraphClassifier.
-        frequency_mask: silence a random stripe of bands in training (off in the published configurations).
+        feature_shape: (n,), the number of samples at 16 kHz; the published models take 64,600.
+        channels: The number of channels of the encoder's last four blocks, and of values per node.
+        pool_ratios: See GraphClassifier.
+        frequency_mask: Set a random range of bands to zero in training (off in the published configurations).
 
     Raises:
-        ValueError: the shape is not (n,) with at least 2,315 samples, or pool ratios that cannot be.
+        ValueError: The shape is not (n,) with at least 2,315 samples, or a pool ratio is out of range.
     """
 
     UNUSED = ("bn1",)
-    """Names of modules, anywhere in the network, that the original owns but never applies: no gradient reaches them."""
+    """Names of modules, anywhere in the network, that are kept for the published checkpoints and never applied."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class AASIST(GraphClassifier):
         pool_ratios: Sequence[float] = (0.5, 0.7, 0.5),
         frequency_mask: bool = False,
     ) -> None:
-        shortest = 128 + 3**7  # the filters' length less one; seven poolings by three
+        shortest = 128 + 3**7  # the filters take 128 samples, then seven poolings divide by 3
         if len(feature_shape) != 1 or feature_shape[0] < shortest:
             raise ValueError(f"AASIST on features of shape {feature_shape}; expected (n,), at least {shortest} samples")
         super().__init__(channels, pool_ratios)
@@ -122,7 +123,10 @@ class AASIST(GraphClassifier):
 
 
 class AASISTL(AASIST):
-    """AASIST-L: AASIST with 24 channels and other pool ratios, as published; 85,306 parameters."""
+    """AASIST-L: AASIST with 24 channels and other pool ratios, as published; 85,306 parameters.
+
+    Arguments and errors are those of AASIST.
+    """
 
     def __init__(self, feature_shape: tuple[int, ...], frequency_mask: bool = False) -> None:
         super().__init__(feature_shape, 24, (0.4, 0.5, 0.7), frequency_mask)

@@ -1,4 +1,4 @@
-"""The sentences for shapes of features and for settings that a back-end cannot take."""
+"""Checks that every back-end shares: the shape of its features and the values of its settings."""
 
 from collections.abc import Collection
 
@@ -6,10 +6,10 @@ from collections.abc import Collection
 def require_frames(
     backend: str, feature_shape: tuple[int, ...], frames: int = 1, coefficients: int = 1
 ) -> tuple[int, int]:
-    """(T, D) of features [T, D] with at least that many frames and coefficients.
+    """Return (T, D) of features [T, D] that have at least that many frames and coefficients.
 
     Raises:
-        ValueError: other than two axes, or too short an axis.
+        ValueError: The features do not have two axes, or one of them is too short.
     """
     if len(feature_shape) != 2 or feature_shape[0] < frames or feature_shape[1] < coefficients:
         least = f"T at least {frames} and D at least {coefficients}"
@@ -18,30 +18,30 @@ def require_frames(
 
 
 def require_rate(backend: str, setting: str, rate: float) -> None:
-    """A dropout rate.
+    """Check that a dropout rate lies in [0, 1).
 
     Raises:
-        ValueError: not in [0, 1).
+        ValueError: The rate lies outside.
     """
     if not 0 <= rate < 1:
         raise ValueError(f"{backend} with {setting} {rate}; expected 0 ≤ {setting} < 1")
 
 
 def require_groups(backend: str, channels: int, groups: int, of: str = "channels") -> None:
-    """Channels (or what `of` names) that split evenly.
+    """Check that the channels (or whatever `of` names) can be split into groups of equal size.
 
     Raises:
-        ValueError: none, or not a multiple of the groups.
+        ValueError: There are fewer channels than groups, or their number is not a multiple of the groups.
     """
     if channels < groups or channels % groups:
         raise ValueError(f"{backend} with {channels} {of}; expected a multiple of {groups}")
 
 
 def require_choice(backend: str, setting: str, value: object, choices: Collection[object]) -> None:
-    """A setting with a few values.
+    """Check that a setting has one of the values it may have.
 
     Raises:
-        ValueError: not one of the choices.
+        ValueError: The value is not among the choices.
     """
     if value not in choices:
         raise ValueError(f"{backend} with {setting} {value!r}; expected one of {', '.join(map(str, choices))}")

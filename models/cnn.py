@@ -1,7 +1,8 @@
-"""A plain convolutional network: the least that looks at time and frequency together.
+"""A plain convolutional network, the simplest that looks at time and frequency together.
 
-Seed 003 offers a `cnn` that its trainer cannot reach and whose linear layer does not fit (SPECS.md §8); this one is
-ours, with the same five stages and a global average in place of that layer.
+The network is our own. The trainer of xieyuankun/ADD-W2V2-LCNN-19LA0.6 lists a `cnn` (class `ConvNet`) of five such
+stages, which it cannot run: no branch builds it, and its linear layer does not fit features of 1024×201. A global
+average replaces that layer here.
 """
 
 import torch
@@ -12,7 +13,7 @@ from spoofcache.models.layout import as_image
 from spoofcache.models.output import BackendOutput
 
 WIDTHS = (1, 16, 24, 32, 48, 64)
-"""Channels before the first stage, and after each."""
+"""Channels before the first stage and after each stage."""
 
 
 def _stage(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -21,7 +22,7 @@ def _stage(channels_in: int, channels_out: int) -> nn.Sequential:
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
         nn.MaxPool2d(2),
-        nn.LeakyReLU(0.1),  # grows with its input: behind the pooling it gives the same, from a quarter of the values
+        nn.LeakyReLU(0.1),  # increasing, so it commutes with the pooling, after which a quarter of the values remain
     )
 
 
@@ -32,7 +33,7 @@ class CNN(nn.Module):
         feature_shape: (T, D) of the cached features.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 32 frames and 32 coefficients, which five halvings need.
+        ValueError: The shape is not (T, D) with at least 32 frames and 32 coefficients: five stages halve both.
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
@@ -43,6 +44,6 @@ class CNN(nn.Module):
         self.classifier = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.stages(as_image(features))  # height = time
+        x = self.stages(as_image(features))  # the height is time
         embedding = self.embedding(x.mean(dim=(2, 3)))
         return BackendOutput(embedding, self.classifier(embedding))

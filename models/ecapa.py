@@ -1,7 +1,8 @@
-"""ECAPA-TDNN as SpeechBrain builds it (SPECS.md §6).
+"""ECAPA-TDNN as SpeechBrain builds it.
 
-Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based
-speaker verification", Interspeech 2020. State-dict names are SpeechBrain's, our 2-class layer `classifier` aside.
+Source: Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN: emphasized channel attention, propagation and aggregation in
+TDNN based speaker verification", Interspeech 2020, as implemented in the public repository speechbrain/speechbrain
+(commit 9c826ef). State-dict names are those of that repository, except our own layer for two classes, `classifier`.
 """
 
 from collections import OrderedDict
@@ -15,10 +16,10 @@ from spoofcache.models.pooling import attentive_statistics, with_context
 from spoofcache.models.res2net import cascade
 
 SCALE = 8
-"""Groups that a block splits its channels into."""
+"""The number of groups that a block splits its channels into."""
 
 DILATIONS = (2, 3, 4)
-"""Of the three SE-Res2Net blocks, in frames."""
+"""Dilations of the three SE-Res2Net blocks, in frames."""
 
 
 def _named(**modules: nn.Module) -> nn.Sequential:
@@ -26,7 +27,7 @@ def _named(**modules: nn.Module) -> nn.Sequential:
 
 
 def _convolution(channels_in: int, channels_out: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
-    """[B, channels_in, T] → [B, channels_out, T], the ends padded with their reflection."""
+    """Return a convolution [B, channels_in, T] → [B, channels_out, T] that pads both ends by reflection."""
     padding = dilation * (kernel - 1) // 2
     return _named(
         conv=nn.Conv1d(channels_in, channels_out, kernel, dilation=dilation, padding=padding, padding_mode="reflect")
@@ -38,13 +39,13 @@ def _norm(channels: int) -> nn.Sequential:
 
 
 def _tdnn(channels_in: int, channels_out: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Time-delay layer: convolution → ReLU → batch norm, in this order."""
+    """Return a time-delay layer: convolution → ReLU → batch norm, in this order."""
     conv = _convolution(channels_in, channels_out, kernel, dilation)
     return _named(conv=conv, activation=nn.ReLU(), norm=_norm(channels_out))
 
 
 class Res2Net(nn.Module):
-    """[B, C, T] → [B, C, T]: the first of 8 groups passes, a cascade of time-delay layers runs over the others."""
+    """Pass the first of 8 groups through, and run a cascade of time-delay layers over the others: [B, C, T] → same."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Res2Net(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """[B, C, T] times a gate per channel from its time mean (ECAPA-TDNN, §3.2)."""
+    """Multiply each channel of [B, C, T] by a gate computed from the means over time (ECAPA-TDNN, §3.2)."""
 
     def __init__(self, channels: int, bottleneck: int = 128) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class SERes2NetBlock(nn.Module):
-    """[B, C, T] → [B, C, T] with a short cut (ECAPA-TDNN, figure 1)."""
+    """SE-Res2Net block with a shortcut, [B, C, T] → [B, C, T] (ECAPA-TDNN, figure 1)."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class SERes2NetBlock(nn.Module):
 
 
 class AttentiveStatisticsPooling(nn.Module):
-    """[B, C, T] → [B, 2C]; the attention is per channel and sees the whole utterance (ECAPA-TDNN, §3.1)."""
+    """Attentive pooling [B, C, T] → [B, 2C], with weights per channel that depend on the whole utterance (§3.1)."""
 
     def __init__(self, channels: int, bottleneck: int = 128) -> None:
         super().__init__()
@@ -98,14 +99,14 @@ class ECAPATDNN(nn.Module):
     """Features [B, T, D] → embedding [B, 192], logits [B, 2].
 
     Args:
-        feature_shape: (T, D) of the cached features; 80 coefficients give 6,194,048 parameters and 386 of the 2-class
-            layer, which SpeechBrain's network has not.
-        channels: of the time-delay layers, a multiple of 8; three times as many after their aggregation. SpeechBrain's
-            own recipe has 1024.
+        feature_shape: (T, D) of the cached features. 80 coefficients give 6,194,048 parameters, and 386 more in the
+            layer for two classes, which SpeechBrain's network does not have.
+        channels: The number of channels of the time-delay layers, a multiple of 8. The aggregation has three times as
+            many. SpeechBrain's own recipe uses 1024.
 
     Raises:
-        ValueError: the shape is not (T, D), fewer than 5 frames (a reflection of 4 needs them), or channels that do
-            not split into 8 groups.
+        ValueError: The shape is not (T, D), there are fewer than 5 frames (padding by a reflection of 4 needs 5), or
+            `channels` is not a multiple of 8.
     """
 
     def __init__(self, feature_shape: tuple[int, ...], channels: int = 512) -> None:

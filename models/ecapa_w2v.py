@@ -1,8 +1,8 @@
-"""ECAPA of seed 003 (`Res2Net2` in xieyuankun/ADD-W2V2-LCNN-19LA0.6; SPECS.md §8), for hidden states of wav2vec 2.0.
+"""ECAPA for hidden states of wav2vec 2.0: the class `Res2Net2` of xieyuankun/ADD-W2V2-LCNN-19LA0.6 (commit c5982b2).
 
-A cousin of Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN", Interspeech 2020 (models/ecapa.py): zero padding, a batch
-norm inside the squeeze-and-excitation, no tanh in the pooling's attention and T − 1 in the variance of its context, a
-batch norm on the two logits. State-dict names are those of the original.
+It differs from Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN", Interspeech 2020 (models/ecapa.py) in five places:
+zero padding, a batch norm inside the squeeze-and-excitation, no tanh in the attention of the pooling, T − 1 in the
+variance of the pooling's context, and a batch norm on the two logits. State-dict names are those of the repository.
 """
 
 import torch
@@ -15,11 +15,11 @@ from spoofcache.models.pooling import attentive_statistics, with_context
 from spoofcache.models.res2net import cascade
 
 SCALE = 8
-"""Groups that a bottleneck splits its channels into."""
+"""The number of groups that a bottleneck splits its channels into."""
 
 
 class SqueezeExcitation(nn.Module):
-    """[B, C, T] times a gate per channel from its time mean (Hu et al., CVPR 2018, eq. 2–4)."""
+    """Multiply each channel of [B, C, T] by a gate from the means over time (Hu et al., CVPR 2018, eq. 2–4)."""
 
     def __init__(self, channels: int, bottleneck: int, norm: bool) -> None:
         super().__init__()
@@ -33,9 +33,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class Res2Bottleneck(nn.Module):
-    """[B, C, T] → [B, C, T]: 1×1, dilated Res2Net cascade over 8 groups of which the last passes, 1×1, gate, + input.
+    """Bottleneck of Res2Net, [B, C, T] → [B, C, T], with a shortcut.
 
-    Every convolution is followed by the activation and then by batch norm.
+    A convolution 1×1, a cascade of dilated convolutions over the first 7 of 8 groups, a convolution 1×1 and a gate per
+    channel. Every convolution is followed by the activation and then by a batch norm.
     """
 
     def __init__(self, channels: int, dilation: int, se: nn.Module, activation: nn.Module) -> None:
@@ -56,7 +57,7 @@ class Res2Bottleneck(nn.Module):
         return self.bns[number](self.activation(self.convs[number](part)))
 
     def mix(self, parts: list[torch.Tensor], last: torch.Tensor) -> list[torch.Tensor]:
-        """What becomes of all groups but the last; each [B, C/8, T]."""
+        """Return the results for all groups but the last, each [B, C/8, T]."""
         return cascade(parts, self._step)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,11 +75,11 @@ class ECAPAW2V(nn.Module):
 
     Args:
         feature_shape: (T, D) of the cached features; 1024 coefficients give 8,805,574 parameters.
-        channels: C, between the first convolution and the aggregation; a multiple of 8.
+        channels: C, the number of channels between the first convolution and the aggregation; a multiple of 8.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 2 frames (a deviation needs them), or the channels do not
-            split into 8 groups.
+        ValueError: The shape is not (T, D) with at least 2 frames (a standard deviation needs two), or `channels` is
+            not a multiple of 8.
     """
 
     def __init__(self, feature_shape: tuple[int, ...], channels: int = 512) -> None:

@@ -1,8 +1,8 @@
-"""AASIST with multi-head attention in place of its graph attention (SPECS.md §4.1).
+"""AASIST with multi-head attention in place of its graph attention.
 
-"Towards scalable AASIST: refining graph attention for speech deepfake detection", arXiv 2507.11777. State-dict names
-are those of the original (KORALLLL/AASIST_SCALING), whose temperatures are left out here: it passes them and ignores
-them.
+Source: "Towards scalable AASIST: refining graph attention for speech deepfake detection", arXiv 2507.11777, and its
+public repository KORALLLL/AASIST_SCALING (commit 28dbcd6). State-dict names are those of that repository. Its attention
+temperatures are omitted, because it passes them and never uses them.
 """
 
 import torch
@@ -27,7 +27,7 @@ def _attention(channels: int) -> nn.MultiheadAttention:
 
 
 class PreActivationBlock(ResidualBlock):
-    """The residual block as it was meant: `bn1` is applied, and GELU takes SELU's place."""
+    """AASIST's residual block with its pre-activation: `bn1` is applied, and GELU replaces SELU."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv1(F.gelu(self.bn1(x)) if hasattr(self, "bn1") else x)
@@ -35,7 +35,7 @@ class PreActivationBlock(ResidualBlock):
 
 
 class MultiHeadGraphAttention(nn.Module):
-    """Nodes [B, N, channels] → the same: multi-head self-attention beside a linear map."""
+    """Add multi-head self-attention and a linear map of the nodes: [B, N, channels] → [B, N, channels]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class MultiHeadGraphAttention(nn.Module):
 
 
 class TypedAttention(nn.Module):
-    """Multi-head attention over nodes of two types, with queries and keys of each type's own and shared values."""
+    """Multi-head attention over nodes of two types. Each type has its own queries and keys; the values are shared."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class TypedAttention(nn.Module):
 
 
 class TypedGraphLayer(nn.Module):
-    """Temporal (type 1), spectral (type 2) and master nodes with channels_in → with channels_out values."""
+    """Update temporal (type 1), spectral (type 2) and master nodes from channels_in to channels_out values each."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -87,15 +87,15 @@ class TypedGraphLayer(nn.Module):
         sizes = [temporal.shape[1], spectral.shape[1]]
         x = torch.cat([self.proj_type1(temporal), self.proj_type2(spectral)], dim=1)
         x = F.dropout(x, NODE_DROPOUT, self.training)
-        heard, _ = self.mha_master(master, x, x, need_weights=False)
+        gathered, _ = self.mha_master(master, x, x, need_weights=False)
         attended = self.het_attention(*x.split(sizes, dim=1))
         nodes = F.gelu(norm_nodes(self.bn, self.proj_with_att(attended) + self.proj_without_att(x)))
         temporal, spectral = nodes.split(sizes, dim=1)
-        return temporal, spectral, self.proj_with_attM(heard) + self.proj_without_attM(master)
+        return temporal, spectral, self.proj_with_attM(gathered) + self.proj_without_attM(master)
 
 
 class Stream(nn.Module):
-    """One of the two ways through the heterogeneous layers: nodes with 64 values → half as many with 32."""
+    """One of the two paths through the heterogeneous layers: nodes with 64 values → half as many nodes with 32."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -114,14 +114,15 @@ class Stream(nn.Module):
 class EnhancedAASIST(nn.Module):
     """Features [B, T, D] → embedding [B, 160], logits [B, 2]; 576,202 parameters at D = 1024.
 
-    Up to the graphs as SSLAASIST, with GELU and a residual encoder that does use its pre-activations. The two streams'
-    nodes are put side by side and attend to each other, in place of AASIST's larger-of-the-two.
+    Up to the graphs this is SSLAASIST, with GELU, and with a residual encoder that does apply its pre-activations.
+    Where AASIST takes the larger result of its two branches, the nodes of both streams are concatenated here and
+    attend to each other.
 
     Args:
-        feature_shape: (T, D); the original hears the 201×1024 of XLS-R.
+        feature_shape: (T, D); the original takes 201×1024, the hidden states of XLS-R.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 3 frames.
+        ValueError: The shape is not (T, D) with at least 3 frames.
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
@@ -159,14 +160,14 @@ class EnhancedAASIST(nn.Module):
         return BackendOutput(embedding, self.out_layer(F.dropout(embedding, 0.5, self.training)))
 
     def _nodes(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spectral nodes [B, 42, 64] and temporal nodes [B, T // 3, 64]."""
-        x = self.feature_proj(features).mT[:, None]  # [B, 1, 128, T]: height = coefficient, width = time
+        """Return the spectral nodes [B, 42, 64] and the temporal nodes [B, T // 3, 64]."""
+        x = self.feature_proj(features).mT[:, None]  # [B, 1, 128, T]: the height is the coefficient, the width is time
         x = F.gelu(self.pre_encoder_bn(F.max_pool2d(x, 3)))
         x = F.gelu(self.post_encoder_bn(self.encoder(x)))
         spectral, temporal = attentive_nodes(x, self.attention(x))
         return spectral + self.pos_S, temporal
 
     def _combine(self, kind: str, nodes: torch.Tensor) -> torch.Tensor:
-        """Self-attention over both streams' nodes [B, N, 32] of one kind, residual, layer norm."""
+        """Apply self-attention over both streams' nodes [B, N, 32] of one kind, with a residual and a layer norm."""
         attended, _ = self.get_submodule(f"stream_combiner_{kind}")(nodes, nodes, nodes, need_weights=False)
         return self.get_submodule(f"norm_{kind}")(nodes + attended)

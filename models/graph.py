@@ -1,8 +1,11 @@
 """Graph attention over nodes that are frames or frequency bands: the blocks of the AASIST family.
 
-Jung, Heo, Tak, Shim, Chung, Lee, Yu, Evans: "AASIST: audio anti-spoofing using integrated spectro-temporal graph
-attention networks", ICASSP 2022; the formulas as the published checkpoints need them are SPECS.md §2.4. State-dict
-names are those of the original. Shapes: B batch, N nodes, D values per node.
+Source: Jung, Heo, Tak, Shim, Chung, Lee, Yu, Evans: "AASIST: audio anti-spoofing using integrated spectro-temporal
+graph attention networks", ICASSP 2022. Where the paper leaves a choice open (the axis of the soft-max, the order of the
+pooled nodes), the formulas are those of its public repository clovaai/aasist (commit a04c986), because the published
+checkpoints depend on them. State-dict names are those of that repository.
+
+Shapes: B utterances in a batch, N nodes, D values per node. ⊙ is the product of two nodes, value by value.
 """
 
 from collections.abc import Sequence
@@ -15,24 +18,30 @@ from torch.utils.checkpoint import checkpoint
 from spoofcache.models.output import BackendOutput
 
 NODE_DROPOUT = 0.2
-"""Before every graph layer, and on each of the six results of the two branches."""
+"""Dropout rate in front of every graph layer, and on each of the six results of the two branches."""
 
 PAIR_TEMPERATURE, TYPED_TEMPERATURE = 2.0, 100.0
-"""The originals' third value, 100, serves all four heterogeneous layers; a fourth is configured and never read."""
+"""Scores are divided by these before their soft-max: in plain graph layers, and in layers with two types of nodes.
+
+The published configurations list four values, [2, 2, 100, 100]; the third serves all four heterogeneous layers, and
+the fourth is never read.
+"""
 
 PLAIN_NODES = 72
-"""Graphs up to this size (SSL-AASIST's largest has 67 nodes) are scored in one go; larger ones in blocks of rows."""
+"""Graphs of up to this many nodes are scored in one step (the largest of SSL-AASIST has 67); larger ones in blocks."""
 
 ROWS = 32
-"""Rows of the pairwise map that are held at a time: at 240 nodes a seventh of the plain form's memory, and faster."""
+"""Rows of the map of pairs in one block. With 240 nodes, blocks of 32 rows need a seventh of the memory of one step,
+and less time.
+"""
 
 
 def pair_scores(x: torch.Tensor, projection: nn.Linear, weights: torch.Tensor) -> torch.Tensor:
-    """Scores of all pairs of nodes, wₖ·tanh(A(x_i ⊙ x_j) + b): x [B, N, D], weights [D', K] → [B, K, N, N].
+    """Score all pairs of nodes, wₖ·tanh(A(x_i ⊙ x_j) + b): x [B, N, D] and weights [D', K] → [B, K, N, N].
 
-    The tanh between the two contractions forbids to factor them, so the plain form holds B·N·N·D values. A large
-    graph gets its rows block by block, from the diagonal on (the score is symmetric), and forgets the inside of each
-    block until the backward pass makes it again.
+    The tanh between the two products means that they cannot be merged, so one step holds B·N·N·D values. A large graph
+    is scored in blocks of rows, each from the diagonal on, because the score is symmetric: x_i ⊙ x_j = x_j ⊙ x_i. The
+    values inside a block are not kept; the backward pass computes them again.
     """
 
     def rows(nodes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
@@ -52,17 +61,21 @@ def pair_scores(x: torch.Tensor, projection: nn.Linear, weights: torch.Tensor) -
 
 
 def norm_nodes(norm: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
-    """Batch norm over the B·N rows of x [B, N, D]."""
+    """Apply a batch norm to x [B, N, D], with statistics over its B·N rows."""
     return norm(x.flatten(0, 1)).view_as(x)
 
 
 def _score_weight(channels: int) -> nn.Parameter:
-    """What turns the values of a pair into its score [channels, 1]."""
+    """Return the parameter [channels, 1] that turns the values of a pair into its score; Xavier-normal at first."""
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(channels, 1)))
 
 
 class GraphAttention(nn.Module):
-    """Graph attention layer: nodes [B, N, channels_in] → [B, N, channels_out]."""
+    """Graph attention layer: nodes [B, N, channels_in] → [B, N, channels_out].
+
+    α[i, j] = soft-max over j of wᵀ·tanh(A(x_i ⊙ x_j) + b) / temperature, then
+    z_i = W₁·Σ_j α[i, j]·x_j + W₂·x_i, followed by batch norm and SELU.
+    """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -75,15 +88,18 @@ class GraphAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.dropout(x, NODE_DROPOUT, self.training)
         scores = pair_scores(x, self.att_proj, self.att_weight)[:, 0]
-        attention = (scores / PAIR_TEMPERATURE).softmax(-1)  # over the second node: checkpoints depend on the side
+        attention = (scores / PAIR_TEMPERATURE).softmax(
+            -1
+        )  # over j; the other axis would not fit the published checkpoints
         return F.selu(norm_nodes(self.bn, self.proj_with_att(attention @ x) + self.proj_without_att(x)))
 
 
 class HeterogeneousGraphAttention(nn.Module):
-    """Graph attention over two types of nodes and a master node that listens to both.
+    """Graph attention over two types of nodes, and a master node that attends to both types.
 
     Temporal nodes (type 1) [B, N₁, channels_in], spectral nodes (type 2) [B, N₂, channels_in], master
-    [B or 1, 1, channels_in] → the three with channels_out values per node.
+    [B or 1, 1, channels_in] → the same three with channels_out values per node. A pair of temporal nodes, a pair of
+    spectral nodes and a mixed pair each have score weights of their own.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -108,10 +124,10 @@ class HeterogeneousGraphAttention(nn.Module):
         n_temporal = temporal.shape[1]
         attention = (self._scores(x, n_temporal) / TYPED_TEMPERATURE).softmax(-1)
         nodes = F.selu(norm_nodes(self.bn, self.proj_with_att(attention @ x) + self.proj_without_att(x)))
-        return nodes[:, :n_temporal], nodes[:, n_temporal:], self._listen(x, master)
+        return nodes[:, :n_temporal], nodes[:, n_temporal:], self._update_master(x, master)
 
     def _scores(self, x: torch.Tensor, n_temporal: int) -> torch.Tensor:
-        """Scores [B, N, N], each pair under the weight of its two types."""
+        """Score all pairs [B, N, N], each with the weights of its two types."""
         weights = torch.cat([self.att_weight11, self.att_weight22, self.att_weight12], dim=1)
         both_temporal, both_spectral, mixed = pair_scores(x, self.att_proj, weights).unbind(1)
         first, second = slice(None, n_temporal), slice(n_temporal, None)
@@ -123,17 +139,18 @@ class HeterogeneousGraphAttention(nn.Module):
             dim=1,
         )
 
-    def _listen(self, x: torch.Tensor, master: torch.Tensor) -> torch.Tensor:
-        """The master node [B, 1, channels_out] after its attention over the nodes as they came in."""
+    def _update_master(self, x: torch.Tensor, master: torch.Tensor) -> torch.Tensor:
+        """Return the master node [B, 1, channels_out] after attention over the nodes before their own update."""
         scores = torch.tanh(self.att_projM(x * master)) @ self.att_weightM
         attention = (scores / TYPED_TEMPERATURE).softmax(1)
         return self.proj_with_attM(attention.mT @ x) + self.proj_without_attM(master)
 
 
 class GraphPool(nn.Module):
-    """The best-scored nodes, each times its score: [B, N, D] → [B, max(⌊N·ratio⌋, 1), D], best first.
+    """Keep the nodes with the highest scores, each multiplied by its score: [B, N, D] → [B, max(⌊N·ratio⌋, 1), D].
 
-    The order matters: the two branches of AASIST are compared node by node, each in its own ranking.
+    The score of a node is sigmoid(p·x_i + c). The nodes are sorted by falling score. The order matters, because AASIST
+    compares its two branches node by node, each in its own order.
     """
 
     def __init__(self, channels: int, ratio: float) -> None:
@@ -148,7 +165,7 @@ class GraphPool(nn.Module):
 
 
 def readout(temporal: torch.Tensor, spectral: torch.Tensor, master: torch.Tensor) -> torch.Tensor:
-    """Largest magnitude and mean of either graph's nodes, and the master node [B, 1, D] → [B, 5·D]."""
+    """Join the largest magnitude and the mean of each graph's nodes, and the master node [B, 1, D] → [B, 5·D]."""
     parts = [temporal.abs().amax(1), temporal.mean(1), spectral.abs().amax(1), spectral.mean(1), master[:, 0]]
     return torch.cat(parts, dim=1)
 
@@ -156,16 +173,16 @@ def readout(temporal: torch.Tensor, spectral: torch.Tensor, master: torch.Tensor
 class GraphClassifier(nn.Module):
     """Spectral nodes [B, N_S, channels] and temporal nodes [B, N_T, channels] → embedding [B, 160], logits [B, 2].
 
-    The part that AASIST and its offspring share; they inherit it, because its modules lie at the top of their state
-    dicts, and make the nodes themselves.
+    This is the part that AASIST and the networks derived from it share. They inherit from this class, because its
+    modules lie at the top of their state dicts, and compute the nodes themselves.
 
     Args:
-        channels: values per node.
-        pool_ratios: nodes kept of the spectral graph, of the temporal graph, and of both behind the first
-            heterogeneous layer. (The originals list a fourth ratio and never read it.)
+        channels: The number of values per node.
+        pool_ratios: The share of nodes kept in the spectral graph, in the temporal graph, and in both after the first
+            heterogeneous layer. (The published configurations list a fourth ratio, which is never read.)
 
     Raises:
-        ValueError: a ratio outside (0, 1], or not three of them; no channel.
+        ValueError: There are not three ratios, one lies outside (0, 1], or `channels` is below 1.
     """
 
     def __init__(self, channels: int, pool_ratios: Sequence[float]) -> None:
@@ -188,7 +205,7 @@ class GraphClassifier(nn.Module):
         self.out_layer = nn.Linear(5 * hidden, 2)
 
     def classify(self, spectral: torch.Tensor, temporal: torch.Tensor) -> BackendOutput:
-        """Both graphs, their two branches, the larger of the branches' results node by node, and the read-out."""
+        """Run both graphs and their two branches, take the larger result of each node, and read out the embedding."""
         spectral = self.pool_S(self.GAT_layer_S(spectral))
         temporal = self.pool_T(self.GAT_layer_T(temporal))
         branches = zip(*(self._branch(branch, temporal, spectral) for branch in "12"), strict=True)
@@ -196,7 +213,7 @@ class GraphClassifier(nn.Module):
         return BackendOutput(embedding, self.out_layer(F.dropout(embedding, 0.5, self.training)))
 
     def _branch(self, branch: str, temporal: torch.Tensor, spectral: torch.Tensor) -> list[torch.Tensor]:
-        """Temporal, spectral and master nodes behind the two heterogeneous layers of one branch."""
+        """Return the temporal, spectral and master nodes after the two heterogeneous layers of one branch."""
         master = self.get_parameter(f"master{branch}")
         temporal, spectral, master = self.get_submodule(f"HtrgGAT_layer_ST{branch}1")(temporal, spectral, master)
         nodes = (

@@ -1,7 +1,8 @@
-"""Heads that learn which hidden layers of a frozen speech model to listen to (SPECS.md §9.2).
+"""Back-ends that learn how much each hidden layer of a frozen speech model contributes.
 
-El Kheir, Samih, Maharjan, Polzehl, Möller: "Comprehensive layer-wise analysis of SSL models for audio deepfake
-detection", Findings of NAACL 2025. State-dict names are those of the original (Yaselley/SSL_Layerwise_Deepfake).
+Source: El Kheir, Samih, Maharjan, Polzehl, Möller: "Comprehensive layer-wise analysis of SSL models for audio deepfake
+detection", Findings of NAACL 2025, and its public repository Yaselley/SSL_Layerwise_Deepfake. State-dict names are
+those of that repository.
 """
 
 import torch
@@ -17,10 +18,10 @@ HIDDEN = 128
 def require_layers(
     backend: str, feature_shape: tuple[int, ...], frames: int = 1, coefficients: int = 1
 ) -> tuple[int, int, int]:
-    """(L, T, D) of features [L, T, D] with at least one layer and that many frames and coefficients.
+    """Return (L, T, D) of features [L, T, D] that have a layer and at least that many frames and coefficients.
 
     Raises:
-        ValueError: other than three axes, or too short an axis.
+        ValueError: The features do not have three axes, or one of them is too short.
     """
     if len(feature_shape) != 3 or any(n < m for n, m in zip(feature_shape, (1, frames, coefficients), strict=True)):
         least = f"L at least 1, T at least {frames} and D at least {coefficients}"
@@ -29,12 +30,12 @@ def require_layers(
 
 
 def mix_layers(layers: torch.Tensor, norm: nn.BatchNorm2d, weights: torch.Tensor) -> torch.Tensor:
-    """Each layer normalised as one channel, then their soft-max weighted sum: [B, L, T, D], weights [L] → [B, T, D]."""
+    """Normalise each layer as one channel and sum them with soft-max weights: [B, L, T, D], weights [L] → [B, T, D]."""
     return torch.einsum("bltd,l->btd", norm(layers), weights.softmax(0))
 
 
 class FrameAttention(nn.Module):
-    """Weights [B, T] of the frames [B, T, HIDDEN], summing to one: soft-max over time of tanh((W h + b)·v)."""
+    """Weights [B, T] of the frames [B, T, HIDDEN] that sum to 1: the soft-max over time of tanh((W h + b)·v)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,11 +49,14 @@ class FrameAttention(nn.Module):
 class LayerwiseFFN(nn.Module):
     """Raw layers [B, L, T, D] → embedding [B, 128], logits [B, 2]; 197,578 parameters for 24 layers of D = 1024.
 
+    The frames are pooled by an attentive mean and variance. The mean is divided by T once more, although its weights
+    already sum to 1; the variance is taken around that mean. Both follow the public repository.
+
     Args:
         feature_shape: (L, T, D), raw outputs of layers 1…L.
 
     Raises:
-        ValueError: the shape is not (L, T, D).
+        ValueError: The shape is not (L, T, D).
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
@@ -70,14 +74,14 @@ class LayerwiseFFN(nn.Module):
         frames = F.relu(self.LL(mix_layers(features, self.layer_norm, self.weight_hidd)))
         frames = F.relu(self.LL2(frames))
         attention = self.attention_block(frames)[:, :, None]
-        mean = (attention * frames).mean(1)  # the weights sum to one already; the original divides by T once more
+        mean = (attention * frames).mean(1)  # divided by T once more, as in the repository
         variance = (attention * frames.square()).sum(1) - mean.square()
         embedding = F.relu(self.LL3(torch.cat([mean, variance], dim=1)))
         return BackendOutput(embedding, self.LL4(embedding))
 
 
 class LayerwiseAASIST(SSLAASIST):
-    """Raw layers [B, L, T, D] → embedding [B, 160], logits [B, 2]: their mixture in front of SSLAASIST.
+    """Raw layers [B, L, T, D] → embedding [B, 160], logits [B, 2]: SSLAASIST on a learned mixture of the layers.
 
     447,314 parameters for 24 layers of D = 1024.
 
@@ -85,7 +89,7 @@ class LayerwiseAASIST(SSLAASIST):
         feature_shape: (L, T, D), raw outputs of layers 1…L.
 
     Raises:
-        ValueError: the shape is not (L, T, D) with at least 3 frames.
+        ValueError: The shape is not (L, T, D) with at least 3 frames.
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:

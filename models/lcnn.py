@@ -1,7 +1,7 @@
-"""Light CNN of seed 003 (xieyuankun/ADD-W2V2-LCNN-19LA0.6; SPECS.md §1.3).
+"""The light CNN of the public repository xieyuankun/ADD-W2V2-LCNN-19LA0.6 (commit c5982b2).
 
-After Wu, He, Sun, Tan: "A light CNN for deep face representation with noisy labels", IEEE TIFS 2018, whose activation
-is the max-feature-map. State-dict names are those of the original.
+The max-feature-map, its only activation, is that of Wu, He, Sun, Tan: "A light CNN for deep face representation with
+noisy labels", IEEE TIFS 2018. State-dict names are those of the repository.
 """
 
 from typing import Any
@@ -17,7 +17,8 @@ from spoofcache.models.output import BackendOutput
 class _LargerHalf(torch.autograd.Function):
     """`torch.maximum` of both halves, with a backward pass that reads one byte per result instead of both halves.
 
-    Of equal values the first gets the gradient, as in max-pooling; `torch.maximum` shares it out.
+    Where both values are equal, the first one gets the whole gradient, as in max-pooling; `torch.maximum` would divide
+    it between the two.
     """
 
     @staticmethod
@@ -38,7 +39,7 @@ class MaxFeatureMap(nn.Module):
     """Max-feature-map (Wu et al. 2018, eq. 2): the larger of channel c and channel c + C/2; [B, C, …] → [B, C/2, …]."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():  # it fuses PyTorch's own gradient
+        if torch.compiler.is_compiling():  # the compiler fuses PyTorch's own gradient
             return torch.maximum(*x.chunk(2, dim=1))
         larger: torch.Tensor = _LargerHalf.apply(x)
         return larger
@@ -47,11 +48,11 @@ class MaxFeatureMap(nn.Module):
 def _stage(
     channels_in: int, channels_out: int, kernel: int, *, pool: bool = False, norm: bool = False
 ) -> nn.Sequential:
-    """Convolution [→ max-pool 2×2] → max-feature-map [→ batch norm without affine parameters].
+    """Return one stage: convolution [→ max-pool 2×2] → max-feature-map [→ batch norm without affine parameters].
 
-    `channels_out` counts the convolution's channels; half of them come out. The original pools behind the
-    max-feature-map. The largest of eight values is the same in either order; in this one the max-feature-map and its
-    gradient work on a quarter of the values.
+    `channels_out` is the number of the convolution's channels; the max-feature-map halves it. The original repository
+    pools after the max-feature-map. Both take a maximum over the same eight values, so the order does not matter for
+    the result; in this order the max-feature-map and its gradient work on a quarter of the values.
     """
     stage: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)]
     if pool:
@@ -89,12 +90,12 @@ class LCNN(LCNNTrunk):
     """Features [B, T, D] → embedding [B, 256], logits [B, 2].
 
     Args:
-        feature_shape: (T, D) of the cached features; it fixes the size of the first linear layer. 201×1024 gives
-            4,111,074 parameters, LFCC's 404×60 gives 562,914.
-        dropout: before the linear layers.
+        feature_shape: (T, D) of the cached features. It determines the size of the first linear layer: 201×1024 gives
+            4,111,074 parameters, and 404×60 (LFCC) gives 562,914.
+        dropout: The dropout rate before the linear layers.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 16 frames and 16 coefficients, or dropout not in [0, 1).
+        ValueError: The shape is not (T, D) with at least 16 frames and 16 coefficients, or `dropout` is not in [0, 1).
     """
 
     def __init__(self, feature_shape: tuple[int, ...], dropout: float = 0.7) -> None:
@@ -107,9 +108,9 @@ class LCNN(LCNNTrunk):
         self.fc_mu = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        return self.classify(self.trunk(features.transpose(1, 2)))  # height = coefficient, width = time
+        return self.classify(self.trunk(features.transpose(1, 2)))  # the height is the coefficient
 
     def classify(self, x: torch.Tensor) -> BackendOutput:
-        """What the convolutions made, [B, …] of 32·⌊D/16⌋·⌊T/16⌋ values, to embedding and logits."""
+        """Turn the output of the convolutions, [B, …] with 32·⌊D/16⌋·⌊T/16⌋ values, into embedding and logits."""
         embedding = self.out(x.flatten(1))
         return BackendOutput(embedding, self.fc_mu(embedding))

@@ -1,7 +1,7 @@
-"""Light CNN with one transformer encoder layer of seed 003 (`lcnnsf`; SPECS.md §8).
+"""Light CNN with one transformer encoder layer: the network `lcnnsf` of xieyuankun/ADD-W2V2-LCNN-19LA0.6.
 
 The layer is that of Chen et al.: "SpeechFormer: a hierarchical efficient framework incorporating the characteristics of
-speech", Interspeech 2022. State-dict names are those of the original.
+speech", Interspeech 2022. State-dict names are those of the repository (commit c5982b2).
 """
 
 import torch
@@ -14,10 +14,11 @@ from spoofcache.models.output import BackendOutput
 
 
 class WindowOfOneAttention(nn.Module):
-    """[B, N, C] → [B, N, C], each position attending to itself alone: the values, projected.
+    """Attention of each position to itself alone, [B, N, C] → [B, N, C]: a projection of the values.
 
-    The original's local attention has a window of one position; its soft-max is 1 whatever query and key say, so
-    neither these nor the heads are computed. Of the joint projection only the last third, the values, is read.
+    The local attention of the original has a window of one position. The soft-max over a single score is 1 whatever the
+    query and the key are, so neither of them is computed, and the number of heads does not matter. Of the joint
+    projection only the last third, the values, is used.
     """
 
     def __init__(self, width: int) -> None:
@@ -50,15 +51,15 @@ class EncoderLayer(nn.Module):
 class LCNNTransformer(LCNN):
     """Features [B, T, D] → embedding [B, 256], logits [B, 2].
 
-    The 32 channels of the convolutions are the sequence, each of ⌊D/16⌋·⌊T/16⌋ values.
+    The 32 channels of the convolutions form the sequence; each element has ⌊D/16⌋·⌊T/16⌋ values.
 
     Args:
         feature_shape: (T, D) of the cached features; 201×1024 gives 9,625,058 parameters.
-        dropout: before the linear layers.
-        encoder_dropout: within the encoder layer.
+        dropout: The dropout rate before the linear layers.
+        encoder_dropout: The dropout rate inside the encoder layer.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 16 frames and 16 coefficients, or a dropout not in [0, 1).
+        ValueError: The shape is not (T, D) with at least 16 frames and 16 coefficients, or a rate is not in [0, 1).
     """
 
     def __init__(self, feature_shape: tuple[int, ...], dropout: float = 0.7, encoder_dropout: float = 0.5) -> None:

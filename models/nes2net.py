@@ -1,7 +1,7 @@
 """Nes2Net and Nes2Net-X: nested Res2Net blocks on the hidden states of a speech model.
 
-Liu et al.: "Nes2Net: a lightweight nested architecture for foundation model driven speech anti-spoofing",
-arXiv 2504.05657 (SPECS.md §9.4). State-dict names are those of the original.
+Source: Liu et al.: "Nes2Net: a lightweight nested architecture for foundation model driven speech anti-spoofing",
+arXiv 2504.05657, and its public repository Liu-Tianchi/Nes2Net. State-dict names are those of that repository.
 """
 
 import torch
@@ -15,16 +15,17 @@ from spoofcache.models.pooling import attentive_statistics
 from spoofcache.models.res2net import cascade
 
 GROUPS = 8
-"""Groups that the network splits the coefficients into, one bottleneck for each but the last."""
+"""The number of groups that the network splits the coefficients into; each but the last has a bottleneck."""
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU}
 
 
 class ColumnBottleneck(Res2Bottleneck):
-    """Nes2Net-X's bottleneck: in place of a running sum, a stack of columns that a learned sum joins.
+    """The bottleneck of Nes2Net-X, which replaces Res2Net's running sum by a stack of columns and a learned sum.
 
-    The stack starts as the last group; each step appends a group, filters all columns alike, and gives out their
-    weighted sum.
+    The stack starts with the last group as its only column. Each step appends a group as a new column, filters all
+    columns with the same convolution, and returns their weighted sum. The weights are learned and start at
+    1 / number of columns.
     """
 
     def __init__(self, channels: int, dilation: int, se: nn.Module, activation: nn.Module) -> None:
@@ -45,7 +46,7 @@ class ColumnBottleneck(Res2Bottleneck):
 
 
 class ASTP(nn.Module):
-    """Attentive statistics pooling [B, C, T] → [B, 2C], the attention through a tanh bottleneck of 128."""
+    """Attentive statistics pooling [B, C, T] → [B, 2C], with a bottleneck of 128 values and tanh in the attention."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -57,18 +58,19 @@ class ASTP(nn.Module):
 
 
 class Nes2Net(nn.Module):
-    """Features [B, T, D] → embedding [B, D], or [B, 2D] with attentive pooling, and logits [B, 2].
+    """Features [B, T, D] → embedding [B, D] ([B, 2D] with attentive pooling) and logits [B, 2].
 
     Args:
-        feature_shape: (T, D) of the cached features, D a multiple of 64; 1024 give 510,769 parameters.
-        pooling: over time, "mean" or "ASTP" (attentive statistics pooling).
+        feature_shape: (T, D) of the cached features, where D is a multiple of 64. D = 1024 gives 510,769 parameters.
+        pooling: The pooling over time: "mean", or "ASTP" (attentive statistics pooling).
         activation: "relu" or "selu".
-        se_ratio: by how much the gate of a bottleneck squeezes its D/8 channels; 1, 2, 4 or 8.
-        dilation: of the bottlenecks, in frames; 1 to 4.
-        n_logits: outputs of the last layer; one, z (the original's single score), becomes logits [0, z].
+        se_ratio: The gate of a bottleneck reduces its D/8 channels by this factor: 1, 2, 4 or 8.
+        dilation: The dilation of the bottlenecks in frames, 1 to 4.
+        n_logits: The number of outputs of the last layer. A single output z, the score of the original, becomes the
+            logits [0, z].
 
     Raises:
-        ValueError: a shape that does not split into 8 × 8 groups, or a setting outside the above.
+        ValueError: D is not a multiple of 64, or a setting has another value than those above.
     """
 
     bottleneck: type[Res2Bottleneck] = Res2Bottleneck
@@ -116,9 +118,10 @@ class Nes2Net(nn.Module):
 
 
 class Nes2NetX(Nes2Net):
-    """Nes2Net with stacked columns in its bottlenecks; 1024 coefficients give 512,039 parameters.
+    """Nes2Net with stacked columns in its bottlenecks.
 
-    Arguments and errors as there, but two logits by default; with pooling "ASTP" 777,383 parameters.
+    Arguments and errors are those of Nes2Net, but there are two logits by default. D = 1024 gives 512,039 parameters,
+    and 777,383 with pooling "ASTP".
     """
 
     bottleneck = ColumnBottleneck

@@ -1,4 +1,4 @@
-"""What every back-end returns, and the score that it means."""
+"""What every back-end returns, and the countermeasure score that follows from it."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,10 @@ class BackendOutput(NamedTuple):
 
 
 def log_odds(logits: torch.Tensor) -> torch.Tensor:
-    """Countermeasure score [B] in float32: logit of bona fide − logit of spoof, higher = more bona fide.
+    """Return the countermeasure score [B] in float32: logit of bona fide − logit of spoof; higher is more bona fide.
 
-    The log-odds of the soft-max, without its saturation: probabilities that round to 0 or 1 would make ties.
+    These are the log-odds of the soft-max: with p = soft-max(logits), log(p[1] / p[0]) = logits[1] − logits[0]. The
+    probability itself would saturate: values that round to 0 or 1 become equal scores.
     """
     logits = logits.float()
     return logits[:, 1] - logits[:, 0]

@@ -1,8 +1,8 @@
-"""Logistic regression on the time mean of the features.
+"""Logistic regression on the mean of the features over time.
 
-After Pascu et al.: "Towards generalisable and calibrated audio deepfake detection with self-supervised
-representations", Interspeech 2024 (arXiv 2309.05384; SPECS.md §9.1): on frozen speech models the plainest head is hard
-to beat.
+Source: Pascu et al.: "Towards generalisable and calibrated audio deepfake detection with self-supervised
+representations", Interspeech 2024 (arXiv 2309.05384), who report that this simplest of back-ends generalises well on
+frozen speech models.
 """
 
 import torch
@@ -16,15 +16,15 @@ from spoofcache.models.pooling import time_statistics
 class PooledLinear(nn.Module):
     """Features [B, T, D] → embedding [B, D] or [B, 2D] (the pooled features themselves), logits [B, 2].
 
-    Weights w and intercept b of a two-class logistic regression, such as scikit-learn's, go into row 1 of `linear`,
-    with zeros in row 0: the log-odds are then its decision function.
+    A two-class logistic regression with weights w and intercept b, such as scikit-learn's, is this network with w and b
+    in row 1 of `linear` and zeros in row 0: the log-odds z₁ − z₀ are then w·x + b, its decision function.
 
     Args:
-        feature_shape: (T, D) of the cached features; 1024 coefficients give 2,050 parameters, 4,098 with deviation.
-        deviation: pool the standard deviation over time (1/T form) beside the mean.
+        feature_shape: (T, D) of the cached features. D = 1024 gives 2,050 parameters, and 4,098 with `deviation`.
+        deviation: Pool the standard deviation over time (with 1/T) in addition to the mean.
 
     Raises:
-        ValueError: the shape is not (T, D).
+        ValueError: The shape is not (T, D).
     """
 
     def __init__(self, feature_shape: tuple[int, ...], deviation: bool = False) -> None:

@@ -1,15 +1,15 @@
-"""Statistics over time, the pooling that several back-ends share."""
+"""Pooling over time by its statistics, which several back-ends share."""
 
 import torch
 
 
 def time_statistics(x: torch.Tensor, floor: float = 1e-12, correction: int = 0) -> torch.Tensor:
-    """Mean and standard deviation over time, side by side: [B, C, T] → [B, 2C].
+    """Concatenate the mean and the standard deviation over time: [B, C, T] → [B, 2C].
 
     Args:
-        x: features.
-        floor: least variance; keeps the root's gradient finite on a constant channel.
-        correction: what is taken off T in the variance's denominator.
+        x: Features.
+        floor: The smallest variance; it keeps the gradient of the square root finite on a constant channel.
+        correction: The variance is the sum of squared differences divided by T − correction.
 
     >>> time_statistics(torch.tensor([[[1.0, 3.0]]]))
     tensor([[2., 1.]])
@@ -19,24 +19,26 @@ def time_statistics(x: torch.Tensor, floor: float = 1e-12, correction: int = 0) 
 
 
 def with_context(x: torch.Tensor, floor: float = 1e-12, correction: int = 0) -> torch.Tensor:
-    """Every frame beside the whole utterance's mean and deviation: [B, C, T] → [B, 3C, T].
+    """Append the utterance's mean and standard deviation to every frame: [B, C, T] → [B, 3C, T].
 
-    What attention over time sees in Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN", Interspeech 2020, §3.1.
+    This is the input of the attention in Desplanques, Thienpondt, Demuynck: "ECAPA-TDNN", Interspeech 2020, section
+    "Channel- and context-dependent statistics pooling".
     """
     statistics = time_statistics(x, floor, correction)
     return torch.cat([x, statistics[:, :, None].expand(-1, -1, x.shape[2])], dim=1)
 
 
 def attentive_statistics(x: torch.Tensor, weights: torch.Tensor, floor: float = 1e-12) -> torch.Tensor:
-    """Weighted mean and standard deviation over time, side by side: [B, C, T] → [B, 2C].
+    """Concatenate the weighted mean and standard deviation over time: [B, C, T] → [B, 2C].
 
     Okabe, Koshinaka, Shinoda: "Attentive statistics pooling for deep speaker embedding", Interspeech 2018, eq. 5 and 6.
-    The variance is taken around the mean: the originals' Σ w·x² − mean² is the same number with more cancellation.
+    The variance is Σ w·(x − mean)², which equals their Σ w·x² − mean² because the weights sum to 1, and loses fewer
+    digits to cancellation.
 
     Args:
-        x: features.
-        weights: [B, C, T], adding up to 1 over time.
-        floor: least variance.
+        x: Features.
+        weights: Weights [B, C, T] that sum to 1 over time.
+        floor: The smallest variance.
     """
     mean = (weights * x).sum(dim=2)
     variance = (weights * (x - mean[:, :, None]).square()).sum(dim=2)

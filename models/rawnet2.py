@@ -1,6 +1,7 @@
-"""RawNet2 on the waveform, the ASVspoof 2021 baseline (asvspoof-challenge/2021; SPECS.md §7.3).
+"""RawNet2 on the waveform, a baseline of ASVspoof 2021.
 
-Tak et al.: "End-to-end anti-spoofing with RawNet2", ICASSP 2021. State-dict names are those of the original.
+Source: Tak et al.: "End-to-end anti-spoofing with RawNet2", ICASSP 2021, and the public repository
+asvspoof-challenge/2021 (commit 9b33f5e), whose state-dict names are kept.
 """
 
 import torch
@@ -11,20 +12,20 @@ from spoofcache.models.output import BackendOutput
 from spoofcache.models.sinc import MelSincFilters
 
 KERNEL = 1025
-"""Taps of the sinc filters."""
+"""The number of taps of the sinc filters."""
 
 WIDTHS = (20, 20, 20, 128, 128, 128, 128)
-"""Channels before the first residual block, and after each."""
+"""Channels before the first residual block and after each block."""
 
 SHORTEST = KERNEL - 1 + 3 ** len(WIDTHS)
-"""Samples that the filters and the seven poolings by 3 leave one frame of."""
+"""The number of samples of which the filters and seven poolings by 3 leave one frame."""
 
 
 class ResidualBlock(nn.Module):
     """[B, C, n] → [B, C', n // 3].
 
-    The original makes a batch norm `bn1` for the input and then convolves the input itself: it stays for the names'
-    sake.
+    The repository creates a batch norm `bn1` for the input and then convolves the input itself. The module is kept so
+    that its state dicts can be loaded.
     """
 
     def __init__(self, channels_in: int, channels_out: int, first: bool) -> None:
@@ -44,19 +45,19 @@ class ResidualBlock(nn.Module):
 
 
 class RawNet2(nn.Module):
-    """Waveforms [B, n] at 16 kHz → embedding [B, 1024], logits [B, 2] (log-soft-max of them, as the original).
+    """Waveforms [B, n] at 16 kHz → embedding [B, 1024], logits [B, 2]; 17,621,410 parameters whatever n is.
 
-    The log-soft-max does not change the log-odds. 17,621,410 parameters whatever the length.
+    As in the repository the logits are a log-soft-max, which leaves the log-odds unchanged.
 
     Args:
-        feature_shape: (n,), samples per waveform.
+        feature_shape: (n,), the number of samples per waveform.
 
     Raises:
-        ValueError: the shape is not (n,) with at least 3,211 samples.
+        ValueError: The shape is not (n,) with at least 3,211 samples.
     """
 
-    # never in the path of the signal, see ResidualBlock
     UNUSED = ("bn1",)
+    """Names of modules that are never applied, see ResidualBlock."""
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class RawNet2(nn.Module):
         self.fc2_gru = nn.Linear(1024, 2)
 
     def _scale(self, number: int, x: torch.Tensor) -> torch.Tensor:
-        """Filter-wise scaling [B, C, n] → [B, C, n]: x·s + s, s from the time mean (Jung et al., Interspeech 2020)."""
+        """Scale each filter [B, C, n]: x·s + s, with s from its mean over time (Jung et al., Interspeech 2020)."""
         scale = self.get_submodule(f"fc_attention{number}")(x.mean(dim=2)).sigmoid()[:, :, None]
         return x * scale + scale
 

@@ -1,7 +1,7 @@
-"""SE-Res2Net-50 of seed 003 (xieyuankun/ADD-W2V2-LCNN-19LA0.6; SPECS.md §8).
+"""The SE-Res2Net-50 of the public repository xieyuankun/ADD-W2V2-LCNN-19LA0.6 (commit c5982b2).
 
-After Gao et al.: "Res2Net: a new multi-scale backbone architecture", IEEE TPAMI 2021, and Hu, Shen, Sun:
-"Squeeze-and-excitation networks", CVPR 2018. State-dict names are those of the original.
+Source of its blocks: Gao et al.: "Res2Net: a new multi-scale backbone architecture", IEEE TPAMI 2021, and Hu, Shen,
+Sun: "Squeeze-and-excitation networks", CVPR 2018. State-dict names are those of the repository.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from spoofcache.models.checks import require_frames
 from spoofcache.models.output import BackendOutput
 
 SCALE = 4
-"""Groups that a block splits its channels into."""
+"""The number of groups that a block splits its channels into."""
 
 
 def cascade(parts: Sequence[torch.Tensor], step: Callable[[int, torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
-    """Res2Net's recursion over groups of channels: y_0 = step(0, x_0), y_i = step(i, x_i + y_{i−1}).
+    """Run Res2Net's recursion over groups of channels: y_0 = step(0, x_0), y_i = step(i, x_i + y_{i−1}).
 
-    Gao et al. 2021, eq. 1. All parts have one shape; one output per part.
+    Source: Gao et al. 2021, eq. 1. All groups have the same shape, and each gives one result.
     """
     outputs: list[torch.Tensor] = []
     for number, part in enumerate(parts):
@@ -29,7 +29,7 @@ def cascade(parts: Sequence[torch.Tensor], step: Callable[[int, torch.Tensor], t
 
 
 class SqueezeExcitation(nn.Module):
-    """[B, C, H, W] times a gate per channel from the mean over H and W (Hu et al. 2018, eq. 2–4, without biases)."""
+    """Multiply each channel of [B, C, H, W] by a gate from the means over H and W (Hu et al., eq. 2–4, no biases)."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class SqueezeExcitation(nn.Module):
 
 
 def _downsample(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
-    """The short cut of a layer's first block: average, then widen; sizes are rounded up as by a padded convolution."""
+    """Return the shortcut of a layer's first block: average-pool, then widen. Sizes are rounded up."""
     return nn.Sequential(
         nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
         nn.Conv2d(channels_in, channels_out, 1, bias=False),
@@ -56,7 +56,7 @@ def _downsample(channels_in: int, channels_out: int, stride: int) -> nn.Sequenti
 class Res2Block(nn.Module):
     """[B, C, H, W] → [B, 2·planes, ⌈H/stride⌉, ⌈W/stride⌉].
 
-    The first block of a layer changes width and size; it skips the recursion and average-pools its last group.
+    The first block of a layer changes width and size. It omits the recursion and average-pools its last group.
     """
 
     def __init__(self, channels_in: int, planes: int, stride: int, first: bool) -> None:
@@ -92,15 +92,16 @@ def _layer(channels_in: int, planes: int, blocks: int, stride: int) -> nn.Sequen
 
 
 class SERes2Net(nn.Module):
-    """Features [B, T, D] → embedding [B, 256], logits [B, 2] (log-soft-max of them, as the original; same log-odds).
+    """Features [B, T, D] → embedding [B, 256], logits [B, 2]; 923,102 parameters whatever the shape.
 
-    923,102 parameters whatever the shape. Slow: the stem runs at the full T×D.
+    As in the original repository the logits are a log-soft-max, which leaves the log-odds unchanged. The network is
+    slow, because its first layers run at the full resolution T×D.
 
     Args:
         feature_shape: (T, D) of the cached features, of any size.
 
     Raises:
-        ValueError: the shape is not (T, D).
+        ValueError: The shape is not (T, D).
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
@@ -123,7 +124,7 @@ class SERes2Net(nn.Module):
         self.cls_layer = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = features.transpose(1, 2).unsqueeze(1)  # [B, 1, D, T]: height = coefficient, width = time
+        x = features.transpose(1, 2).unsqueeze(1)  # [B, 1, D, T]: the height is the coefficient, the width is time
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         embedding = x.mean(dim=(2, 3))

@@ -1,7 +1,8 @@
-"""ResNet-18 on features as a one-channel image.
+"""ResNet-18, with the features as an image of one channel.
 
-He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016, table 1. The `resnet` that seed 003
-offers has its convolutions commented out (SPECS.md §8); this one is ours.
+Source: He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016, table 1. The `resnet` of
+xieyuankun/ADD-W2V2-LCNN-19LA0.6 has its convolutions commented out and cannot take features of 1024×201; this network
+is our own.
 """
 
 import torch
@@ -14,7 +15,7 @@ from spoofcache.models.output import BackendOutput
 
 
 class BasicBlock(nn.Module):
-    """[B, C, H, W] → [B, C', ⌈H/stride⌉, ⌈W/stride⌉]: two 3×3 convolutions around a short cut."""
+    """[B, C, H, W] → [B, C', ⌈H/stride⌉, ⌈W/stride⌉]: two 3×3 convolutions with a shortcut around them."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class ResNet(nn.Module):
         feature_shape: (T, D) of the cached features, of any size.
 
     Raises:
-        ValueError: the shape is not (T, D).
+        ValueError: The shape is not (T, D).
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
@@ -60,6 +61,6 @@ class ResNet(nn.Module):
         self.classifier = nn.Linear(256, 2)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.layers(self.stem(as_image(features)))  # height = time
+        x = self.layers(self.stem(as_image(features)))  # the height is time
         embedding = self.embedding(x.mean(dim=(2, 3)))
         return BackendOutput(embedding, self.classifier(embedding))

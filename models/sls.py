@@ -1,7 +1,7 @@
-"""Sensitive layer selection: a gate on each hidden layer, then one large linear layer (SPECS.md §9.3).
+"""Sensitive layer selection (SLS): a gate on each hidden layer, then one large linear layer.
 
-Zhang, Wen, Hu: "Audio deepfake detection with self-supervised XLS-R and SLS classifier", ACM Multimedia 2024.
-State-dict names are those of the original (QiShanZhang/SLSforASVspoof-2021-DF).
+Source: Zhang, Wen, Hu: "Audio deepfake detection with self-supervised XLS-R and SLS classifier", ACM Multimedia 2024.
+State-dict names are those of its public repository QiShanZhang/SLSforASVspoof-2021-DF.
 """
 
 import torch
@@ -15,14 +15,14 @@ from spoofcache.models.output import BackendOutput
 class SLS(nn.Module):
     """Raw layers [B, L, T, D] → embedding [B, 1024], logits [B, 2]; 23,399,429 parameters at 201×1024, for any L.
 
-    The logits are logarithms of probabilities, log-softmax(SELU(·)), as in the original: their difference, the
-    log-odds, is that of the SELU's two values, and cross-entropy on them is cross-entropy on those.
+    As in the repository the logits are the log-soft-max of SELU(·). A log-soft-max subtracts the same number from both
+    values, so the log-odds and the cross-entropy are those of the SELU's two values.
 
     Args:
-        feature_shape: (L, T, D), raw outputs of layers 1…L; T and D fix the size of the large linear layer.
+        feature_shape: (L, T, D), raw outputs of layers 1…L. T and D determine the size of the large linear layer.
 
     Raises:
-        ValueError: the shape is not (L, T, D) with at least 3 frames and 3 coefficients.
+        ValueError: The shape is not (L, T, D) with at least 3 frames and 3 coefficients.
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:

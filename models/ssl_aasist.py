@@ -1,8 +1,8 @@
-"""AASIST on the frames of a self-supervised speech model, the back-end of SSL_Anti-spoofing (SPECS.md §3.1).
+"""AASIST on the frames of a self-supervised speech model, the back-end of SSL_Anti-spoofing.
 
-Tak, Todisco, Wang, Jung, Yamagishi, Evans: "Automatic speaker verification spoofing and deepfake detection using
-wav2vec 2.0 and data augmentation", Odyssey 2022. State-dict names are those of the original
-(TakHemlata/SSL_Anti-spoofing; xieyuankun/Codecfake has the same).
+Source: Tak, Todisco, Wang, Jung, Yamagishi, Evans: "Automatic speaker verification spoofing and deepfake detection
+using wav2vec 2.0 and data augmentation", Odyssey 2022, and its public repository TakHemlata/SSL_Anti-spoofing (commit
+4acaa61). State-dict names are those of that repository and of xieyuankun/Codecfake, which uses the same network.
 """
 
 import torch
@@ -15,13 +15,13 @@ from spoofcache.models.graph import GraphClassifier
 from spoofcache.models.output import BackendOutput
 
 PROJECTED = 128
-"""Values that a frame is projected to; a third of them remain as spectral nodes."""
+"""The number of values that each frame is projected to; after pooling by 3, 42 of them are the spectral nodes."""
 
 
 def attentive_nodes(x: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Spectral nodes [B, F, C] and temporal nodes [B, W, C]: sums of a map x [B, C, F, W] over its other axis.
+    """Sum a map x [B, C, F, W] over time to spectral nodes [B, F, C], and over frequency to temporal nodes [B, W, C].
 
-    The weights of each sum are the soft-max of the scores [B, C, F, W] over that axis.
+    The weights of each sum are the soft-max of the scores [B, C, F, W] over the axis that is summed.
     """
     spectral = (x * scores.softmax(3)).sum(3).mT
     temporal = (x * scores.softmax(2)).sum(2).mT
@@ -31,18 +31,18 @@ def attentive_nodes(x: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor
 class SSLAASIST(GraphClassifier):
     """Features [B, T, D] → embedding [B, 160], logits [B, 2]; 447,242 parameters at D = 1024.
 
-    Linear to 128, max-pool 3×3 → [B, 1, 42, T // 3] → residual encoder without pooling [B, 64, 42, T // 3] → attentive
-    sums over time: 42 spectral nodes; over frequency: T // 3 temporal nodes.
+    Linear layer to 128 values, max-pool 3×3 → [B, 1, 42, T // 3] → residual encoder without pooling
+    [B, 64, 42, T // 3]. Attentive sums over time give 42 spectral nodes, sums over frequency T // 3 temporal nodes.
 
     Args:
-        feature_shape: (T, D); the published models hear the 201×1024 of XLS-R.
+        feature_shape: (T, D); the published models take 201×1024, the hidden states of XLS-R.
 
     Raises:
-        ValueError: the shape is not (T, D) with at least 3 frames.
+        ValueError: The shape is not (T, D) with at least 3 frames.
     """
 
     UNUSED = ("bn1",)
-    """As in AASIST: the encoder is the same."""
+    """See AASIST, whose encoder this is."""
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:
         _, coefficients = require_frames(type(self).__name__, feature_shape, frames=3)
@@ -58,7 +58,7 @@ class SSLAASIST(GraphClassifier):
         self.pos_S = nn.Parameter(torch.randn(1, PROJECTED // 3, channels))
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
-        x = self.LL(features).mT[:, None]  # [B, 1, 128, T]: height = coefficient, width = time
+        x = self.LL(features).mT[:, None]  # [B, 1, 128, T]: the height is the coefficient, the width is time
         x = F.selu(self.first_bn(F.max_pool2d(x, 3)))
         x = F.selu(self.first_bn1(self.encoder(x)))
         spectral, temporal = attentive_nodes(x, self.attention(x))

@@ -1,7 +1,8 @@
-"""The AASIST flavour of SpeechFake: every frame of XLS-R is a node (SPECS.md §3.4).
+"""The variant of AASIST in SpeechFake, in which every frame of XLS-R is a node.
 
-Huang, Gu, Wang, Zhu, Qian: "SpeechFake", ACL 2025, as its `W2VAASIST` is coded. The names below the projection are
-AASIST's; the projection's are ours.
+Source: Huang, Gu, Wang, Zhu, Qian: "SpeechFake", ACL 2025 (arXiv 2507.21463), as the class `W2VAASIST` of the public
+repository xiaoyangfengxjtu-dev/Speechfake implements it. State-dict names are those of AASIST; the names in the
+projection are our own.
 """
 
 import torch
@@ -15,15 +16,16 @@ from spoofcache.models.output import BackendOutput
 class W2VAASIST(GraphClassifier):
     """Features [B, T, D] → embedding [B, 160], logits [B, 2]; 151,048 parameters at D = 1024.
 
-    Linear to 64, layer norm, SELU → T nodes, which serve as spectral and as temporal graph alike (the original does
-    so) → 0.5·T and 0.7·T of them → heterogeneous layers on 240 nodes at T = 201. No residual encoder, no attention
-    map, no position: what is left of the spectral side is its own weights and pool.
+    A linear layer to 64 values, layer norm and SELU give T nodes. As in the original, the same nodes are used as the
+    spectral and as the temporal graph. Pooling keeps 0.5·T and 0.7·T of them; at T = 201 the heterogeneous layers then
+    work on 240 nodes. There is no residual encoder, no attention map and no position embedding, so that the spectral
+    graph differs from the temporal one only by its weights and its pooling.
 
     Args:
-        feature_shape: (T, D); the original hears the 201×1024 of XLS-R.
+        feature_shape: (T, D); the original takes 201×1024, the hidden states of XLS-R.
 
     Raises:
-        ValueError: the shape is not (T, D).
+        ValueError: The shape is not (T, D).
     """
 
     def __init__(self, feature_shape: tuple[int, ...]) -> None:

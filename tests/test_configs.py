@@ -18,6 +18,7 @@ BLOCKS = 6
 """Of the random stand-in for XLS-R-300M."""
 SHORT = 9_600
 """Samples of a window, 0.6 s: what is run here is the road, not the recipe."""
+SOURCES = (REPOSITORY / "docs/sources.md").read_text(encoding="utf-8")
 SMALL = ("train.epochs=2", "train.batch_size=8", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
 
 
@@ -33,7 +34,10 @@ def test_the_header_says_command_figure_and_source(path):
     header = "".join(line[1:] for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
     assert f"python main_train.py --config configs/{path.name} " in header
     assert re.search(r"Published figures?", header)
-    assert "SPECS.md" in header or "aasist.toml" in header
+    source = header.partition("Source:")[2].partition("\n\n")[0].partition("Differences:")[0]
+    repositories = re.findall(r"[A-Za-z][\w-]+/[A-Za-z][\w.-]*\w", source)
+    assert repositories
+    assert not [name for name in repositories if name not in SOURCES]
     load_config(path)
 
 

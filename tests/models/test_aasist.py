@@ -19,7 +19,7 @@ def test_names_shapes_and_number_of_parameters_are_the_originals(network, name, 
 
 
 def six_inputs() -> torch.Tensor:
-    """SPECS.md §0.2: two utterances of noise, a sine, silence, a chirp, noise again, an impulse [7, 64600]."""
+    """The reference inputs [7, 64600]: two utterances of noise, a sine, silence, a chirp, noise again, an impulse."""
     torch.manual_seed(0)
     n = np.arange(N_SAMPLES)
     t = n / 16_000
@@ -56,7 +56,7 @@ def test_published_weights_give_the_originals_numbers_on_six_inputs(published):
     np.testing.assert_allclose(embedding.numpy(), numbers(f"{key}/last_hidden"), rtol=0, atol=1e-4)
 
 
-ANCHORS = {  # logit of bona fide, by the original on the corpus's audio
+ANCHORS = {  # logits of bona fide that clovaai/aasist gives the corpus's audio
     "AASIST": {"LA_D_1003356": -6.7869, "LA_E_6163791": -9.0569, "LA_T_1272637": 5.2366},
     "AASIST-L": {"LA_D_1003356": -7.1151, "LA_E_6163791": -10.7682, "LA_T_1272637": 6.8474},
 }

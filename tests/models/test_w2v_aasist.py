@@ -26,7 +26,7 @@ def test_frames_are_the_nodes_of_both_graphs():
         )
     with torch.no_grad():
         model(torch.randn(1, 201, 16))
-    assert sizes == {  # SPECS.md §3.4
+    assert sizes == {  # by hand, from the layers of `W2VAASIST` in xiaoyangfengxjtu-dev/Speechfake
         "GAT_layer_S": (201, 201),
         "pool_S": (201, 100),
         "GAT_layer_T": (201, 201),
