@@ -181,7 +181,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _draw(scored: Scored, pictures: Mapping[Path, Path]) -> None:
-    from spoofcache.metrics.track import draw_track  # here, not above: scores must not wait for matplotlib
+    from spoofcache.evaluation.track import draw_track  # here, not above: scores must not wait for matplotlib
 
     for path, track in scored.tracks.items():
         picture, middles = pictures[path], (track.starts + track.ends) / 2

@@ -13,13 +13,13 @@ import click
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
-from spoofcache.engine.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
-from spoofcache.metrics import matrix as matrices
-from spoofcache.metrics import tables
-from spoofcache.metrics.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
-from spoofcache.metrics.measures import CM_MEASURES, default_measures
-from spoofcache.metrics.page import report_page
-from spoofcache.metrics.sasv import compare_sasv
+from spoofcache.evaluation import matrix as matrices
+from spoofcache.evaluation import tables
+from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
+from spoofcache.evaluation.measures import CM_MEASURES, default_measures
+from spoofcache.evaluation.report import report_page
+from spoofcache.evaluation.sasv import compare_sasv
+from spoofcache.evaluation.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
 
 EXAMPLES = """\b
 Examples:
@@ -201,8 +201,8 @@ def _check(options: Options) -> None:
 def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[EvaluationSet]]:
     """The rows of the matrix, and every run's scores on every test set, made where there are none yet."""
     from spoofcache.engine.checkpoint import RunError  # here, not above: score files do without torch
-    from spoofcache.engine.crosscorpus import CrossCorpus, named_tests, read_test_sets
-    from spoofcache.engine.runs import read_runs
+    from spoofcache.evaluation.crosscorpus import CrossCorpus, named_tests, read_test_sets
+    from spoofcache.evaluation.runs import read_runs
 
     try:
         runs = read_runs(options.runs, options.checkpoint)

@@ -9,9 +9,12 @@ import click
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
-from spoofcache.metrics.checks import warnings_of
-from spoofcache.metrics.evaluation import Evaluation, as_text, evaluate_2019
-from spoofcache.metrics.scores import CmScores, check_attacks, check_coverage, read_asv_scores, read_cm_scores
+from spoofcache.evaluation.alignment import align, check_attacks
+from spoofcache.evaluation.asvspoof2019 import Evaluation, as_text, evaluate_2019
+from spoofcache.evaluation.checks import warnings_of
+from spoofcache.evaluation.trials import list_trials, trials_of_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.scores import CmScores
 from spoofcache.protocols.asvspoof19 import read_protocol
 
 EXAMPLES = """\b
@@ -51,15 +54,17 @@ def main(
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
     inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
     cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
-    cm = read_cm_scores(cm_path)
+    cm = read_scores(cm_path)
     if protocol_path:
-        _check_protocol(cm, cm_path, protocol_path)
+        cm = _by_protocol(cm, cm_path, protocol_path)
     asv = read_asv_scores(asv_path) if asv_path else None
     if asv:
-        check_attacks(cm.spoof_by_attack(), asv, f"{cm_path} with {asv_path}")
+        check_attacks(
+            set(trials_of_scores(cm).columns["attack"][~cm.require_keys()].tolist()), asv, f"{cm_path} with {asv_path}"
+        )
     evaluation = evaluate_2019(cm, asv)
     click.echo(as_text(evaluation))
-    for warning in warnings_of(str(cm_path), cm.scores, cm.is_bonafide):
+    for warning in warnings_of(str(cm_path), cm.scores, cm.require_keys()):
         click.echo(f"Warning: {warning}", err=True)
     if json_path:
         _write_json(json_path, inputs, evaluation)
@@ -70,10 +75,11 @@ def main(
         click.echo(f"wrote {path}")
 
 
-def _check_protocol(cm: CmScores, cm_path: Path, protocol_path: Path) -> None:
-    trials = read_protocol(protocol_path)
-    keys, attacks = ({t.utt_id: t.key for t in trials}, {t.utt_id: t.attack for t in trials})
-    check_coverage(cm, keys, attacks, f"{cm_path} against {protocol_path}")
+def _by_protocol(cm: CmScores, cm_path: Path, protocol_path: Path) -> CmScores:
+    everything = read_protocol(protocol_path)
+    trials = list_trials(everything, everything, protocol_path)
+    scores = align(cm, trials, f"{cm_path} against {protocol_path}")
+    return CmScores(trials.utt_ids, trials.columns["attack"].tolist(), trials.is_bonafide, scores)
 
 
 def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluation) -> None:
@@ -85,11 +91,11 @@ def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluati
 
 
 def _draw(cm: CmScores, title: str, det_path: Path, histogram_path: Path) -> None:
-    from spoofcache.metrics import report  # here, not above: numbers must not wait for matplotlib
+    from spoofcache.evaluation import pictures  # here, not above: numbers must not wait for matplotlib
 
     with atomic_path(det_path) as det, atomic_path(histogram_path) as histogram:
-        report.draw_det(cm, title, det)
-        report.draw_histogram(cm, title, histogram)
+        pictures.draw_det(cm, title, det)
+        pictures.draw_histogram(cm, title, histogram)
 
 
 if __name__ == "__main__":

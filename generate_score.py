@@ -4,14 +4,23 @@ from pathlib import Path
 
 import click
 
-from spoofcache.common.cli import Sentence, device_option, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.cli import (
+    ChoiceWithAliases,
+    Sentence,
+    device_option,
+    input_folder,
+    output,
+    progress,
+    resolve_device,
+    sentences,
+)
 from spoofcache.common.files import atomic_path
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.engine.checkpoint import load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import SKIPPED, Identity
-from spoofcache.metrics.scores import FORMS, format_cm_scores
+from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
 
 EXAMPLES = """\b
 Example:
@@ -23,7 +32,7 @@ Example:
 @click.option("--run", type=input_folder, required=True, help="Run folder of main_train.py.")
 @click.option("--features", type=input_folder, required=True, help="Cached partition to score.")
 @click.option("--out", type=output, required=True, help="Score file; must not exist.")
-@click.option("--format", "form", type=click.Choice(list(FORMS)), default="asvspoof2019", show_default=True)
+@click.option("--format", "form", type=ChoiceWithAliases(FORMS, ALIASES), default="asvspoof2019", show_default=True)
 @click.option("--checkpoint", type=click.Choice(["best", "last", "average"]), default="best", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @device_option

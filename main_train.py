@@ -15,9 +15,9 @@ from spoofcache.engine.processes import Processes, join, one_voice
 from spoofcache.engine.run_folder import require_new
 from spoofcache.engine.train import Epoch, Judgement, Listener, fit, utterances_seen
 from spoofcache.engine.training_set import TrainingSet
+from spoofcache.evaluation.comparison import Figure
+from spoofcache.evaluation.matrix import over_seeds
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.metrics.comparison import Figure
-from spoofcache.metrics.matrix import over_seeds
 
 EXAMPLES = """\b
 Examples:

@@ -19,6 +19,7 @@ import numpy as np
 
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
 from spoofcache.common import cli
+from spoofcache.evaluation.asvspoof2019 import evaluate_2019
 from spoofcache.metrics.bootstrap import Resampling, bootstrap
 from spoofcache.metrics.dcf import Coefficients, min_cost
 from spoofcache.metrics.det import (
@@ -29,8 +30,7 @@ from spoofcache.metrics.det import (
     equal_error_rate_of,
     verification_curve,
 )
-from spoofcache.metrics.evaluation import evaluate_2019
-from spoofcache.metrics.scores import read_asv_scores, read_cm_scores, read_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 from spoofcache.metrics.tdcf import asv_error_rates, coefficients_2019
 from spoofcache.metrics.teer import tandem_equal_error_rate
 
@@ -105,7 +105,7 @@ def plain_table(cm_path: Path, asv_path: Path) -> list[float]:
 
 
 def our_table(cm_path: Path, asv_path: Path) -> list[float]:
-    evaluation = evaluate_2019(read_cm_scores(cm_path), read_asv_scores(asv_path))
+    evaluation = evaluate_2019(read_scores(cm_path), read_asv_scores(asv_path))
     rows = (evaluation.pooled, *evaluation.per_attack.values())
     return [figure for row in rows for figure in (row.eer, row.min_tdcf or 0.0)]
 
@@ -119,7 +119,7 @@ class Bench:
             raise ScoreError(
                 f"{cm_path}: the re-statement reads `utt_id attack key score` only; convert_scores.py helps"
             )
-        self._cm, self._asv = read_cm_scores(cm_path), read_asv_scores(asv_path)
+        self._cm, self._asv = read_scores(cm_path), read_asv_scores(asv_path)
         threshold = equal_error_rate(self._asv.target, self._asv.nontarget).threshold
         self._cost = coefficients_2019(asv_error_rates(*self._asv.classes, threshold))
 
@@ -167,18 +167,18 @@ class Bench:
             curve = det_curve(bonafide, spoof)
             return [equal_error_rate_of(curve).rate, min_cost(curve, self._cost).value]
 
-        resampling = Resampling(np.where(self._cm.is_bonafide, 0, 1), {})
+        resampling = Resampling(np.where(self._cm.require_keys(), 0, 1), {})
         drawn = bootstrap([self._cm.scores], statistic, resampling, replicates)
         return [float(figure) for figure in drawn[:PLAIN_REPLICATES].ravel()]
 
     def plain_bootstrap(self, replicates: int) -> list[float]:
         """A draw of trials, and everything from the start, for every replicate."""
-        resampling = Resampling(np.where(self._cm.is_bonafide, 0, 1), {})
+        resampling = Resampling(np.where(self._cm.require_keys(), 0, 1), {})
         figures = []
         for number in range(replicates):
             copies = resampling.draw(np.random.default_rng((0, number)))  # the same draws, so the same figures
             trials = np.random.default_rng(number).permutation(np.repeat(np.arange(copies.size), copies))
-            scores, is_bonafide = self._cm.scores[trials], self._cm.is_bonafide[trials]
+            scores, is_bonafide = self._cm.scores[trials], self._cm.require_keys()[trials]
             figures += plain_figures(scores[is_bonafide], scores[~is_bonafide], self._cost)
         return figures
 

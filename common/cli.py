@@ -149,6 +149,23 @@ class RegistryName(click.ParamType):
         return value
 
 
+class ChoiceWithAliases(click.Choice[str]):
+    """A choice of which some values have former names: these are accepted, but the help does not list them.
+
+    Args:
+        choices: the values.
+        aliases: former name → value.
+    """
+
+    def __init__(self, choices: Iterable[str], aliases: Mapping[str, str]) -> None:
+        super().__init__(list(choices))
+        self._aliases = aliases
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value that a name stands for; click reports any other text."""
+        return super().convert(self._aliases.get(value, value), param, ctx)
+
+
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 input_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 output = click.Path(path_type=Path)

@@ -1,1 +1,1 @@
-"""Arrays in, named numbers out: only `scores` touches files, only `report` draws."""
+"""Arrays in, named numbers out. Only `score_files` and `written_scores` know files."""

@@ -10,14 +10,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "spoofcache"
-ROOMS = ("common", "protocols", "features", "models", "metrics", "engine")
+ROOMS = ("common", "protocols", "features", "models", "metrics", "engine", "evaluation")
 MAY_IMPORT = {
     "common": {"common"},
     "protocols": {"common", "protocols"},
     "models": {"common", "models"},
     "metrics": {"common", "metrics"},
     "features": {"common", "features", "protocols"},
-    "engine": set(ROOMS),
+    "engine": {"common", "protocols", "features", "models", "metrics", "engine"},
+    "evaluation": {"common", "protocols", "features", "metrics", "engine", "evaluation"},
 }
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 NOT_LINKED = {"tests", "docs", "spoofcache", "demo", "cache", "runs", "scores", "build", "__pycache__"}

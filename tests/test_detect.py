@@ -21,7 +21,7 @@ from spoofcache.features.extract import ExtractOptions, extract_partition, make_
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import Plan
-from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.metrics.score_files import read_scores
 from spoofcache.protocols import find_audio
 from spoofcache.protocols.trial import CLASS_INDEX
 from tests.corpora import make_trials, write_corpus
@@ -100,7 +100,7 @@ def test_a_score_is_the_one_that_the_cache_of_the_file_gets(corpus, tmp_path, ba
     extract_partition(trials, plan, frontend, tmp_path / "eval", how)
     options = ["--run", tmp_path / "run", "--features", tmp_path / "eval", "--out", tmp_path / "eval.txt"]
     assert CliRunner().invoke(generate_score.main, [str(option) for option in options]).exit_code == 0
-    cached = read_cm_scores(tmp_path / "eval.txt")
+    cached = read_scores(tmp_path / "eval.txt")
     assert run("--run", tmp_path / "run", audio_dir, "--json", tmp_path / "detect.json").exit_code == 0
     files = json.loads((tmp_path / "detect.json").read_text())["files"]
     assert [Path(file["path"]).stem for file in files] == cached.utt_ids

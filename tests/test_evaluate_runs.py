@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from spoofcache.engine.crosscorpus import read_test_sets
 from spoofcache.evaluate import main
-from spoofcache.metrics.matrix import MEAN
+from spoofcache.evaluation.crosscorpus import read_test_sets
+from spoofcache.evaluation.matrix import MEAN
 from tests.runs import ONE_IN_FOUR, PERFECT, write_run, write_test
 from tests.test_evaluate_tdcf import refused
 
@@ -79,7 +79,7 @@ def test_a_rerun_scores_nothing_and_says_the_same(place, monkeypatch):
     first = evaluate(place, "--bootstrap", "20", "--csv", place / "a.csv")
     before = {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*")}
     assert len(before) == 4 * 2
-    monkeypatch.setattr("spoofcache.engine.crosscorpus.score_partition", None)
+    monkeypatch.setattr("spoofcache.evaluation.crosscorpus.score_partition", None)
     second = evaluate(place, "--bootstrap", "20", "--csv", place / "b.csv")
     assert second.stdout == first.stdout.replace("a.csv", "b.csv")
     assert (place / "a.csv").read_bytes() == (place / "b.csv").read_bytes()

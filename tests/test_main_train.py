@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from spoofcache import main_train
-from spoofcache.engine.runs import read_runs
+from spoofcache.evaluation.runs import read_runs
 from tests.corpora import make_trials, separable_rows, write_cache
 
 CONFIG = """

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.metrics.score_files import read_scores
 from tests.corpora import make_trials, write_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,7 +67,7 @@ def road(corpus, tmp_path_factory):
 
 def test_the_road_ends_in_a_score_for_every_trial(road, corpus):
     out, _ = road
-    scores = read_cm_scores(out / "eval.txt")
+    scores = read_scores(out / "eval.txt")
     assert scores.utt_ids == [trial.utt_id for trial in make_trials(18, "eval")]
     protocol = corpus["eval"][3]
     asv = out / "asv.txt"

@@ -7,18 +7,11 @@ import numpy as np
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
-from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.scores import (
-    FORMS,
-    UNKNOWN,
-    CmScores,
-    ScoreFile,
-    TrialList,
-    align,
-    format_cm_scores,
-    needs_keys,
-    read_scores,
-)
+from spoofcache.evaluation.alignment import align
+from spoofcache.evaluation.trials import TrialList
+from spoofcache.metrics.score_files import read_scores
+from spoofcache.metrics.scores import CmScores
+from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
 from spoofcache.protocols.forms import read_any_protocol
 
 EXAMPLES = """\b
@@ -32,7 +25,7 @@ PROTOCOL_HELP = "Takes keys, attacks and order from this protocol, of any known 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", metavar="IN", type=cli.input_file)
-@click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="Form to write.")
+@click.option("--to", "form", type=cli.ChoiceWithAliases(FORMS, ALIASES), required=True, help="Form to write.")
 @click.option("--out", type=cli.output, required=True, help="Score file to write.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
 @click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
@@ -46,15 +39,14 @@ def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: b
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
     scores = read_scores(source)
-    keyed = with_protocol(scores, protocol) if protocol else with_own_keys(scores, form)
-    lines = format_cm_scores(keyed, form)
+    lines = format_cm_scores(with_protocol(scores, protocol) if protocol else scores, form)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     click.echo(out)
 
 
-def with_protocol(scores: ScoreFile, protocol: Path) -> CmScores:
+def with_protocol(scores: CmScores, protocol: Path) -> CmScores:
     """The scores in the order of a protocol, with its keys and attacks.
 
     Raises:
@@ -66,23 +58,6 @@ def with_protocol(scores: ScoreFile, protocol: Path) -> CmScores:
     is_bonafide = np.array([trial.key == "bonafide" for trial in trials])
     wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
     return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, f"{scores.path} against {protocol}"))
-
-
-def with_own_keys(scores: ScoreFile, form: str) -> CmScores:
-    """The scores with what their file says of each trial; `form` is what they are meant for.
-
-    Raises:
-        ScoreError: the form needs keys, and the file has none.
-    """
-    is_bonafide = scores.is_bonafide
-    if is_bonafide is None:
-        if needs_keys(form):
-            raise ScoreError(
-                f"{scores.path}: form {scores.form} without keys, which form {form} needs; expected --protocol"
-            )
-        is_bonafide = np.zeros(scores.scores.size, bool)  # never written
-    attacks = scores.attacks or [UNKNOWN] * scores.scores.size
-    return CmScores(scores.utt_ids, attacks, is_bonafide, scores.scores)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from spoofcache import generate_score
 from spoofcache.engine.checkpoint import RunError, load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.engine.train import fit
-from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.metrics.score_files import read_scores
 
 CPU = torch.device("cpu")
 
@@ -63,7 +63,7 @@ def test_the_command_scores_with_each_set_of_weights(run, caches, tmp_path, whic
     result = CliRunner().invoke(generate_score.main, [str(option) for option in options])
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
     expected = score_partition(load_model(run, which)[0], caches[1], 64, CPU).scores
-    np.testing.assert_allclose(read_cm_scores(out).scores, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(read_scores(out).scores, expected, rtol=0, atol=1e-5)
 
 
 def test_a_folder_without_a_finished_epoch_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spoofcache.metrics import dcf
 from spoofcache.metrics.dcf import a_dcf, actual_dcf, cllr, min_cllr, min_dcf
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.metrics.score_files import read_scores
 
 scores = st.lists(st.integers(-20, 20), min_size=1, max_size=20)
 floats = st.lists(st.integers(-300, 300), min_size=1, max_size=20).map(lambda tenths: np.array(tenths) / 10)
@@ -114,7 +114,7 @@ class TestADcf:
     ],
 )
 def test_official_figures(shared, file, sign, minimum, actual, bits):
-    cm = read_cm_scores(shared / "data/asvspoof2019_la" / file)
+    cm = read_scores(shared / "data/asvspoof2019_la" / file)
     bonafide, spoof = sign * cm.bonafide, sign * cm.spoof
     assert min_dcf(bonafide, spoof).value == pytest.approx(minimum, rel=1e-15)
     assert actual_dcf(bonafide, spoof) == pytest.approx(actual, rel=1e-15)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spoofcache.metrics import det
 from spoofcache.metrics.det import ScoreError, det_curve, equal_error_rate
-from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 
 scores_with_ties = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
 
@@ -147,16 +147,16 @@ def test_what_cannot_be_judged_is_refused(bonafide, spoof, sentence):
 @pytest.mark.corpus
 class TestOfficialFigures:
     def test_xlsr_lcnn(self, shared):
-        cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_w2v2_lcnn_eval.txt")
+        cm = read_scores(shared / "data/asvspoof2019_la/cm_w2v2_lcnn_eval.txt")
         assert 100 * equal_error_rate(cm.bonafide, cm.spoof).rate == pytest.approx(0.6357185455653269, rel=1e-9)
 
     def test_inverted_sign(self, shared):
-        cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_inverted_sign_eval.txt")
+        cm = read_scores(shared / "data/asvspoof2019_la/cm_inverted_sign_eval.txt")
         negated = equal_error_rate(-cm.bonafide, -cm.spoof)
         assert 100 * negated.rate == pytest.approx(2.1779869201821823, rel=1e-9)
 
     def test_incomplete(self, shared):
-        cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_incomplete_eval.txt")
+        cm = read_scores(shared / "data/asvspoof2019_la/cm_incomplete_eval.txt")
         assert 100 * equal_error_rate(cm.bonafide, cm.spoof).rate == pytest.approx(15.4617247989, rel=1e-9)
 
     def test_asv(self, shared):

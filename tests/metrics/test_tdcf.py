@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spoofcache.metrics import tdcf
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import ScoreError, equal_error_rate
-from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 from spoofcache.metrics.tdcf import (
     AsvErrorRates,
     CostModel2019,
@@ -165,11 +165,11 @@ class TestOfficialFigures:
         ],
     )
     def test_min_tdcf(self, shared, official_asv, file, sign, in_2019, in_2021):
-        cm = read_cm_scores(shared / "data/asvspoof2019_la" / file)
+        cm = read_scores(shared / "data/asvspoof2019_la" / file)
         bonafide, spoof = sign * cm.bonafide, sign * cm.spoof
         assert min_tdcf_2019(bonafide, spoof, official_asv).value == pytest.approx(in_2019, rel=1e-15)
         assert min_tdcf(bonafide, spoof, coefficients_2021(official_asv)).value == pytest.approx(in_2021, rel=1e-15)
 
     def test_min_tdcf_of_an_incomplete_file(self, shared, official_asv):
-        cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_incomplete_eval.txt")
+        cm = read_scores(shared / "data/asvspoof2019_la/cm_incomplete_eval.txt")
         assert min_tdcf_2019(cm.bonafide, cm.spoof, official_asv).value == pytest.approx(0.271513117743, abs=5e-13)

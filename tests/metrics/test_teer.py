@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.metrics.det import ScoreError, det_curve, verification_curve
-from spoofcache.metrics.scores import read_asv_scores, read_cm_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 from spoofcache.metrics.teer import tandem_equal_error_rate
 
 scores = st.lists(st.integers(-30, 30), min_size=1, max_size=25)
@@ -70,6 +70,6 @@ def test_only_ranks_matter():
 @pytest.mark.corpus
 def test_official_figure(shared):
     data = shared / "data/asvspoof2019_la"
-    cm = read_cm_scores(data / "cm_w2v2_lcnn_eval.txt")
+    cm = read_scores(data / "cm_w2v2_lcnn_eval.txt")
     asv = read_asv_scores(data / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")
     assert 100 * t_eer(cm.bonafide, cm.spoof, *asv.classes).rate == pytest.approx(2.569062732392718, rel=1e-15)

@@ -9,9 +9,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from spoofcache.evaluation.asvspoof2019 import evaluate_2019
 from spoofcache.metrics.det import equal_error_rate
-from spoofcache.metrics.evaluation import evaluate_2019
-from spoofcache.metrics.scores import CmScores, read_asv_scores
+from spoofcache.metrics.score_files import read_asv_scores
+from spoofcache.metrics.scores import CmScores
 from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
 from spoofcache.tools.build_demo_corpus import Maker, Options, build, main
 from spoofcache.tools.demo_corpus.asv import AsvScore, check_tdcf

@@ -3,7 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from spoofcache.metrics.scores import FORMS, read_scores
+from spoofcache.metrics.score_files import read_scores
+from spoofcache.metrics.written_scores import FORMS
 from spoofcache.tools.convert_scores import main
 
 PROTOCOL = "SP1 u2 - A07 spoof\nSP1 u1 - - bonafide\n"
@@ -11,10 +12,10 @@ FILES = {
     "asvspoof2019": "u1 - bonafide 0.1\nu2 A07 spoof -1e-08\n",
     "asvspoof2021": "u1 0.1\nu2 -1e-08\n",
     "asvspoof5": "filename\tcm-score\nu1\t0.1\nu2\t-1e-08\n",
-    "seed003": "u1_- 0.1 bonafide\nu2_A07 -1e-08 spoof\n",
+    "xieyuankun": "u1_- 0.1 bonafide\nu2_A07 -1e-08 spoof\n",
     "tsv": "utt_id\tattack\tkey\tscore\nu1\t-\tbonafide\t0.1\nu2\tA07\tspoof\t-1e-08\n",
 }
-KEYED = ["asvspoof2019", "seed003", "tsv"]
+KEYED = ["asvspoof2019", "xieyuankun", "tsv"]
 
 
 @pytest.fixture
@@ -53,11 +54,17 @@ def test_a_form_without_keys_becomes_any_other_with_a_protocol(convert, source, 
     assert written == FILES[form].replace(first + second, second + first)  # in the protocol's order
 
 
+def test_the_former_name_of_a_form_is_accepted_but_not_listed(convert):
+    _, written = convert(FILES["tsv"], "--to", "seed003", "--out", "out.txt")
+    assert written == FILES["xieyuankun"]
+    assert "seed003" not in CliRunner().invoke(main, ["--help"]).output
+
+
 @pytest.mark.parametrize("source", ["asvspoof2021", "asvspoof5"])
 def test_without_keys_there_are_none_to_write(convert, source):
-    result, written = convert(FILES[source], "--to", "seed003", "--out", "out.txt")
+    result, written = convert(FILES[source], "--to", "xieyuankun", "--out", "out.txt")
     assert result.exit_code == 2
-    assert f"in.txt: form {source} without keys, which form seed003 needs; expected --protocol" in result.output
+    assert f"in.txt: form {source} carries no keys, which form xieyuankun needs; expected scores" in result.output
     assert written is None
     assert convert(FILES[source], "--to", "asvspoof5", "--out", "out.txt")[1] == FILES["asvspoof5"]
 

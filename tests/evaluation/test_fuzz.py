@@ -7,10 +7,10 @@ import unicodedata
 
 import pytest
 
-from spoofcache.metrics.checks import not_llr_warning, warnings_of
+from spoofcache.evaluation.asvspoof2019 import as_text, evaluate_2019
+from spoofcache.evaluation.checks import not_llr_warning, warnings_of
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.evaluation import as_text, evaluate_2019
-from spoofcache.metrics.scores import read_asv_scores, read_cm_scores, read_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 
 N_CASES = 10_000
 INTACT = {
@@ -18,7 +18,7 @@ INTACT = {
     "asvspoof2021": "u_1 0.9\nu_2 -1.5e-3\nu_3.wav 2\nu_4 1e2\n",
     "asvspoof5": "filename\tcm-score\nu_1\t0.9\nu_2\t-1.5e-3\nu_3.flac\t2\n",
     "track 2": "filename\tcm-score\tasv-score\tsasv-score\nu_1\t0.9\t1\t2\nu_2\t-1\t3\t4\n",
-    "seed003": "u_1_- 0.9 bonafide\nu_2_A07 -1.5e-3 spoof\nu_3_A08 2 spoof\nu_4_- 1e2 bonafide\nu_5_- 7 spoof\n",
+    "xieyuankun": "u_1_- 0.9 bonafide\nu_2_A07 -1.5e-3 spoof\nu_3_A08 2 spoof\nu_4_- 1e2 bonafide\nu_5_- 7 spoof\n",
     "tsv": "utt_id\tattack\tkey\tscore\nu_1\t-\tbonafide\t0.9\nu_2\tA07\tspoof\t-1.5e-3\nu_3\tA00\tbonafide\t2\n",
     "tsv in another order": "score\tlabel\ttrial\n0.9\tbonafide\tu_1\n-1.5e-3\tspoof\tu_2.mp3\n2\tspoof\tu_3\n",
     "asv": "bonafide target 3.5\nbonafide nontarget -1\nA07 spoof 2\nbonafide target 1e1\nA08 spoof .5\n",
@@ -200,7 +200,9 @@ def referee_asv(content):
 
 def as_trials(file):
     n = len(file.utt_ids)
-    columns = (file.utt_ids, file.attacks or [None] * n, file.keys or [None] * n, file.scores.tolist())
+    bonafide = [None] * n if file.is_bonafide is None else file.is_bonafide.tolist()
+    keys = [key if key is None else ("spoof", "bonafide")[key] for key in bonafide]
+    columns = (file.utt_ids, file.attacks or [None] * n, keys, file.scores.tolist())
     return list(zip(*columns, strict=True))
 
 
@@ -239,8 +241,14 @@ def judge_asv(path, content):
     return asv
 
 
+def read_with_keys(path):
+    cm = read_scores(path)
+    cm.require_keys()
+    return cm
+
+
 def evaluate(path):
-    cm = read_or_sentence(read_cm_scores, path)
+    cm = read_or_sentence(read_with_keys, path)
     if cm is None:
         return
     evaluation = evaluate_2019(cm)

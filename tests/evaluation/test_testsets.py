@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from spoofcache.engine.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.evaluation.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import ScoreError
 from spoofcache.protocols.trial import ProtocolError

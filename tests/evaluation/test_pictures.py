@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from spoofcache.metrics.comparison import Comparison, EvaluationSet, Figure, Table
-from spoofcache.metrics.dcf import Coefficients
-from spoofcache.metrics.report import (
+from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Figure, Table
+from spoofcache.evaluation.pictures import (
     SYSTEM_COLOURS,
     det_curves,
     det_curves_by_attack,
@@ -19,7 +18,9 @@ from spoofcache.metrics.report import (
     histograms,
     tdcf_curves,
 )
-from spoofcache.metrics.scores import CmScores, TrialList
+from spoofcache.evaluation.trials import TrialList
+from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.scores import CmScores
 
 HREF = "{http://www.w3.org/1999/xlink}href"
 NORMAL = np.linspace(-2, 2, 60)

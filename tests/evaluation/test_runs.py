@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from spoofcache.engine.checkpoint import ABOUT, CONFIG, RunError, read_about
-from spoofcache.engine.runs import read_runs, weights_digest
 from spoofcache.engine.train import fit
 from spoofcache.engine.trained_on import read_trained_on
+from spoofcache.evaluation.runs import read_runs, weights_digest
 from spoofcache.features.dataset import CachedFeatures
 from tests.corpora import make_trials, separable_rows, write_cache
 from tests.runs import write_run

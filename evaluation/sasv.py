@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from spoofcache.evaluation.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
 from spoofcache.metrics.bootstrap import Resampling, bootstrap
-from spoofcache.metrics.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
 from spoofcache.metrics.dcf import a_dcf
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.scores import AsvScores

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.evaluation.checks import SIGN_WARNING, not_llr_warning, warnings_of
+from spoofcache.evaluation.measures import MEASURES, Sample, Tandem
+from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.bootstrap import ClusterError, Resampling, bootstrap, holm, paired_p_value, percentile_interval
-from spoofcache.metrics.checks import SIGN_WARNING, not_llr_warning, warnings_of
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import FloatArray, ScoreError, equal_error_rate, verification_curve
-from spoofcache.metrics.measures import MEASURES, Sample, Tandem
-from spoofcache.metrics.scores import UNKNOWN, AsvScores, TrialList
+from spoofcache.metrics.scores import UNKNOWN, AsvScores
 from spoofcache.metrics.tdcf import asv_error_rates, coefficients_2019, coefficients_2021
 
 POOLED = "pooled"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from spoofcache.metrics.track import draw_track
+from spoofcache.evaluation.track import draw_track
 
 BLUE = (0, 0x72, 0xB2)
 

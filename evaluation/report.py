@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from spoofcache.metrics import matrix as cross
-from spoofcache.metrics.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
-from spoofcache.metrics.matrix import Matrix
-from spoofcache.metrics.measures import MEASURES
-from spoofcache.metrics.tables import (
+from spoofcache.evaluation import matrix as cross
+from spoofcache.evaluation.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
+from spoofcache.evaluation.matrix import Matrix
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.tables import (
     BEST,
     Cell,
     Grid,
@@ -164,10 +164,12 @@ def as_html(
 
 
 def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
-    from spoofcache.metrics import report  # here, not above: whoever wants no pictures must not wait for matplotlib
+    from spoofcache.evaluation import (
+        pictures,  # here, not above: whoever wants no pictures must not wait for matplotlib
+    )
 
     yield Picture(
-        report.det_curves(evaluated),
+        pictures.det_curves(evaluated),
         "Detection error trade-off (DET) on normal-deviate axes. Circles mark the equal error rates; a rate of 0 is "
         "drawn on the frame.",
         "DET curves of all systems",
@@ -175,13 +177,13 @@ def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Pict
     attacks = evaluated.trials.columns.get("attack")
     if attacks is not None and len(set(attacks[~evaluated.trials.is_bonafide].tolist())) > 1:
         yield Picture(
-            report.det_curves_by_attack(evaluated),
+            pictures.det_curves_by_attack(evaluated),
             "DET curves of each attack against all bona fide trials. Black: the three attacks with the highest equal "
             "error rates; grey: the others.",
             "DET curves by attack, a panel for each system",
         )
     yield Picture(
-        report.histograms(evaluated),
+        pictures.histograms(evaluated),
         "Distribution of the scores (higher: more bona fide), bona fide in the system's colour and spoof in grey, "
         "each as a share of its own trials; dashed, the EER threshold. The vertical axis is a square-root scale, which "
         "shows the tails where errors happen.",
@@ -194,14 +196,14 @@ def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Pict
 
 def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
     """The t-DCF curves, where the comparison has the pooled t-DCF."""
-    from spoofcache.metrics import report
+    from spoofcache.evaluation import pictures
 
     (pooled,), _ = groups_of(evaluated.trials, [])
     tandem = tandem_behind(evaluated, pooled, [name for name in comparison.measures if name != "t_eer"])
     cost, form = tandem.tdcf_2019 or tandem.tdcf_2021, 2019 if tandem.tdcf_2019 else 2021
     if cost:
         yield Picture(
-            report.tdcf_curves(evaluated, cost),
+            pictures.tdcf_curves(evaluated, cost),
             f"Normalised t-DCF in the form of {form} over the share of bona fide trials rejected, the best threshold "
             f"for each share; C0 = {cost.c0:.4g}, C1 = {cost.c1:.4g}, C2 = {cost.c2:.4g}. Circles mark the minima; at "
             "1 (dotted) a countermeasure is no better than accepting or rejecting every trial.",
@@ -210,12 +212,12 @@ def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[
 
 
 def _group_picture(comparison: Comparison, column: str) -> Iterator[Picture]:
-    from spoofcache.metrics import report
+    from spoofcache.evaluation import pictures
 
     measures = [MEASURES[measure].title for measure in measures_of_groups(comparison, column)[:2]]
     if measures:
         yield Picture(
-            report.figures_by_group(comparison, column),
+            pictures.figures_by_group(comparison, column),
             f"{' and '.join(measures)} by {column}, on logarithmic axes: a 0 is drawn on the frame. Whiskers are "
             "confidence intervals.",
             f"{' and '.join(measures)} of all systems by {column}",

@@ -16,15 +16,18 @@ import torch
 
 from spoofcache.common.files import atomic_path
 from spoofcache.engine.checkpoint import RunError, load_model
-from spoofcache.engine.runs import Run, weights_digest
 from spoofcache.engine.score import score_partition
-from spoofcache.engine.testsets import list_trials, phase_warnings
 from spoofcache.engine.trained_on import Partition, namesakes
+from spoofcache.evaluation.alignment import align
+from spoofcache.evaluation.comparison import EvaluationSet
+from spoofcache.evaluation.runs import Run, weights_digest
+from spoofcache.evaluation.trials import list_trials, phase_warnings
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import MANIFEST, SKIPPED, Identity, Plan, ShardMismatch, StoreError, read_manifest
-from spoofcache.metrics.comparison import EvaluationSet
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.scores import ScoreFile, align, format_cm_scores, read_scores
+from spoofcache.metrics.score_files import read_scores
+from spoofcache.metrics.scores import CmScores
+from spoofcache.metrics.written_scores import format_cm_scores
 from spoofcache.protocols.forms import select
 from spoofcache.protocols.trial import ProtocolError, Trial
 
@@ -227,15 +230,14 @@ def _fitting(test: NamedTest, plans: dict[Path, Plan], run: Run) -> Path:
 
 
 def _evaluation_set(
-    test: NamedTest, cells: Sequence[_Cell], files: dict[Path, ScoreFile], where: Sequence[str]
+    test: NamedTest, cells: Sequence[_Cell], files: dict[Path, CmScores], where: Sequence[str]
 ) -> EvaluationSet:
     data, conditions = cells[0].data, (*test.where, *where)
     try:
         chosen = select(data.trials, conditions)
-        trials = list_trials(chosen, data.folder)
+        trials = list_trials(chosen, data.trials, data.folder)
     except ProtocolError as error:
         raise ProtocolError(f"test set {test.name}: {error}") from error
-    outside = frozenset(trial.utt_id for trial in data.trials).difference(trials.utt_ids)
     chosen_by = f" where {' and '.join(conditions)}" if conditions else ""
     judged_by = ", by the average weights" if cells[0].run.checkpoint == "average" else ""
     caches = ", ".join(str(folder) for folder in dict.fromkeys(cell.data.folder for cell in cells))
@@ -243,7 +245,7 @@ def _evaluation_set(
         name=test.name,
         trials=trials,
         systems={
-            cell.run.system: align(files[cell.path], trials, f"{cell.path} against {cell.data.folder}", outside)
+            cell.run.system: align(files[cell.path], trials, f"{cell.path} against {cell.data.folder}")
             for cell in cells
         },
         notes=(f"{test.name}: {caches}{chosen_by}, {len(chosen):,} trials{judged_by}.",),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from spoofcache.engine import crosscorpus
 from spoofcache.engine.checkpoint import RunError
-from spoofcache.engine.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
-from spoofcache.engine.runs import read_runs
 from spoofcache.engine.trained_on import write_trained_on
+from spoofcache.evaluation import crosscorpus
+from spoofcache.evaluation.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
+from spoofcache.evaluation.runs import read_runs
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import SKIPPED, Identity, ShardMismatch, StoreError

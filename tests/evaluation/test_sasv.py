@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from spoofcache.metrics.comparison import Uncertainty
+from spoofcache.evaluation.comparison import Uncertainty
+from spoofcache.evaluation.sasv import compare_sasv
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.sasv import compare_sasv
 from spoofcache.metrics.scores import AsvScores
 
 GOOD = AsvScores(np.array([5.0, 6]), np.array([1.0]), np.array([2.0, 3]), ["A01", "A02"])

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from spoofcache.metrics.comparison import SIGNIFICANT, Comparison, Figure, Table
-from spoofcache.metrics.measures import MEASURES
+from spoofcache.evaluation.comparison import SIGNIFICANT, Comparison, Figure, Table
+from spoofcache.evaluation.measures import MEASURES
 
 BEST, SAME = "*", "≈"
 UNDEFINED = "–"

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from spoofcache.metrics.comparison import EvaluationSet, Figure, Uncertainty, compare, groups_of, tandem_behind
+from spoofcache.evaluation.comparison import EvaluationSet, Figure, Uncertainty, compare, groups_of, tandem_behind
+from spoofcache.evaluation.measures import CM_MEASURES, MEASURES, default_measures
+from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.measures import CM_MEASURES, MEASURES, default_measures
-from spoofcache.metrics.scores import AsvScores, TrialList
+from spoofcache.metrics.scores import AsvScores
 
 NO_INTERVALS = Uncertainty(replicates=0)
 KEYS = np.array([True] * 4 + [False] * 4)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from spoofcache.metrics.comparison import Comparison, Figure
-from spoofcache.metrics.measures import MEASURES
-from spoofcache.metrics.tables import Grid, Row, cell_of, grids_as_latex, grids_as_text, title_of
+from spoofcache.evaluation.comparison import Comparison, Figure
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.tables import Grid, Row, cell_of, grids_as_latex, grids_as_text, title_of
 
 MEAN = "mean over test sets"
 COIN = {"eer": 0.5}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from spoofcache.metrics.comparison import Comparison, Figure, Table
-from spoofcache.metrics.tables import as_csv, as_latex, as_record, as_text, group_grids, pooled_grid, printable
+from spoofcache.evaluation.comparison import Comparison, Figure, Table
+from spoofcache.evaluation.tables import as_csv, as_latex, as_record, as_text, group_grids, pooled_grid, printable
 
 A, B, C = "lcnn", "resnet", "guess"
 POOLED = Table(

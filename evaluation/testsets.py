@@ -2,30 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.evaluation.alignment import align, check_attacks
+from spoofcache.evaluation.comparison import EvaluationSet
+from spoofcache.evaluation.trials import TrialList, list_trials, phase_warnings, trials_of_scores
 from spoofcache.metrics.calibration import Calibration, fit_calibration
-from spoofcache.metrics.comparison import EvaluationSet
 from spoofcache.metrics.dcf import Coefficients, check_cost
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.scores import (
-    AsvScores,
-    ScoreFile,
-    TrialList,
-    align,
-    check_attacks,
-    read_asv_scores,
-    read_scores,
-    trial_list,
-    without_ending,
-)
-from spoofcache.protocols.forms import column, read_any_protocol, select
-from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
+from spoofcache.metrics.score_files import read_asv_scores, read_scores, without_ending
+from spoofcache.metrics.scores import AsvScores, CmScores
+from spoofcache.protocols.forms import read_any_protocol, select
+from spoofcache.protocols.trial import UNKNOWN, read_text
 
 COSTS = "condition c0 c1 c2"
 
@@ -44,7 +37,6 @@ class _Test:
 
     name: str
     trials: TrialList
-    outside: frozenset[str]
     note: str
     warnings: tuple[str, ...] = ()
 
@@ -93,7 +85,7 @@ def evaluation_sets(
     asv_paths: list[Path | None] = (
         [None] * len(tests) if not asv else [asv[0]] * len(tests) if len(asv) == 1 else [*asv]
     )
-    found = {test.name: {} for test in tests}  # type: dict[str, dict[str, ScoreFile]]
+    found = {test.name: {} for test in tests}  # type: dict[str, dict[str, CmScores]]
     for system, file in zip(systems, files, strict=True):
         test = _test_of(file, tests)
         if system.name in found[test.name]:
@@ -106,7 +98,7 @@ def evaluation_sets(
 
 
 def _evaluation_set(
-    test: _Test, files: Mapping[str, ScoreFile], asv_path: Path | None, costs: Mapping[str, Coefficients]
+    test: _Test, files: Mapping[str, CmScores], asv_path: Path | None, costs: Mapping[str, Coefficients]
 ) -> EvaluationSet:
     if not files:
         raise ScoreError(f"protocol {test.name}: none of the score files is of its utterances; expected at least one")
@@ -116,10 +108,7 @@ def _evaluation_set(
     return EvaluationSet(
         name=test.name,
         trials=test.trials,
-        systems={
-            name: align(file, test.trials, f"{file.path} against {test.name}", test.outside)
-            for name, file in files.items()
-        },
+        systems={name: align(file, test.trials, f"{file.path} against {test.name}") for name, file in files.items()},
         asv=_read_asv(asv_path, test) if asv_path else None,
         costs_2021=costs,
         notes=tuple(notes),
@@ -212,7 +201,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     return costs
 
 
-def _tests(protocols: Sequence[Named], where: Sequence[str], first: ScoreFile) -> list[_Test]:
+def _tests(protocols: Sequence[Named], where: Sequence[str], first: CmScores) -> list[_Test]:
     if protocols:
         names = [protocol.name for protocol in protocols]
         if len(set(names)) < len(names):
@@ -220,40 +209,21 @@ def _tests(protocols: Sequence[Named], where: Sequence[str], first: ScoreFile) -
         return [_read_protocol(protocol, where) for protocol in protocols]
     if where:
         raise ScoreError(f"--where {where[0]} needs a --protocol, whose columns it names")
-    unchecked = f"no protocol was given: the keys are those of {first.path}, and missing trials would go unnoticed"
-    return [_Test(first.path.stem, trial_list(first), frozenset(), f"Keys: {first.path}.", (unchecked,))]
+    path = first.path
+    assert path is not None  # it was read
+    unchecked = f"no protocol was given: the keys are those of {path}, and missing trials would go unnoticed"
+    return [_Test(path.stem, trials_of_scores(first), f"Keys: {path}.", (unchecked,))]
 
 
 def _read_protocol(protocol: Named, where: Sequence[str]) -> _Test:
     path = protocol.path
     everything = read_any_protocol(path)
-    trials = list_trials(select(everything, where), path)
-    outside = frozenset(trial.utt_id for trial in everything).difference(trials.utt_ids)
+    trials = list_trials(select(everything, where), everything, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
-    return _Test(protocol.name, trials, outside, note, tuple(phase_warnings(trials)))
+    return _Test(protocol.name, trials, note, tuple(phase_warnings(trials)))
 
 
-def list_trials(chosen: Sequence[Trial], source: Path) -> TrialList:
-    """Trials column by column; ProtocolError, which begins with their `source`, where all are of one class."""
-    names = ["attack", "speaker", *sorted({name for trial in chosen for name in trial.conditions})]
-    keys = [trial.key for trial in chosen]
-    if len(set(keys)) < 2:
-        raise ProtocolError(f"{source}: all {len(keys)} trials are {keys[0]}; expected both bonafide and spoof")
-    return TrialList(
-        [trial.utt_id for trial in chosen],
-        np.array([trial.label for trial in chosen], dtype=bool),
-        {name: np.array(column(chosen, name)) for name in names},
-    )
-
-
-def phase_warnings(trials: TrialList) -> Iterator[str]:
-    """ASVspoof 2021's figures are those of one phase; pooling the others in moves an EER by percents."""
-    phases = sorted(set(trials.columns["phase"].tolist())) if "phase" in trials.columns else []
-    if len(phases) > 1:
-        yield f"the phases {', '.join(phases)} are pooled; papers judge phase eval alone (--where phase=eval)"
-
-
-def _test_of(file: ScoreFile, tests: Sequence[_Test]) -> _Test:
+def _test_of(file: CmScores, tests: Sequence[_Test]) -> _Test:
     """The one test set that the file has scores of."""
     if len(tests) == 1:
         return tests[0]  # whether it fits, `align` says better

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from spoofcache.metrics.comparison import Comparison, Figure, Table
-from spoofcache.metrics.matrix import (
+from spoofcache.evaluation.comparison import Comparison, Figure, Table
+from spoofcache.evaluation.matrix import (
     MEAN,
     Experiment,
     as_csv,
@@ -19,7 +19,7 @@ from spoofcache.metrics.matrix import (
     matrix_of,
     over_seeds,
 )
-from spoofcache.metrics.measures import MEASURES
+from spoofcache.evaluation.measures import MEASURES
 
 LCNN = Experiment("lcnn", ("LA/train",), ("lcnn",))
 AASIST = Experiment("aasist", ("LA/train", "ITW/train"), ("aasist-seed0", "aasist-seed1", "aasist-seed2"))

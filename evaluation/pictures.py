@@ -22,12 +22,13 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from spoofcache.metrics.comparison import Comparison, EvaluationSet, Table
+from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Table
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.tables import measures_of_groups, printable
+from spoofcache.evaluation.trials import trials_of_scores
 from spoofcache.metrics.dcf import Coefficients, normalised_cost
 from spoofcache.metrics.det import DetCurve, FloatArray, det_curve, equal_error_rate, equal_error_rate_of
-from spoofcache.metrics.measures import MEASURES
 from spoofcache.metrics.scores import CmScores
-from spoofcache.metrics.tables import measures_of_groups, printable
 
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, without the yellow, which white paper swallows."""
@@ -84,8 +85,8 @@ def draw_det(cm: CmScores, title: str, path: Path) -> None:
     figure = Figure(figsize=(6.4, 7.2), layout="constrained")  # without pyplot there is no global state
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=11)
-    worst = _attack_panel(axes, cm.scores, cm.is_bonafide, np.array(cm.attacks), SYSTEM_COLOURS[0])
-    _attack_axes(axes, _lowest(cm.is_bonafide), worst)
+    worst = _attack_panel(axes, cm.scores, cm.require_keys(), trials_of_scores(cm).columns["attack"], SYSTEM_COLOURS[0])
+    _attack_axes(axes, _lowest(cm.require_keys()), worst)
     _save(figure, path, format="png", dpi=150)
 
 
@@ -95,7 +96,7 @@ def draw_histogram(cm: CmScores, title: str, path: Path) -> None:
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=11)
-    _histogram_panel(axes, cm.scores, cm.is_bonafide, SYSTEM_COLOURS[0])
+    _histogram_panel(axes, cm.scores, cm.require_keys(), SYSTEM_COLOURS[0])
     axes.legend()
     _save(figure, path, format="png", dpi=150)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from spoofcache.evaluation.asvspoof2019 import as_text, evaluate_2019
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.evaluation import as_text, evaluate_2019
-from spoofcache.metrics.scores import AsvScores, CmScores, read_asv_scores, read_cm_scores
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.scores import AsvScores, CmScores
 
 CM = CmScores(
     utt_ids=["b1", "b2", "b3", "b4", "s1", "s2", "s3", "s4"],
@@ -105,6 +106,6 @@ OFFICIAL = {
 def test_the_published_table_of_attacks(shared):
     folder = shared / "data/asvspoof2019_la"
     asv = read_asv_scores(folder / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")
-    evaluation = evaluate_2019(read_cm_scores(folder / "cm_w2v2_lcnn_eval.txt"), asv)
+    evaluation = evaluate_2019(read_scores(folder / "cm_w2v2_lcnn_eval.txt"), asv)
     found = {a: (round(100 * r.eer, 4), round(r.min_tdcf or 0, 5)) for a, r in evaluation.per_attack.items()}
     assert found == OFFICIAL

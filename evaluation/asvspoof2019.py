@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spoofcache.metrics.checks import SIGN_WARNING
+from spoofcache.evaluation.checks import SIGN_WARNING
+from spoofcache.evaluation.trials import trials_of_scores
 from spoofcache.metrics.det import FloatArray, equal_error_rate
 from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, min_tdcf
@@ -62,11 +64,11 @@ def evaluate_2019(cm: CmScores, asv: AsvScores | None = None) -> Evaluation:
     Raises:
         ScoreError: the t-DCF is not defined for this ASV system, or an attack has no ASV trials.
     """
-    spoof_by_attack = cm.spoof_by_attack()
+    spoof_by_attack = _by_attack(trials_of_scores(cm).columns["attack"][~cm.require_keys()], cm.spoof)
     if asv is None:
         per_attack = {attack: _detection(cm.bonafide, spoof) for attack, spoof in spoof_by_attack.items()}
         return Evaluation(cm.bonafide.size, _detection(cm.bonafide, cm.spoof), None, per_attack)
-    performance, asv_by_attack = _asv_performance(asv), asv.spoof_by_attack()
+    performance, asv_by_attack = _asv_performance(asv), _by_attack(np.array(asv.spoof_attacks), asv.spoof)
     per_attack = {}
     for attack, spoof in spoof_by_attack.items():
         asv_spoof = asv_by_attack.get(attack, np.empty(0))
@@ -149,3 +151,7 @@ def _detection(bonafide: FloatArray, spoof: FloatArray, asv: AsvErrorRates | Non
         return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof)
     tdcf = min_tdcf(bonafide, spoof, coefficients_2019(asv))
     return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof, tdcf.value, tdcf.threshold)
+
+
+def _by_attack(attacks: NDArray[np.str_], scores: FloatArray) -> dict[str, FloatArray]:
+    return {str(attack): scores[attacks == attack] for attack in np.unique(attacks)}

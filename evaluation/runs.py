@@ -12,7 +12,7 @@ from typing import Any
 from spoofcache.common.records import flatten
 from spoofcache.engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
 from spoofcache.engine.trained_on import Partition, read_trained_on
-from spoofcache.metrics.matrix import Experiment
+from spoofcache.evaluation.matrix import Experiment
 
 SEED_ENDING = re.compile(r"-seed\d+$")
 """What sibling run folders of one experiment end with: `X-seed0`, `X-seed1`, …"""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spoofcache.metrics.checks import not_llr_warning, warnings_of
-from spoofcache.metrics.scores import read_cm_scores
+from spoofcache.evaluation.checks import not_llr_warning, warnings_of
+from spoofcache.metrics.score_files import read_scores
 
 
 def said(bonafide, spoof):
@@ -104,7 +104,7 @@ def test_probabilities_where_ratios_are_meant(scores, warned):
 
 @pytest.mark.corpus
 def test_the_published_file_with_the_inverted_sign(shared):
-    cm = read_cm_scores(shared / "data/asvspoof2019_la/cm_inverted_sign_eval.txt")
+    cm = read_scores(shared / "data/asvspoof2019_la/cm_inverted_sign_eval.txt")
     (sign,) = warnings_of("LFCC-ResNet", cm.scores, cm.is_bonafide)
     assert sign.startswith("LFCC-ResNet: an EER above 50 %")
     assert not_llr_warning("LFCC-ResNet", cm.scores) == []

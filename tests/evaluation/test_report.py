@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from spoofcache.metrics.comparison import Comparison, EvaluationSet, Figure, Table
+from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Figure, Table
+from spoofcache.evaluation.matrix import Experiment, matrix_of
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.report import DEFINITIONS, POLICY, Picture, as_html, report_page
+from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.dcf import Coefficients
-from spoofcache.metrics.matrix import Experiment, matrix_of
-from spoofcache.metrics.measures import MEASURES
-from spoofcache.metrics.page import DEFINITIONS, POLICY, Picture, as_html, report_page
-from spoofcache.metrics.scores import TrialList
 from tests.browser import visit
 
 EVIL = "<script>throw 'x'</script>&\"'"

@@ -1,0 +1,74 @@
+"""Scores in the order of the trials that they stand for."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spoofcache.evaluation.trials import TrialList
+from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.score_files import without_ending
+from spoofcache.metrics.scores import UNKNOWN, AsvScores, CmScores
+
+
+def align(scores: CmScores, trials: TrialList, where: str) -> FloatArray:
+    """Scores [N] in the order of the N `trials`, matched by name without the ending of an audio file.
+
+    Scores of utterances that the trial list excludes are dropped.
+
+    Args:
+        where: what an error begins with: the two files.
+
+    Raises:
+        ScoreError: trials without a score, scores of no trial, trials that share a name, keys or attacks that
+            contradict the protocol's (an attack that one side does not know is no contradiction). The message counts
+            each of these and names the first.
+    """
+    names = [without_ending(utt_id) for utt_id in trials.utt_ids]
+    row_of = {utt_id: row for row, utt_id in enumerate(scores.utt_ids)}
+    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.intp)
+    wanted = {*names, *map(without_ending, trials.excluded)}
+    twice = [name for name, count in Counter(names).items() if count > 1] if len(set(names)) < len(names) else []
+    faults = (
+        (f"of {len(names)} trials have no score", _where(names, rows < 0)),
+        (f"of {len(row_of)} scores belong to no trial", [name for name in row_of if name not in wanted]),
+        (f"of {len(names)} trials share their name with another", twice),
+        ("keys differ", _where(names, (rows >= 0) & _keys_differ(scores, trials, rows))),
+        ("attacks differ", _where(names, (rows >= 0) & _attacks_differ(scores, trials, rows))),
+    )
+    faulty = [f"{len(utt_ids)} {what} ({_first(utt_ids)})" for what, utt_ids in faults if utt_ids]
+    if faulty:
+        raise ScoreError(f"{where}: {'; '.join(faulty)}; expected one score for every trial, with its key")
+    return scores.scores[rows]
+
+
+def check_attacks(attacks: Collection[str], asv: AsvScores, where: str) -> None:
+    """ScoreError when one of the CM trials' spoof `attacks` has no ASV trial: its t-DCF would be undefined."""
+    known = sorted(set(asv.spoof_attacks))
+    missing = sorted(set(attacks).difference(known))
+    if missing:
+        raise ScoreError(
+            f"{where}: the ASV scores lack {_first(missing)} of the CM scores; they hold {_first(known)} "
+            "(another partition?); expected ASV trials of every attack"
+        )
+
+
+def _keys_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    said = scores.is_bonafide
+    return np.zeros(rows.size, bool) if said is None else said[rows] != trials.is_bonafide
+
+
+def _attacks_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    if scores.attacks is None or "attack" not in trials.columns:
+        return np.zeros(rows.size, bool)
+    said, expected = np.array(scores.attacks)[rows], trials.columns["attack"]
+    return (said != expected) & (said != UNKNOWN) & (expected != UNKNOWN)
+
+
+def _where(names: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [names[i] for i in np.flatnonzero(chosen).tolist()]
+
+
+def _first(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

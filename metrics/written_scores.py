@@ -1,0 +1,83 @@
+"""The forms that score files are written in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import KEYS, LARGEST, UNKNOWN, CmScores
+
+
+class Form(NamedTuple):
+    """How a score file is written: the template of a line and, where the form has one, its header."""
+
+    line: str
+    header: str = ""
+
+
+FORMS: Mapping[str, Form] = {
+    "asvspoof2019": Form("{utt_id} {attack} {key} {score!r}"),
+    "asvspoof2021": Form("{utt_id} {score!r}"),
+    "asvspoof5": Form("{utt_id}\t{score!r}", header="filename\tcm-score"),
+    "xieyuankun": Form("{utt_id}_{attack} {score!r} {key}"),
+    "tsv": Form("{utt_id}\t{attack}\t{key}\t{score!r}", header="utt_id\tattack\tkey\tscore"),
+}
+"""The forms by name. `xieyuankun` is the form of the repository xieyuankun/ADD-W2V2-LCNN-19LA0.6."""
+ALIASES: Mapping[str, str] = {"seed003": "xieyuankun"}
+"""Former names of forms, which commands still accept but do not list."""
+
+
+def format_cm_scores(scores: CmScores, form: str) -> Iterator[str]:
+    """Lines (each with its newline) of a score file in one of FORMS; the numbers read back to the same float64.
+
+    Attacks that are not known are written as UNKNOWN.
+
+    Raises:
+        ScoreError: an unknown form, scores without keys for a form that states them, a score that is NaN or beyond
+            ±LARGEST, or a name that could not be read back from a file of this form.
+    """
+    if form not in FORMS:
+        raise ScoreError(f"score form {form!r}; expected one of {', '.join(FORMS)}")
+    if scores.is_bonafide is None and "{key}" in FORMS[form].line:
+        raise ScoreError(
+            f"{scores.path or 'these scores'}: form {scores.form} carries no keys, which form {form} needs; expected "
+            "scores with keys, or a protocol (--protocol)"
+        )
+    attacks = scores.attacks or [UNKNOWN] * scores.scores.size
+    bonafide = np.zeros(scores.scores.size, bool) if scores.is_bonafide is None else scores.is_bonafide
+    keys = [KEYS[is_bonafide] for is_bonafide in bonafide.tolist()]  # not written where they are not known
+    rows = [_Row(*row) for row in zip(scores.utt_ids, attacks, keys, scores.scores.tolist(), strict=True)]
+    for row in rows:
+        _check_writable(row, form)
+    return _lines(rows, FORMS[form])
+
+
+class _Row(NamedTuple):
+    utt_id: str
+    attack: str
+    key: str
+    score: float
+
+
+def _check_writable(row: _Row, form: str) -> None:
+    if not abs(row.score) <= LARGEST:
+        raise ScoreError(f"score {row.score} of {row.utt_id}; expected a finite number within ±{LARGEST:g}")
+    joined = form == "xieyuankun"  # utterance and attack are joined by `_`
+    if not _is_readable(row) or (joined and "_" in row.attack):
+        raise ScoreError(
+            f"utterance {row.utt_id!r} with attack {row.attack!r} cannot be written in form {form}; expected no blanks"
+            + (", and no `_` in the attack" if joined else "")
+        )
+
+
+def _is_readable(row: _Row) -> bool:
+    name = f"{row.utt_id} {row.attack}"
+    return name.isprintable() and len(name.split()) == 2
+
+
+def _lines(rows: Sequence[_Row], form: Form) -> Iterator[str]:
+    if form.header:
+        yield f"{form.header}\n"
+    for row in rows:
+        yield form.line.format(**row._asdict()) + "\n"
