@@ -123,7 +123,7 @@ class TestSets:
         (one,) = evaluation_sets(named(f"ours={scores}"), named(protocol))
         assert one.notes == (f"Protocol: {protocol}, 4 trials.", f"Scores: ours = {scores}.")
         assert one.warnings == (
-            "the phases eval, progress are pooled; papers judge phase eval alone (--where phase=eval)",
+            "the phases eval, progress are pooled; published figures are of phase eval alone (--where phase=eval)",
         )
         (one,) = evaluation_sets(named(scores), named(protocol), ["phase=eval"])
         assert one.notes[0] == f"Protocol: {protocol} where phase=eval, 2 trials."
