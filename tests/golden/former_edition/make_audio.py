@@ -1,4 +1,4 @@
-"""The generated audio beside this script: a gliding harmonic tone for bona fide, a flat buzz for spoof, in quiet noise.
+"""The generated audio beside this script: a gliding harmonic tone for bona fide, a constant for spoof, in quiet noise.
 
 Run in an empty folder it writes `flac/` and the protocols. It uses none of the project's code.
 """
@@ -19,7 +19,7 @@ for partition, n in (("train", 6), ("dev", 6), ("eval", 7)):
         utterance, is_bonafide = f"FE_{partition[0].upper()}_{i:04d}", i % 2 == 0
         pitch = random.uniform(100, 220)
         glide = 1 + 0.15 * np.sin(2 * np.pi * random.uniform(3, 6) * time + random.uniform(0, 6)) if is_bonafide else 1
-        phase = 2 * np.pi * np.cumsum(pitch * glide * np.ones(N_SAMPLES)) / RATE
+        phase = 2 * np.pi * np.cumsum(pitch * glide) / RATE  # of a spoof a single number
         harmonics = [np.sin(k * phase + (random.uniform(0, 6) if is_bonafide else 0)) / k for k in range(1, 12)]
         samples = 0.006 * sum(harmonics) + 0.00015 * random.standard_normal(N_SAMPLES)
         if utterance == "FE_E_0006":
