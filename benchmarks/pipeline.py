@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
 from spoofcache.benchmarks.scale import write_corpus
 from spoofcache.common.files import Claim
-from spoofcache.features.decoding import Decoders, Task
+from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device, Launched
 from spoofcache.features.extract import (
     PROCESSES_FROM,
@@ -90,9 +90,8 @@ class Work:
 
     def decode(self) -> None:
         """Every file into its row."""
-        tasks = (Task(None, trial.utt_id, trial.path) for trial in self.trials if trial.path is not None)
         with Decoders(self.how.form, self.how.workers, len(self.trials) >= PROCESSES_FROM) as decoders:
-            for _ in decoders.batches(tasks):
+            for _ in decoders.batches(trial for trial in self.trials if trial.path is not None):
                 pass
 
     def model(self) -> None:

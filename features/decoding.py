@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,7 @@ from spoofcache.common.children import child_environment, python_command
 from spoofcache.features.augment.base import EffectError
 from spoofcache.features.augment.view import View
 from spoofcache.features.waveform import AudioError, Waveform, fit_length, load_waveform
-
-Key = TypeVar("Key")
+from spoofcache.protocols.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,10 @@ class Form:
         return json.dumps(asdict(self))
 
 
-class Task(NamedTuple, Generic[Key]):
-    """An utterance to decode; the key says what for."""
+class Batch(NamedTuple):
+    """The waveforms [B, n] of some trials; for each the reason why its row is silent, "" where it is not."""
 
-    key: Key
-    utt_id: str
-    path: Path
-
-
-class Batch(NamedTuple, Generic[Key]):
-    """Waveforms [B, n] with the key of each, and why a row is silent ("" where it is not)."""
-
-    keys: Sequence[Key]
+    trials: Sequence[Trial]
     waveforms: Waveform
     reasons: Sequence[str]
 
@@ -118,55 +109,57 @@ class Decoders:
         for child in self._children:
             child.end()
 
-    def batches(self, tasks: Iterable[Task[Key]]) -> Iterator[Batch[Key]]:
+    def batches(self, trials: Iterable[Trial]) -> Iterator[Batch]:
         """Batches of exactly `batch_size`, only the last one smaller; each is valid until the next is asked for.
+
+        Every trial has a path.
 
         Raises:
             AudioError: a file that a decoding process died of.
             EffectError: a recording that the view's effect cannot use.
         """
-        ahead: deque[_Decoding[Key]] = deque()
-        tasks = iter(tasks)
+        ahead: deque[_Decoding] = deque()
+        trials = iter(trials)
         for slot in cycle(self._slots):
             if len(ahead) == len(self._slots):
                 yield ahead.popleft().wait()
-            group = list(islice(tasks, self._form.batch_size))
+            group = list(islice(trials, self._form.batch_size))
             if not group:
                 break
             ahead.append(self._start(slot, group))
         while ahead:
             yield ahead.popleft().wait()
 
-    def _start(self, slot: int, group: Sequence[Task[Key]]) -> "_Decoding[Key]":
+    def _start(self, slot: int, group: Sequence[Trial]) -> "_Decoding":
         """Have a group decoded into the rows from `slot` on."""
-        decode: Callable[[int, Sequence[Task[Key]]], list[str]] = self._by_child if self._children else self._here
+        decode: Callable[[int, Sequence[Trial]], list[str]] = self._by_child if self._children else self._here
         parts = [
             self._threads.submit(decode, slot + start, group[start : start + self._chunk])
             for start in range(0, len(group), self._chunk)
         ]
-        return _Decoding([task.key for task in group], self._rows[slot : slot + len(group)], parts)
+        return _Decoding(group, self._rows[slot : slot + len(group)], parts)
 
-    def _here(self, first: int, tasks: Sequence[Task[Key]]) -> list[str]:
-        rows = self._rows[first : first + len(tasks)]
-        return [load_row(row, task.utt_id, task.path, self._form) for row, task in zip(rows, tasks, strict=True)]
+    def _here(self, first: int, trials: Sequence[Trial]) -> list[str]:
+        rows = self._rows[first : first + len(trials)]
+        return [load_row(row, trial.utt_id, trial.audio, self._form) for row, trial in zip(rows, trials, strict=True)]
 
-    def _by_child(self, first: int, tasks: Sequence[Task[Key]]) -> list[str]:
+    def _by_child(self, first: int, trials: Sequence[Trial]) -> list[str]:
         child = self._idle.get()
         try:
-            return child.decode(first, tasks)
+            return child.decode(first, trials)
         finally:
             self._idle.put(child)
 
 
-class _Decoding(NamedTuple, Generic[Key]):
+class _Decoding(NamedTuple):
     """A batch under way."""
 
-    keys: Sequence[Key]
+    trials: Sequence[Trial]
     waveforms: Waveform
     parts: Sequence[Future[list[str]]]
 
-    def wait(self) -> Batch[Key]:
-        return Batch(self.keys, self.waveforms, [reason for part in self.parts for reason in part.result()])
+    def wait(self) -> Batch:
+        return Batch(self.trials, self.waveforms, [reason for part in self.parts for reason in part.result()])
 
 
 class _Child:
@@ -186,18 +179,18 @@ class _Child:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
 
-    def decode(self, first: int, tasks: Sequence[Task[Any]]) -> list[str]:
+    def decode(self, first: int, trials: Sequence[Trial]) -> list[str]:
         """Files into the rows from `first` on; the reasons."""
         try:
-            self._requests.write(json.dumps([first, [(task.utt_id, str(task.path)) for task in tasks]]) + "\n")
+            self._requests.write(json.dumps([first, [(trial.utt_id, str(trial.audio)) for trial in trials]]) + "\n")
             self._requests.flush()
             answer = self._answers.readline()
         except BrokenPipeError:
             answer = ""
         if not answer:
-            others = f" or one of the {len(tasks) - 1} files after it" if len(tasks) > 1 else ""
+            others = f" or one of the {len(trials) - 1} files after it" if len(trials) > 1 else ""
             raise AudioError(
-                f"{tasks[0].path}{others}: the decoding process died of it (exit status {self._process.wait()}); "
+                f"{trials[0].audio}{others}: the decoding process died of it (exit status {self._process.wait()}); "
                 "expected an audio file that can be decoded"
             )
         reasons: list[str] | str = json.loads(answer)

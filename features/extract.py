@@ -16,7 +16,7 @@ from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form, load_row
 from spoofcache.features.device import Device, Pace
 from spoofcache.features.frontends.base import FrontEnd
-from spoofcache.features.pipeline import OpenShard, Pipeline, Row
+from spoofcache.features.pipeline import OpenShard, Pipeline
 from spoofcache.features.plan import (
     FORMAT_VERSION,
     MANIFEST,
@@ -248,8 +248,11 @@ class _Extraction:
             waveforms = waveforms.clamp(-1, 1)
         return self.frontend.extract(waveforms)
 
-    def _claim(self, todo: Sequence[int], claims: ExitStack, made: set[int], pipeline: Pipeline) -> Iterator[Row]:
-        """Open each free shard and hand out its utterances; `claims` abandons what is not committed."""
+    def _claim(self, todo: Sequence[int], claims: ExitStack, made: set[int], pipeline: Pipeline) -> Iterator[Trial]:
+        """Open each shard that no other process holds, and hand out its trials that have audio.
+
+        `claims` abandons what is not committed; `made` is told which shards are made here.
+        """
         for index in todo:
             claim = Claim.take(self._path(index))
             if claim is None:
@@ -261,21 +264,18 @@ class _Extraction:
             writer = ShardWriter(claim, self.plan, index, self.options.compression)
             claims.callback(writer.abandon)
             made.add(index)
-            yield from self._utterances(writer, index, pipeline)
+            group = self._group(index)
+            missing = self._missing(group)
+            pipeline.open(OpenShard(writer, group, missing))
+            self.advance(len(missing))
+            yield from (trial for trial in group if trial.path is not None)
 
-    def _utterances(self, writer: ShardWriter, index: int, pipeline: Pipeline) -> Iterator[Row]:
-        """Those of a shard that have audio; without any, it is whole at once."""
-        group = self._group(index)
+    def _missing(self, group: Sequence[Trial]) -> dict[str, str]:
+        """Utterance → reason for the trials without an audio file; AudioError unless they are to be skipped."""
         missing = {trial.utt_id: _no_audio(trial) for trial in group if trial.path is None}
         if missing and not self.options.skip_bad_audio:
             raise AudioError(next(iter(missing.values())))
-        shard = OpenShard(writer, group, missing)
-        if shard.is_whole:
-            pipeline.commit(shard)
-        self.advance(len(missing))
-        for trial in group:
-            if trial.path is not None:
-                yield Row(shard, trial, trial.path)
+        return missing
 
 
 def _no_audio(trial: Trial) -> str:

@@ -9,14 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from spoofcache.features.decoding import Batch, Decoders, Task
+from spoofcache.features.decoding import Batch, Decoders
 from spoofcache.features.device import Device, Launched, Pace, seconds_between
 from spoofcache.features.store import ShardWriter, require_fit
 from spoofcache.features.waveform import AudioError
@@ -30,41 +29,44 @@ COMMITS_IN_FLIGHT = 2
 
 @dataclass(eq=False)
 class OpenShard:
-    """A shard being made: its writer, its group, and why utterances of it are left out."""
+    """A shard that is being made.
+
+    Attributes:
+        writer: where its rows go.
+        group: its trials.
+        reasons: utterance → why it is left out; those without an audio file are there from the start.
+        n_expected: how many trials of the group are still to come.
+    """
 
     writer: ShardWriter
     group: Sequence[Trial]
     reasons: dict[str, str]
+    n_expected: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._left = len(self.group) - len(self.reasons)
+        self.n_expected = len(self.group) - len(self.reasons)
 
     @property
     def is_whole(self) -> bool:
-        """Has every utterance of the group been written or left out?"""
-        return not self._left
+        """Whether every utterance of the group has been written or left out."""
+        return not self.n_expected
 
-    def add(self, utt_ids: Sequence[str], rows: NDArray[Any], reasons: Mapping[str, str]) -> None:
-        """The next rows [B, *row], and the utterances among them that are left out."""
-        if utt_ids:
-            self.writer.append(utt_ids, rows)
-        self.reasons.update(reasons)
-        self._left -= len(utt_ids) + len(reasons)
+    def add(self, trials: Sequence[Trial], rows: NDArray[Any], reasons: Sequence[str]) -> None:
+        """Write the features [B, *row] of the next trials, except where there is a reason to leave one out."""
+        kept = [index for index, reason in enumerate(reasons) if not reason]
+        if kept:
+            self.writer.append([trials[index].utt_id for index in kept], rows if len(kept) == len(rows) else rows[kept])
+        for trial, reason in zip(trials, reasons, strict=True):
+            if reason:
+                self.reasons[trial.utt_id] = _without_folder(reason, trial.audio)
+        self.n_expected -= len(trials)
 
     def commit(self) -> None:
-        """Make the shard visible."""
-        for trial in self.group:  # in its order, whatever was noticed first
+        """Make the shard visible to readers."""
+        for trial in self.group:  # in the order of the group, whichever reason was found first
             if trial.utt_id in self.reasons:
                 self.writer.skip(trial.utt_id, self.reasons[trial.utt_id])
         self.writer.commit()
-
-
-class Row(NamedTuple):
-    """An utterance on its way, and the shard that it is for."""
-
-    shard: OpenShard
-    trial: Trial
-    path: Path
 
 
 class _InFlight(NamedTuple):
@@ -100,6 +102,7 @@ class Pipeline:
         self._disk, self._committer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_flight: deque[_InFlight] = deque()
         self._commits: deque[Future[None]] = deque()
+        self._shards: deque[OpenShard] = deque()  # in the order of the trials; the disk's thread takes them off
 
     def __enter__(self) -> "Pipeline":
         return self
@@ -108,8 +111,10 @@ class Pipeline:
         self._disk.shutdown()
         self._committer.shutdown()
 
-    def run(self, rows: Iterator[Row]) -> None:
-        """Make the rows and commit their shards.
+    def run(self, trials: Iterator[Trial]) -> None:
+        """Extract trials that have audio, and commit each shard once it is whole.
+
+        `trials` opens the shards (see `open`) while it is read: those of a shard follow its opening, in order.
 
         Raises:
             AudioError: unusable audio, unless it is skipped.
@@ -117,7 +122,7 @@ class Pipeline:
         """
         begin = time.perf_counter()
         self._last = self._device.stamp()
-        batches = self._decoders.batches(Task(row, row.trial.utt_id, row.path) for row in rows)
+        batches = self._decoders.batches(trials)
         held_up = {"decoding": 0.0, "writing": 0.0}
         while batch := _timed(held_up, "decoding", lambda: next(batches, None)):
             self._launch(batch, held_up)
@@ -131,20 +136,26 @@ class Pipeline:
         self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": math.inf})
         self._pace.seconds += time.perf_counter() - begin
 
-    def commit(self, shard: OpenShard) -> None:
-        """Have a whole shard committed."""
+    def open(self, shard: OpenShard) -> None:
+        """Let the next trials be those of this shard; one of which no utterance is to come is committed at once."""
+        if shard.is_whole:
+            self._commit(shard)
+        else:
+            self._shards.append(shard)
+
+    def _commit(self, shard: OpenShard) -> None:
         self._commits.append(self._committer.submit(shard.commit))
 
-    def _launch(self, batch: Batch[Row], held_up: Mapping[str, float]) -> None:
+    def _launch(self, batch: Batch, held_up: Mapping[str, float]) -> None:
         if not self._skip_bad_audio:
             for reason in filter(None, batch.reasons):
                 raise AudioError(reason)
         launched = self._device.launch(batch.waveforms)
-        written = self._disk.submit(self._write, batch.keys, batch.reasons, launched)
-        self._in_flight.append(_InFlight(launched, held_up, len(batch.keys), written))
+        written = self._disk.submit(self._write, batch.trials, batch.reasons, launched)
+        self._in_flight.append(_InFlight(launched, held_up, len(batch.trials), written))
 
     def _finish_oldest(self, held_up: dict[str, float]) -> None:
-        """Wait for the writing of the oldest batch, and count it."""
+        """Wait until the oldest batch is written, and count it."""
         oldest = self._in_flight.popleft()
         oldest.launched.wait()
         _timed(held_up, "writing", oldest.written.result)
@@ -155,24 +166,24 @@ class Pipeline:
         self._last = oldest.launched.stop
         self._advance(oldest.n_utterances)
 
-    def _write(self, rows: Sequence[Row], reasons: Sequence[str], launched: Launched) -> None:
-        """Hand the features of a batch to their shards, in order; commit those that it makes whole."""
+    def _write(self, trials: Sequence[Trial], reasons: Sequence[str], launched: Launched) -> None:
+        """Hand the features of a batch to the open shards, in order; commit those that become whole."""
         stored = launched.wait()
-        good = [i for i, reason in enumerate(reasons) if not reason]
-        require_fit(stored.largest[good].tolist(), stored.dtype, [rows[i].trial.utt_id for i in good])
-        features = stored.rows.numpy()
-        for shard, members in groupby(range(len(rows)), key=lambda i: rows[i].shard):
-            indices = list(members)
-            kept = [i for i in indices if not reasons[i]]
-            left_out = {rows[i].trial.utt_id: _without_folder(reasons[i], rows[i].path) for i in indices if reasons[i]}
-            part = features[indices[0] : indices[-1] + 1] if not left_out else features[kept]
-            shard.add([rows[i].trial.utt_id for i in kept], part, left_out)
+        good = [index for index, reason in enumerate(reasons) if not reason]
+        require_fit(stored.largest[good].tolist(), stored.dtype, [trials[index].utt_id for index in good])
+        features, start = stored.rows.numpy(), 0
+        while start < len(trials):
+            shard = self._shards[0]
+            stop = min(len(trials), start + shard.n_expected)
+            shard.add(trials[start:stop], features[start:stop], reasons[start:stop])
             if shard.is_whole:
-                self.commit(shard)
+                self._commit(self._shards.popleft())
+            start = stop
 
 
 def _without_folder(reason: str, path: Path) -> str:
-    return reason.replace(f"{path.parent}/", "")  # no machine's folders in a cache
+    """A reason without the folder of the file: a cache is to be the same on every machine."""
+    return reason.replace(f"{path.parent}/", "")
 
 
 def _timed(seconds: dict[str, float], name: str, act: Callable[[], Any]) -> Any:

@@ -49,6 +49,12 @@ class Trial:
         """Class index of the key."""
         return CLASS_INDEX[self.key]
 
+    @property
+    def audio(self) -> Path:
+        """The audio file of a trial that has one."""
+        assert self.path is not None, self.utt_id
+        return self.path
+
 
 def check_unique(trials: Iterable[Trial], source: Path, start: int = 1) -> None:
     """ProtocolError for the first utterance that stands twice; `source` is the file to name, `start` its first line."""

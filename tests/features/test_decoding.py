@@ -12,23 +12,27 @@ import pytest
 
 from spoofcache.features.augment import EffectError
 from spoofcache.features.augment.view import View
-from spoofcache.features.decoding import Decoders, Form, Task
+from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.waveform import AudioError, fit_length, load_waveform
+from spoofcache.protocols.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = Form(batch_size=3, n_samples=10_000, fit="repeat")
 
 
-def tasks_of(paths):
-    """Utterances are called by the names of their files, keys are indices."""
-    return (Task(index, path.stem, path) for index, path in enumerate(paths))
+def trials_of(paths):
+    """Utterances are called by the names of their files."""
+    return (Trial(path.stem, "spoof", path=path) for path in paths)
 
 
 def decode(paths, form=FORM, workers=2, in_processes=False):
-    """[(keys, waveforms, reasons)] of all batches, the keys being indices."""
+    """[(paths, waveforms, reasons)] of all batches."""
     with Decoders(form, workers, in_processes) as decoders:
-        batches = decoders.batches(tasks_of(paths))
-        return [(list(keys), waveforms.copy(), list(reasons)) for keys, waveforms, reasons in batches]
+        batches = decoders.batches(trials_of(paths))
+        return [
+            ([trial.path for trial in trials], waveforms.copy(), list(reasons))
+            for trials, waveforms, reasons in batches
+        ]
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def paths(corpus):
 @pytest.mark.parametrize("workers", [1, 5])
 def test_batches_are_full_and_hold_the_files_in_order(paths, workers, in_processes):
     batches = decode(paths, workers=workers, in_processes=in_processes)
-    assert [keys for keys, _, _ in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [files for files, _, _ in batches] == [paths[:3], paths[3:6], paths[6:]]
     expected = np.stack([fit_length(load_waveform(path), 10_000) for path in paths])
     np.testing.assert_array_equal(np.concatenate([waveforms for _, waveforms, _ in batches]), expected)
     assert [reason for _, _, reasons in batches for reason in reasons] == [""] * 8
@@ -100,12 +104,12 @@ def test_a_process_that_dies_is_a_sentence_with_the_files(paths):
         os.kill(decoders._children[0]._process.pid, signal.SIGKILL)
         sentence = rf"^{paths[0]} or one of the 2 files after it: the decoding process died of it \(exit status -9\)"
         with pytest.raises(AudioError, match=sentence):
-            list(decoders.batches(tasks_of(paths)))
+            list(decoders.batches(trials_of(paths)))
 
 
 def test_the_processes_end_with_the_block(paths):
     with Decoders(FORM, 2, in_processes=True) as decoders:
-        next(decoders.batches(tasks_of(paths)))
+        next(decoders.batches(trials_of(paths)))
         children = [child._process for child in decoders._children]
         assert [child.poll() for child in children] == [None, None]
     assert None not in [child.poll() for child in children]

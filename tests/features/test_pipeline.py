@@ -8,18 +8,19 @@ import torch
 from spoofcache.common.files import Claim
 from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device, Pace
-from spoofcache.features.pipeline import OpenShard, Pipeline, Row
+from spoofcache.features.pipeline import OpenShard, Pipeline
 from spoofcache.features.plan import StoreError
 from spoofcache.features.store import ShardReader, ShardWriter
 from spoofcache.features.waveform import AudioError
 from tests.features.frames import OPTIONS, Frames, by_hand, plan_for
 
 
-def open_shard(folder, trials, missing=()):
-    plan = plan_for(trials, Frames(), shard_size=len(trials))
-    claim = Claim.take(plan.shard_path(folder, 0))
+def open_shard(folder, trials, missing=(), index=0):
+    """Shard `index` of a partition, all of whose shards are of that size."""
+    plan = plan_for(trials * (index + 1), Frames(), shard_size=len(trials))
+    claim = Claim.take(plan.shard_path(folder, index))
     assert claim is not None
-    return OpenShard(ShardWriter(claim, plan, 0), trials, dict.fromkeys(missing, "missing"))
+    return OpenShard(ShardWriter(claim, plan, index), trials, dict.fromkeys(missing, "missing"))
 
 
 @contextmanager
@@ -32,22 +33,25 @@ def pipeline(frontend, skip_bad_audio=False, advance=lambda n: None):
         yield running
 
 
-def rows_of(shard):
-    return (Row(shard, trial, trial.path) for trial in shard.group if trial.utt_id not in shard.reasons)
+def trials_of(running, *shards):
+    """The trials of some shards, each of which is opened ahead of its own."""
+    for shard in shards:
+        running.open(shard)
+        yield from (trial for trial in shard.group if trial.utt_id not in shard.reasons)
 
 
 class TestOpenShard:
     def test_it_is_whole_when_every_utterance_is_written_or_left_out(self, corpus, tmp_path):
         trials = corpus(4)
         shard = open_shard(tmp_path, trials, missing=["U_0003"])
-        shard.add(["U_0001"], by_hand(trials[1:2]).astype("float16"), {"U_0000": "broken"})
+        shard.add(trials[:2], by_hand(trials[:2]).astype("float16"), [f"{trials[0].path}: broken", ""])
         assert not shard.is_whole
-        shard.add(["U_0002"], by_hand(trials[2:3]).astype("float16"), {})
+        shard.add(trials[2:3], by_hand(trials[2:3]).astype("float16"), [""])
         assert shard.is_whole
         shard.commit()
         reader = ShardReader(tmp_path / "shard-00000.h5")
         assert reader.utt_ids == ["U_0001", "U_0002"]
-        assert list(reader.skipped.items()) == [("U_0000", "broken"), ("U_0003", "missing")]
+        assert list(reader.skipped.items()) == [("U_0000", "U_0000.flac: broken"), ("U_0003", "missing")]
 
     def test_one_without_any_audio_is_whole_from_the_start(self, corpus, tmp_path):
         trials = corpus(2)
@@ -61,14 +65,14 @@ class TestPipeline:
     def test_a_shard_is_committed_when_its_last_batch_is_written(self, corpus, tmp_path):
         shard, heard = open_shard(tmp_path, corpus(7)), []
         with pipeline(Frames(), advance=heard.append) as running:
-            running.run(rows_of(shard))
+            running.run(trials_of(running, shard))
         assert ShardReader(tmp_path / "shard-00000.h5").corrupt() == []
         assert heard == [3, 3, 1]
 
     def test_an_error_leaves_no_shard_that_lacks_a_row(self, corpus, tmp_path):
         shard = open_shard(tmp_path, corpus(7))
         with pytest.raises(StoreError, match="does not fit"), pipeline(Frames(gains=(1e6,))) as running:
-            running.run(rows_of(shard))
+            running.run(trials_of(running, shard))
         shard.writer.abandon()
         assert not (tmp_path / "shard-00000.h5").exists()
 
@@ -77,14 +81,13 @@ class TestPipeline:
         shard = open_shard(tmp_path, trials)
         trials[4].path.write_text("no audio")
         with pytest.raises(AudioError, match=r"U_0004\.flac"), pipeline(frontend) as running:
-            running.run(rows_of(shard))
+            running.run(trials_of(running, shard))
         shard.writer.abandon()
         assert frontend.batches == [3]
 
     def test_what_was_launched_is_written_though_it_is_interrupted(self, corpus, tmp_path):
-        trials = corpus(4)
-        shard = open_shard(tmp_path, trials[:3])
-        rows = [*rows_of(shard), Row(shard, trials[3], trials[3].path)]
+        shards = open_shard(tmp_path, corpus(3)), open_shard(tmp_path, corpus(4)[3:], index=1)
         with pytest.raises(KeyboardInterrupt), pipeline(Frames(break_at=4)) as running:
-            running.run(iter(rows))
+            running.run(trials_of(running, *shards))
+        shards[1].writer.abandon()
         assert len(ShardReader(tmp_path / "shard-00000.h5").utt_ids) == 3
