@@ -44,7 +44,7 @@ CLUSTER_HELP = "Draw whole speakers (attacks, …) instead of trials: theirs are
 CALIBRATE_HELP = "Development scores of each system: adds its calibrated twin, actual DCF and Cllr."
 RUN_HELP = "Run folder, instead of SCORES; repeat for several. Seeds of one experiment (`X-seed0`, …) are one row."
 TEST_HELP = "With --run: a cached partition (`*`: of whichever front-end), or a name from --test-sets; repeat."
-TEST_SETS_HELP = "With --run: named test sets, as in configs/test_sets/; all of them, unless --test picks some."
+TEST_SETS_HELP = "With --run: a file of named test sets, or the name of one in configs/test_sets/; --test picks some."
 CHECKPOINT_HELP = "With --run: which of its weights; `average` where train.average made one.  [default: best]"
 FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 
@@ -67,7 +67,7 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--fuse", is_flag=True, help=FUSE_HELP)
 @click.option("--run", "runs", multiple=True, metavar="[NAME=]FOLDER", help=RUN_HELP)
 @click.option("--test", "tests", multiple=True, metavar="NAME[=CACHE]", help=TEST_HELP)
-@click.option("--test-sets", type=cli.input_file, help=TEST_SETS_HELP)
+@click.option("--test-sets", type=cli.PackagedFile("configs/test_sets"), help=TEST_SETS_HELP)
 @click.option("--checkpoint", type=click.Choice(["best", "average"]), default="best", help=CHECKPOINT_HELP)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="With --run: of the network.")
 @cli.device_option

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from spoofcache.common.cli import device_option, input_file, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.cli import PackagedFile, device_option, input_folder, output, progress, resolve_device, sentences
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.config_file import load_config
@@ -44,7 +44,12 @@ LEVEL = 0.95
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--config", type=input_file, required=True, help="Experiment, one of configs/*.toml.")
+@click.option(
+    "--config",
+    type=PackagedFile("configs"),
+    required=True,
+    help="Experiment: a TOML file, or the name of one in configs/, such as lfcc_lcnn.",
+)
 @click.option(
     "--train",
     "trains",

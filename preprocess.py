@@ -11,7 +11,6 @@ import click
 
 from spoofcache.common.cli import (
     RegistryName,
-    Sentence,
     device_option,
     input_file,
     input_folder,
@@ -36,13 +35,20 @@ from spoofcache.features.extract import (
 )
 from spoofcache.features.frontends import FRONTENDS, make_frontend
 from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
-from spoofcache.features.frontends.ssl import NORMALIZATIONS, PRECISIONS
+from spoofcache.features.frontends.ssl import PRECISIONS
 from spoofcache.features.plan import ITEM_BYTES, Plan
-from spoofcache.features.verify import cached_partitions, verify_partition
-from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, AudioError
+from spoofcache.features.waveform import (
+    FIT_RULES,
+    MAX_SAMPLES,
+    MIN_SAMPLES,
+    N_SAMPLES,
+    NORMALIZATIONS,
+    AudioError,
+)
 from spoofcache.protocols import CORPORA, Location, find_corpus, load_trials
 from spoofcache.protocols.corpus import OPTIONS
 from spoofcache.protocols.trial import Trial
+from spoofcache.tools.verify import verify_caches
 
 PREPARED_FROM = 20_000
 """Utterances from which on the network is compiled for its batch size, where that pays: it takes a minute or so."""
@@ -158,7 +164,7 @@ Corpora, what each takes, and the partitions of those that have some (elsewhere 
 def main(verify: bool, out: Path, **options: Any) -> None:
     """Write the features of a corpus into HDF5 shards; run again, it goes on from what is finished."""
     if verify:
-        _verify(out)
+        verify_caches([out])
     else:
         _preprocess(out, **options)
 
@@ -275,20 +281,6 @@ def _estimate(trials: Sequence[Trial], plan: Plan, network: FrontEnd, folder: Pa
 def _title(plan: Plan) -> str:
     effect = plan.identity.effect
     return f"{plan.partition}, {effect} view {plan.identity.settings['augment']['view']}" if effect else plan.partition
-
-
-def _verify(out: Path) -> None:
-    folders = cached_partitions(out)
-    if not folders:
-        raise Sentence(f"{out}: no cached partition at or below it")
-    problems: list[str] = []
-    for folder in folders:
-        with progress(str(folder), len(list(folder.glob("shard-*.h5")))) as advance:
-            found = verify_partition(folder, advance)
-        click.echo(f"{folder}: {'as written' if not found else f'{len(found)} problems'}")
-        problems += found
-    if problems:
-        raise Sentence("\n".join(problems))
 
 
 if __name__ == "__main__":

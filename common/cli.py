@@ -26,6 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+import spoofcache
 from spoofcache.common import machine
 from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import EXPECTED, PluginChanged, is_plugin
@@ -164,6 +165,25 @@ class ChoiceWithAliases(click.Choice[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The value that a name stands for; click reports any other text."""
         return super().convert(self._aliases.get(value, value), param, ctx)
+
+
+class PackagedFile(click.ParamType):
+    """A TOML file: the path of one, or the name of one that comes with SpoofCache in a folder of the package."""
+
+    name = "file"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(spoofcache.__file__).parent / folder
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME|FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        named = {file.stem: file for file in sorted(self.folder.glob("*.toml"))}
+        if not path.is_file() and str(value) not in named:
+            self.fail(f"{value}: no such file; expected the path of a file, or one of {', '.join(named)}", param, ctx)
+        return path if path.is_file() else named[str(value)]
 
 
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -21,6 +21,9 @@ N_SAMPLES = 64_600
 MIN_SAMPLES = 400
 """The receptive field of one wav2vec 2.0 frame (25 ms); nothing shorter is speech to judge."""
 
+NORMALIZATIONS = ("zero-mean-unit-variance", "none")
+"""Of waveforms, before a speech model."""
+
 MAX_SAMPLES = 10 * 60 * SAMPLE_RATE
 """Ten minutes: the longest row that may be asked for."""
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+__version__ = "0.2.0"
+
 if (Path(__file__).parent / "common").is_file():  # git wrote the links as text files (core.symlinks=false)
     raise ImportError(
         f"{Path(__file__).parent} should hold symbolic links, but this clone was made without them; expected a clone "

@@ -30,7 +30,7 @@ def sources():
     rooms = [link.resolve() for link in PACKAGE.iterdir() if link.is_dir() and link.is_symlink()]
     return [
         *ROOT.glob("*.py"),
-        PACKAGE / "__init__.py",
+        *PACKAGE.glob("__*__.py"),
         *(p for room in [*rooms, ROOT / "tests"] for p in room.rglob("*.py")),
     ]
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.networks import CheckedNetwork
+from spoofcache.features.waveform import NORMALIZATIONS
 
 HUB_NAMES: Mapping[str, str] = {
     "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
@@ -31,7 +32,6 @@ PRECISIONS: Mapping[str, torch.dtype] = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-NORMALIZATIONS = ("zero-mean-unit-variance", "none")
 TRAINING_ONLY = {"masked_spec_embed"}
 """Tensors that a published checkpoint may lack, since they are used in pre-training only."""
 

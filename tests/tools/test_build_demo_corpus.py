@@ -14,14 +14,15 @@ from spoofcache.metrics.det import equal_error_rate
 from spoofcache.metrics.score_files import read_asv_scores
 from spoofcache.metrics.scores import CmScores
 from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
-from spoofcache.tools.build_demo_corpus import Maker, Options, build, main
+from spoofcache.tools.build_demo_corpus import main
+from spoofcache.tools.demo_corpus import FIRST_FOLDER
 from spoofcache.tools.demo_corpus.asv import AsvScore, check_tdcf
+from spoofcache.tools.demo_corpus.build import Maker, Options, build
 from spoofcache.tools.demo_corpus.finish import PEAK, RMS, finish, limit, through_g722, trim
 from spoofcache.tools.demo_corpus.layout import write_readme
 from spoofcache.tools.demo_corpus.parallel import spread
 from spoofcache.tools.demo_corpus.plan import ENROLMENT, Plan, make_plan, recordings_wanted
 from spoofcache.tools.demo_corpus.recordings import (
-    FIRST_FOLDER,
     Recording,
     SpeechError,
     find_speech,
@@ -144,7 +145,7 @@ class TestCommand:
         (tmp_path / "kept").write_text("")
         status, output = self.run("--speech", speech, "--out", tmp_path)
         assert status == 2
-        assert "exists; expected a new folder" in output
+        assert "exists already; expected a new folder" in output
         assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
     def test_one_speaker_is_refused_with_what_is_expected(self, speech, tmp_path):

@@ -80,14 +80,14 @@ def test_aasist_hears_waveforms_without_being_told(tmp_path):
 
 def test_an_existing_folder_is_kept(theirs, cache, tmp_path):
     (tmp_path / "runs/theirs").mkdir(parents=True)
-    assert refusal(*theirs, "--features", cache).endswith("runs/theirs exists; expected a new folder")
+    assert refusal(*theirs, "--features", cache).endswith("runs/theirs exists already; expected a new folder")
     assert not list((tmp_path / "runs/theirs").iterdir())
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "pooled_linear hears features of a front-end; expected --features or --frontend"),
+        ((), "pooled_linear takes the features of a front-end; expected --features or --frontend"),
         (("--frontend", "raw"), "PooledLinear on features of shape (64600,); expected (T, D)"),
         (("--frontend", "lfcc"), "1 of another shape (linear.weight (2, 20) instead of (2, 60))"),
         (("--frontend", "lfc"), "front-end 'lfc'; expected one of"),
@@ -98,7 +98,7 @@ def test_an_existing_folder_is_kept(theirs, cache, tmp_path):
         (("--frontend", "lfcc", "--in", "."), "File '.' is a directory"),
         (("--frontend", "lfcc", "--in", "none.pth"), "File 'none.pth' does not exist"),
         (("--features", "."), "no manifest.json; expected a complete cache"),
-        (("--features", ".", "--fit", "zero"), "--features says what --fit would; expected one of the two"),
+        (("--features", ".", "--fit", "zero"), "--features already decides --fit; expected only one of the two"),
     ],
 )
 def test_wrong_usage_gets_a_sentence_and_leaves_nothing(theirs, tmp_path, monkeypatch, options, sentence):

@@ -21,7 +21,6 @@ ENDINGS = frozenset(
     (".flac", ".wav", ".mp3", ".g722", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".au", ".sph", ".wma")
 )
 """What counts as a file of speech; all of them soundfile or PyAV decode."""
-FIRST_FOLDER = "^([^/]+)/"
 MIN_SECONDS, MAX_SECONDS = 1.5, 5.0
 MIN_PEAK = 0.01
 MIN_VOICED_SHARE = 0.3
