@@ -3,23 +3,35 @@
 The audio libraries are imported where a file is read: whoever only needs the length of a waveform does without.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spoofcache.common.errors import InputError
+from spoofcache.features.audio.read import read_audio
+from spoofcache.features.audio.result import LARGEST_SAMPLE, SAMPLE_RATE, AudioError, DecodingError, Waveform, Wish
 
-SAMPLE_RATE = 16_000
-"""Hz, of every waveform in the house."""
+__all__ = [
+    "FIT_RULES",
+    "MAX_SAMPLES",
+    "MIN_SAMPLES",
+    "N_SAMPLES",
+    "SAMPLE_RATE",
+    "AudioError",
+    "DecodingError",
+    "Recording",
+    "Waveform",
+    "fit_length",
+    "load_recording",
+    "load_waveform",
+]
 
 N_SAMPLES = 64_600
-"""Default length: 4.0375 s, which wav2vec 2.0 turns into 201 frames."""
+"""Default length in samples: 4.0375 s, which wav2vec 2.0 turns into 201 frames."""
 
 MIN_SAMPLES = 400
-"""The receptive field of one wav2vec 2.0 frame (25 ms); nothing shorter is speech to judge."""
+"""The receptive field of one wav2vec 2.0 frame (25 ms); a shorter waveform gives no feature."""
 
 NORMALIZATIONS = ("zero-mean-unit-variance", "none")
 """Of waveforms, before a speech model."""
@@ -27,98 +39,83 @@ NORMALIZATIONS = ("zero-mean-unit-variance", "none")
 MAX_SAMPLES = 10 * 60 * SAMPLE_RATE
 """Ten minutes: the longest row that may be asked for."""
 
-Waveform = NDArray[np.float32]
+RESAMPLING_SECONDS = 1.0
+"""How much of what follows may decide a resampled sample; 0.1 s were enough at every rate that was tried."""
 
 
-class AudioError(InputError):
-    """Audio that cannot be used: the message names the file and what was expected."""
+class Recording(NamedTuple):
+    """A waveform, and what the decoder knows of the file.
+
+    Attributes:
+        waveform: [n] at 16 kHz, mono, full scale ±1.
+        is_whole: whether the waveform is the whole file rather than its beginning.
+        sample_rate: the file's own, in Hz.
+        channels: how many the file has.
+        format: the container and the coding, for example `FLAC PCM_16`.
+        notes: harmless faults of the file, one sentence each.
+    """
+
+    waveform: Waveform
+    is_whole: bool
+    sample_rate: int
+    channels: int
+    format: str
+    notes: tuple[str, ...]
 
 
-def load_waveform(path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES) -> Waveform:
-    """Read one audio file as mono at 16 kHz.
+def load_waveform(
+    path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES, at_most: int | None = None
+) -> Waveform:
+    """Read one audio file as mono at 16 kHz: the waveform of `load_recording`, which says the rest."""
+    return load_recording(path, channel, at_least, at_most).waveform
 
-    soundfile decodes first, PyAV where libsndfile refuses the file (it refuses 43 % of ASVspoof 2021 LA's
-    FLACs). Other rates are resampled with soxr.
+
+def load_recording(
+    path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES, at_most: int | None = None
+) -> Recording:
+    """Read one audio file as mono at 16 kHz; other rates are resampled with soxr.
 
     Args:
         path: the file.
-        channel: the one to take; None for the average of all.
-        at_least: samples at 16 kHz; fewer are refused.
-
-    Returns:
-        Waveform [n], float32, full scale ±1.
+        channel: index of the channel to take; None for the mean of all channels.
+        at_least: samples at 16 kHz; a shorter file is refused.
+        at_most: samples at 16 kHz; a longer file is cut there, and is not decoded much further than a minute or than
+            that. The samples are the same as those of the whole file.
 
     Raises:
-        AudioError: missing, empty, truncated or not audio; NaN or infinite samples; fewer than `at_least`.
+        AudioError: the file is missing, no audio, damaged or cut off; it has NaN, infinite or absurdly large samples,
+            or fewer than `at_least`.
+        DecodingError: decoding itself cannot run.
     """
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; expected the audio of an utterance")
-    channels, rate = _decode(path)
-    waveform = channels.mean(axis=0, dtype=np.float32) if channel is None else channels[channel]
-    if rate != SAMPLE_RATE:
-        import soxr
+    seconds = None if at_most is None else at_most / SAMPLE_RATE + RESAMPLING_SECONDS
+    decoded = read_audio(path, Wish(channel, seconds))
+    waveform = _resample(decoded.samples, decoded.rate, seconds)
+    _check(path, waveform, at_least)
+    is_whole = decoded.is_whole and (at_most is None or len(waveform) <= at_most)
+    return Recording(waveform[:at_most], is_whole, decoded.rate, decoded.channels, decoded.format, decoded.notes)
 
-        waveform = soxr.resample(waveform, rate, SAMPLE_RATE)
-    if not np.isfinite(waveform).all():
+
+def _resample(samples: Waveform, rate: int, seconds: float | None) -> Waveform:
+    """At 16 kHz, as much as that many seconds need."""
+    if rate == SAMPLE_RATE:
+        return samples
+    import soxr
+
+    needed = samples if seconds is None else samples[: int(seconds * rate)]
+    resampled: Waveform = soxr.resample(needed, rate, SAMPLE_RATE)
+    return resampled
+
+
+def _check(path: Path, waveform: Waveform, at_least: int) -> None:
+    """AudioError for samples that no recording has, or too few."""
+    largest = max(float(waveform.max(initial=0)), -float(waveform.min(initial=0)))
+    if not np.isfinite(largest):
         raise AudioError(f"{path}: NaN or infinite samples; expected finite ones")
+    if largest > LARGEST_SAMPLE:
+        raise AudioError(f"{path}: samples as large as {largest:.3g}; expected a full scale of ±1")
     if len(waveform) < at_least:
         frame = ", one frame of 25 ms" if at_least == MIN_SAMPLES else ""
         raise AudioError(f"{path}: {len(waveform)} samples at 16 kHz; expected at least {at_least}{frame}")
-    return waveform
-
-
-def _decode(path: Path) -> tuple[Waveform, int]:
-    """Channels [C, n] and sample rate, by the first decoder that reads the whole file."""
-    import av
-    import soundfile
-
-    try:
-        return _decode_soundfile(path)
-    except AudioError:
-        raise
-    except (soundfile.LibsndfileError, TypeError, ValueError, MemoryError) as refusal:
-        # soundfile's own: no type for `.raw`; no length for GSM; too much memory where a FLAC declares no length
-        try:
-            return _decode_av(path)
-        except (av.FFmpegError, AudioError) as error:
-            raise AudioError(
-                f"{path}: empty, truncated or not audio; expected a whole audio file "
-                f"(libsndfile: {str(refusal).removeprefix(f'Error opening {str(path)!r}: ')} FFmpeg: {error})"
-            ) from error
-
-
-def _decode_soundfile(path: Path) -> tuple[Waveform, int]:
-    import soundfile
-
-    with soundfile.SoundFile(path) as file:
-        samples = file.read(dtype="float32", always_2d=True)
-        # libsndfile shortens the length of a WAV, AIFF or AU to what is there, and says so only in its log
-        log = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", file.extra_info)
-        declared, rate = file.frames, file.samplerate
-    if log and int(log[2]) < int(log[1]) < 0x7FFF0000:  # streamed WAVs declare the largest number instead
-        raise AudioError(f"{path}: truncated; expected {log[1]} bytes of samples, found {log[2]}")
-    if len(samples) < declared:
-        raise AudioError(f"{path}: truncated; expected {declared} samples, found {len(samples)}")
-    return np.ascontiguousarray(samples.T), rate
-
-
-def _decode_av(path: Path) -> tuple[Waveform, int]:
-    import av
-
-    with av.open(str(path), metadata_errors="replace") as container:  # titles need not be UTF-8
-        if not container.streams.audio:
-            raise AudioError(f"{path}: no audio stream")
-        stream = container.streams.audio[0]
-        to_float = av.AudioResampler(format="fltp")
-        frames = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
-        if not frames:
-            raise AudioError(f"{path}: no samples")
-        channels = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
-        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        rate = frames[0].sample_rate
-    if channels.shape[1] < int(0.99 * seconds * rate):  # lossy formats declare their length roughly
-        raise AudioError(f"{path}: truncated; expected {seconds:.2f} s, found {channels.shape[1] / rate:.2f} s")
-    return channels, rate
 
 
 def fit_length(waveform: Waveform, n_samples: int = N_SAMPLES, how: str = "repeat") -> Waveform:

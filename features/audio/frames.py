@@ -1,0 +1,112 @@
+"""MPEG audio (MP3) and AAC in ADTS: does every frame lead to the next, up to the end of the file?
+
+Neither states its length, and decoders skip silently what they do not recognise. Each frame's header states its size,
+so nothing can be missing, moved or inserted where the chain of headers is unbroken.
+
+Sources: ISO/IEC 11172-3, 2.4.1.3 and 13818-3 (header of MPEG audio); ISO/IEC 14496-3, 1.A.2.2 (ADTS).
+"""
+
+from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
+from typing import BinaryIO, NamedTuple
+
+from spoofcache.features.audio.kinds import ADTS, HEAD_BYTES, Kind, id3_size
+from spoofcache.features.audio.result import AudioError
+
+BITRATES = {
+    (1, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""kbit/s by the code in the header; key: MPEG-1 or later, layer."""
+
+MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+"""Hz by the codes of version and rate."""
+
+ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+ID3V1_BYTES, APE_BYTES = 128, 32
+SECTOR = 512
+
+
+class Frame(NamedTuple):
+    """A frame's size in bytes with its header, the samples that it decodes to per channel, and its rate in Hz."""
+
+    size: int
+    samples: int
+    rate: int
+
+
+class Chain(NamedTuple):
+    """An unbroken chain of frames: what they decode to, in seconds, less the samples that an encoder adds."""
+
+    seconds: float
+    n_frames: int
+
+
+def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) -> Chain:
+    """Follow the frames of a file, to its end or up to that many seconds.
+
+    Raises:
+        AudioError: without the file's name: a frame is cut off, or the bytes between two are none.
+    """
+    header: Callable[[bytes], Frame | None] = _adts if kind == ADTS else _mpeg
+    at, length, count = start, 0.0, 0
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        while at < len(data) and (seconds is None or length < seconds):
+            frame = header(data[at : at + 8])
+            if frame is None:
+                at += _between(data, at)
+                continue
+            at += frame.size
+            length += frame.samples / frame.rate
+            count += 1
+        if at > len(data):
+            raise AudioError(f"truncated; its last frame lacks {at - len(data)} bytes")
+    return Chain(length, count)
+
+
+def _between(data: mmap, at: int) -> int:
+    """Bytes of the tag or of the padding at that place; AudioError where it is neither."""
+    head = data[at : at + HEAD_BYTES]
+    if size := id3_size(head):
+        return size
+    if head[:3] == b"TAG":
+        return ID3V1_BYTES
+    if head[:8] == b"APETAGEX":
+        return int.from_bytes(head[12:16], "little") + (APE_BYTES if head[20 + 3] & 0x20 else 0)
+    if head[:11] == b"LYRICSBEGIN":
+        end = data.find(b"LYRICS200", at)
+        return end + 9 - at if end >= 0 else len(data) - at
+    rest = data[at:]
+    if not rest.strip(b"\0") and (len(data) % SECTOR == 0 or len(rest) < SECTOR):
+        return len(rest)
+    if len(rest) < 8 and data[at : at + 1] == b"\xff":
+        raise AudioError("truncated; its last frame's header is cut off")
+    raise AudioError(f"damaged; no frame at byte {at}")
+
+
+def _mpeg(head: bytes) -> Frame | None:
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    bitrate, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
+        return None
+    hertz, generation = MPEG_RATES[version][rate], 1 if version == 3 else 2
+    kilobits = BITRATES[generation, layer][bitrate]
+    if layer == 1:
+        return Frame((12_000 * kilobits // hertz + padding) * 4, 384, hertz)
+    samples = 576 if layer == 3 and generation == 2 else 1152
+    return Frame(samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz)
+
+
+def _adts(head: bytes) -> Frame | None:
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+        return None
+    rate, size = head[2] >> 2 & 15, (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    if rate >= len(ADTS_RATES) or size < 7:
+        return None
+    return Frame(size, 1024 * ((head[6] & 3) + 1), ADTS_RATES[rate])

@@ -1,0 +1,124 @@
+"""One audio file → one channel of samples, by the decoder that its format asks for.
+
+libsndfile decodes first where it knows the format. FFmpeg decodes the formats that libsndfile does not know, and those
+FLACs that libFLAC 1.4 and later refuse though their frames are sound, such as files whose comment block is longer than
+its comments; it then has to find every frame's checksum right, and the MD5 of the samples where the header states one.
+"""
+
+import struct
+from io import SEEK_END
+from pathlib import Path
+from typing import BinaryIO
+
+from spoofcache.features.audio import first, isolated
+from spoofcache.features.audio.chunks import check_chunks
+from spoofcache.features.audio.first import Unfit
+from spoofcache.features.audio.flac import check_flac
+from spoofcache.features.audio.frames import Chain, check_frames
+from spoofcache.features.audio.kinds import ADTS, ASF, FLAC, MATROSKA, MPEG, OGG, Found, Kind, kind_of
+from spoofcache.features.audio.matroska import check_matroska
+from spoofcache.features.audio.ogg import check_ogg
+from spoofcache.features.audio.result import AudioError, Decoded, DecodingError, Wish
+
+WHOLE_SECONDS = 60.0
+"""A file that lasts no longer is decoded to its end whatever is wanted of it, so that damage there is found."""
+
+NOT_AUDIO = "empty, truncated or not audio"
+ENCODER_FRAMES = 4
+"""Frames of MPEG audio or AAC that may lack: encoders add silence at both ends, and say so to the decoder."""
+
+
+def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immutable)
+    """Decode a file as far as is wanted, and hold it to every length and checksum that it states up to there.
+
+    Raises:
+        AudioError: the file is missing, no audio, damaged or cut off, or crashes the decoder; the message names it.
+        DecodingError: decoding itself cannot run.
+    """
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file; expected the audio of an utterance")
+    if wish.seconds is not None:
+        wish = wish._replace(seconds=max(wish.seconds, WHOLE_SECONDS))
+    try:
+        with path.open("rb") as file:
+            found = kind_of(file, path.suffix)
+            if found.kind is None:
+                raise AudioError(_why_not(found))
+            return _decode(path, file, found.kind, found.start, wish)
+    except DecodingError:
+        raise
+    except AudioError as problem:
+        raise AudioError(f"{path}: {_with_expectation(str(problem))}") from problem
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
+        raise AudioError(f"{path}: {NOT_AUDIO}; expected a whole audio file ({error})") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from error
+
+
+def _why_not(found: Found) -> str:
+    if found.names_other_files:
+        return "a text that names other files, such as a playlist; expected the audio itself"
+    return f"{NOT_AUDIO}; expected a whole audio file"
+
+
+def _with_expectation(problem: str) -> str:
+    return problem if "; expected" in problem else f"{problem}; expected a whole audio file"
+
+
+def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> Decoded:
+    """Check what the container states, and decode."""
+    if kind in (MPEG, ADTS):
+        chain = check_frames(file, start, kind, wish.seconds)
+        decoded = isolated.decode(path, start, kind, wish)
+        _check_chain(chain, decoded)
+        return decoded
+    if kind == ASF:
+        _check_asf(file)
+    elif kind == MATROSKA:
+        check_matroska(file)
+    notes: tuple[str, ...] = ()
+    streams = 1
+    if kind == FLAC:
+        check_flac(file, start)
+    elif kind == OGG:
+        streams = check_ogg(file, start, wish.seconds)
+    elif kind.by_libsndfile:
+        notes = check_chunks(file, kind)
+    if not kind.by_libsndfile or streams > 1:
+        return isolated.decode(path, start, kind, wish)
+    try:
+        decoded = first.decode(path, kind, wish)
+    except Unfit as refusal:
+        decoded = _decode_unfit(path, kind, start, wish, refusal)
+    return decoded._replace(notes=notes) if notes else decoded
+
+
+def _decode_unfit(path: Path, kind: Kind, start: int, wish: Wish, refusal: Unfit) -> Decoded:
+    """By the second decoder; where it refuses as well, both are quoted."""
+    try:
+        return isolated.decode(path, start, kind, wish)
+    except AudioError as error:
+        raise AudioError(
+            f"{NOT_AUDIO}; expected a whole audio file (libsndfile: {refusal}. FFmpeg: {error})"
+        ) from error
+
+
+def _check_chain(chain: Chain, decoded: Decoded) -> None:
+    """AudioError where the decoder left frames out."""
+    found, lacking = len(decoded.samples) / decoded.rate, ENCODER_FRAMES * chain.seconds / max(chain.n_frames, 1)
+    if found < chain.seconds - lacking:
+        raise AudioError(f"damaged; expected {chain.seconds:.2f} s, found {found:.2f} s")
+
+
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def _check_asf(file: BinaryIO) -> None:
+    """Hold WMA to the size in its File Properties Object (Advanced Systems Format specification, section 3.2)."""
+    found = file.seek(0, SEEK_END)
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(ASF_PROPERTIES)
+    stated = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    if found < stated < 1 << 48:
+        raise AudioError(f"truncated; expected {stated} bytes, found {found}")

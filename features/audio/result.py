@@ -1,0 +1,89 @@
+"""What reading an audio file gives, and the errors that say why it gives nothing."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spoofcache.common.errors import InputError
+
+SAMPLE_RATE = 16_000
+"""Sample rate, in Hz, of every waveform in this project."""
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Hz; a header with a sample rate outside is taken for damaged: 1 Hz would ask for 16,000 times the memory."""
+
+LARGEST_SAMPLE = 2.0**31
+"""Nothing that records or computes audio, in whatever scale, writes a larger sample."""
+
+Waveform = NDArray[np.float32]
+
+
+class AudioError(InputError):
+    """Audio that cannot be used; the message names the file and says what was expected."""
+
+
+class DecodingError(InputError):
+    """The decoding itself cannot run (a library is missing, memory is short); no audio file is to blame."""
+
+
+class Wish(NamedTuple):
+    """What is wanted of a file.
+
+    Attributes:
+        channel: index of the channel to take; None for the mean of all channels.
+        seconds: decode no further than this; None decodes to the end.
+    """
+
+    channel: int | None = None
+    seconds: float | None = None
+
+    def frames(self, rate: int) -> int | None:
+        """The samples per channel at which decoding may stop; None for no such limit."""
+        return None if self.seconds is None else int(self.seconds * rate)
+
+
+class Decoded(NamedTuple):
+    """One channel of a file as it was decoded.
+
+    Attributes:
+        samples: [n] at the file's own rate, full scale ±1.
+        rate: the file's sample rate in Hz.
+        channels: how many channels the file has.
+        format: the container and the coding, for example `FLAC PCM_16`.
+        is_whole: whether decoding reached the end of the file.
+        notes: harmless faults of the file, one sentence each.
+    """
+
+    samples: Waveform
+    rate: int
+    channels: int
+    format: str
+    is_whole: bool
+    notes: tuple[str, ...] = ()
+
+
+def check_rate(rate: int) -> None:
+    """Raise AudioError, without the file's name, for a sample rate that no recording has."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"sample rate {rate} Hz; expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+
+
+def mono(channels: NDArray[np.float32], channel: int | None) -> Waveform:
+    """One channel, or the mean of all, of samples [n, C] → [n].
+
+    Raises:
+        AudioError: the file has no channel of that index.
+    """
+    count = channels.shape[1]
+    if channel is not None:
+        if channel >= count:
+            raise AudioError(f"no channel {channel + 1}; the file has {count}")
+        return np.ascontiguousarray(channels[:, channel])
+    if count == 1:
+        return channels[:, 0]
+    total = channels[:, 0] + channels[:, 1]  # faster than `mean` along the short axis, and the same sums in its order
+    for index in range(2, count):
+        total += channels[:, index]
+    total /= np.float32(count)
+    return total

@@ -1,0 +1,239 @@
+"""The second decoder: FFmpeg through PyAV, with its own checks at their strictest, in a process of its own.
+
+Run as a module it decodes the files that standard input names until that ends, and writes each answer as a line of JSON
+with the samples behind it. A damaged file may crash FFmpeg; `isolated` starts this process and survives that.
+Nothing here imports torch, so that it starts in a fraction of a second.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from spoofcache.features.audio.flac import Md5, StreamInfo, read_info
+from spoofcache.features.audio.matroska import stated_seconds
+from spoofcache.features.audio.result import AudioError, Decoded, Waveform, Wish, check_rate, mono
+
+STRICT = {"err_detect": "crccheck+explode"}
+"""FFmpeg conceals damage by default; so it checks what checksums there are, and stops at every error."""
+
+OPEN = {**STRICT, "protocol_whitelist": "file", "use_absolute_path": "0", "enable_drefs": "0"}
+EXACT = frozenset({"flac", "wv", "tta", "ape", "tak"})
+"""Demuxers of formats whose header states the number of samples exactly."""
+
+SECONDS = 60
+"""Processor time, in seconds, for one file and for each 64 MiB of it: one that takes more is taken for a trap."""
+
+FULL_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0, "i8": 2.0**63}
+
+
+class Request(NamedTuple):
+    """A file to decode: its path, the byte at which its kind begins, FFmpeg's demuxer, and what is wanted of it."""
+
+    path: str
+    start: int
+    demuxer: str
+    channel: int | None
+    seconds: float | None
+
+    @property
+    def wish(self) -> Wish:
+        """What is wanted of the file."""
+        return Wish(self.channel, self.seconds)
+
+
+class _Form(NamedTuple):
+    """What must not change within a file."""
+
+    rate: int
+    layout: str
+
+
+def decode(request: Request) -> Decoded:
+    """Decode a file, to its end or as far as is wanted.
+
+    Raises:
+        AudioError: without the file's name: no audio, a codec that FFmpeg lacks, damage, or another length than stated.
+    """
+    with _sentences(), open(request.path, "rb") as file:
+        info = read_info(file, request.start) if request.demuxer == "flac" else None
+        file.seek(0)
+        container = av.open(file, format=request.demuxer, options=OPEN, metadata_errors="replace")
+        with container:
+            return _Decoding(container, request, info).run()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Whatever PyAV raises becomes an AudioError: its own errors, and what it fails to expect of damaged headers."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except av.FFmpegError as error:
+        raise AudioError(f"damaged or cut off; FFmpeg: {error.strerror}") from error
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError, OSError) as error:
+        raise AudioError(f"FFmpeg cannot decode it ({error})") from error
+
+
+class _Decoding:
+    """The decoding of one open container."""
+
+    def __init__(self, container: Any, request: Request, info: StreamInfo | None) -> None:
+        if not container.streams.audio:
+            raise AudioError("no audio stream")
+        self._container, self._request = container, request
+        self._stream = container.streams.audio[0]
+        codec = self._stream.codec_context
+        if codec is None:
+            raise AudioError("a codec that FFmpeg does not know")
+        codec.options = STRICT
+        check_rate(codec.sample_rate)
+        self._name = f"{container.format.name} {codec.name}"
+        self._parts: list[Waveform] = []
+        self._form: _Form | None = None
+        self._found = self._packets = self._bytes = 0
+        self._last = self._step = 0.0
+        self._md5 = Md5(info) if info else None
+
+    def run(self) -> Decoded:
+        """Decode, and hold the result to the lengths that the container states."""
+        is_whole = self._decode()
+        if self._form is None:
+            raise AudioError("no samples")
+        if is_whole:
+            self._check_length()
+        samples = np.concatenate(self._parts)
+        return Decoded(samples, self._form.rate, self._channels, self._name, is_whole)
+
+    def _decode(self) -> bool:
+        """Decode packet by packet; False where enough was decoded before the end."""
+        for packet in self._container.demux(self._stream):
+            if packet.is_corrupt:
+                raise AudioError("damaged or cut off; a packet is not whole")
+            if packet.size:
+                self._packets += 1
+                self._bytes += packet.size
+                self._follow(packet)
+            for frame in packet.decode():
+                self._take(frame)
+            if self._form and (limit := self._request.wish.frames(self._form.rate)) and self._found >= limit:
+                return False
+        return True
+
+    def _follow(self, packet: Any) -> None:
+        """Refuse a gap between two packets of a container that gives each its time."""
+        if self._request.demuxer != "matroska" or packet.pts is None:
+            return
+        time, lasts = float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)
+        if self._step and time > self._last + self._step + GAP_SECONDS:
+            raise AudioError(f"damaged; nothing between {self._last + self._step:.3f} and {time:.3f} s")
+        self._step = lasts or max(self._step, time - self._last)
+        self._last = time
+
+    def _take(self, frame: Any) -> None:
+        form = _Form(frame.sample_rate, frame.layout.name)
+        if self._form and form != self._form:
+            raise AudioError(
+                f"{self._form.rate} Hz, {self._form.layout} becomes {form.rate} Hz, {form.layout}; expected one form"
+            )
+        self._form, self._channels = form, len(frame.layout.channels)
+        raw = _interleaved(frame, self._channels)
+        if self._md5:
+            self._md5.update(raw)
+        self._parts.append(mono(_as_float(raw), self._request.channel))
+        self._found += frame.samples
+
+    def _check_length(self) -> None:
+        stream, demuxer = self._stream, self._request.demuxer
+        if self._md5:
+            self._md5.check()
+        if demuxer in EXACT and stream.duration and self._form:
+            stated = round(stream.duration * stream.time_base * self._form.rate)
+            if stated != self._found:
+                raise AudioError(f"damaged or truncated; expected {stated} samples, found {self._found}")
+        if demuxer == "mov" and stream.frames and stream.codec_context.frame_size and stream.frames != self._packets:
+            raise AudioError(f"damaged or truncated; expected {stream.frames} packets, found {self._packets}")
+        if demuxer == "matroska":
+            self._check_end(self._last + self._step)
+        if demuxer in ("ac3", "eac3") and self._bytes != os.path.getsize(self._request.path):
+            raise AudioError("damaged or truncated; its frames do not fill the file")
+
+    def _check_end(self, end: float) -> None:
+        with open(self._request.path, "rb") as file:
+            stated = stated_seconds(file)
+        if stated and end < stated - END_SECONDS:
+            raise AudioError(f"damaged or truncated; expected {stated:.2f} s, found {end:.2f} s")
+
+
+GAP_SECONDS = 0.015
+"""Matroska and WebM round times to milliseconds; the shortest usual packet is 20 ms."""
+
+END_SECONDS = 0.1
+"""By how much a stated duration may be longer: writers count what the encoder put before the first sample, or not."""
+
+
+def _interleaved(frame: Any, channels: int) -> NDArray[Any]:
+    """The samples [n, C] of a frame as FFmpeg gives them."""
+    raw = frame.to_ndarray()
+    return raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+
+
+def _as_float(raw: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples of any type as float32, full scale ±1."""
+    if raw.dtype.kind == "f":
+        return raw.astype(np.float32, copy=False)
+    scale = FULL_SCALE[raw.dtype.str[1:]]
+    offset = scale if raw.dtype.kind == "u" else 0.0
+    if raw.dtype.itemsize < 4:  # exact in float32
+        return (raw.astype(np.float32) - np.float32(offset)) / np.float32(scale)
+    return (raw.astype(np.float64) / scale).astype(np.float32)
+
+
+def _serve() -> None:
+    """Answer requests until standard input ends, as it does when the process that asked is killed."""
+    requests: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    out = sys.stdout.buffer
+    out.write(b"ready\n")
+    out.flush()
+    while True:
+        fields = json.loads(requests.get())
+        samples = np.empty(0, np.float32)
+        try:
+            _limit_time(fields["path"])
+            decoded = decode(Request(**fields))
+            samples = decoded.samples
+            answer: dict[str, Any] = {**decoded._asdict(), "samples": len(samples)}
+        except AudioError as error:
+            answer = {"error": str(error)}
+        out.write(json.dumps(answer).encode() + b"\n")
+        out.write(samples.astype("<f4", copy=False).data)
+        out.flush()
+
+
+def _read_requests(requests: "SimpleQueue[str]") -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
+
+
+def _limit_time(path: str) -> None:
+    """Have the system end this process if the next file takes far more processor time than any honest one."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + 1 + SECONDS * (1 + os.path.getsize(path) // 2**26)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds if most == resource.RLIM_INFINITY else min(seconds, most), most))
+
+
+if __name__ == "__main__":
+    _serve()
