@@ -10,25 +10,28 @@ import json
 import math
 import mmap
 import os
-import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO, NamedTuple
+from threading import Lock
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from spoofcache.common.children import child_environment, python_command
+from spoofcache.common.errors import InputError
+from spoofcache.common.workers import Death, Worker, WorkerError, serve
 from spoofcache.features.augment.base import EffectError
 from spoofcache.features.augment.view import View
 from spoofcache.features.waveform import AudioError, Waveform, fit_length, load_waveform
 from spoofcache.protocols.trial import Trial
+
+WHAT = "decoding"
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,15 @@ class Batch(NamedTuple):
 def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> str:
     """Decode a file into its row [n]; the reason why not, and silence in the row, where it is unusable.
 
+    No more of the file is decoded than the row needs, unless a view changes the whole waveform before it is cut.
+
     Raises:
         EffectError: a recording that the view's effect cannot use.
+        WorkerError: decoding itself cannot run.
     """
     try:
-        waveform = load_waveform(path)
-        if form.view:  # before the length rule, as in every recipe that was read
+        waveform = load_waveform(path, at_most=None if form.view else form.n_samples)
+        if form.view:  # before the length rule, as in every published recipe that was read
             waveform = form.view(waveform, utt_id)
         row[:] = fit_length(waveform, form.n_samples, form.fit)
     except AudioError as error:
@@ -88,26 +94,19 @@ class Decoders:
         self._form = form
         self._chunk = math.ceil(form.batch_size / workers)
         n_rows = (2 + math.ceil(2 * workers / form.batch_size)) * form.batch_size
-        if in_processes:
-            with _shared_file(n_rows * form.n_samples * 4) as file:
-                self._rows = _map_rows(file.fileno(), form.n_samples)
-                self._children = [_Child(file.fileno(), form) for _ in range(workers)]
-        else:
-            self._rows, self._children = np.empty((n_rows, form.n_samples), np.float32), []
+        self._children = _Children(form, n_rows, workers) if in_processes else None
+        self._rows = self._children.rows if self._children else np.empty((n_rows, form.n_samples), np.float32)
         self._slots = range(0, n_rows, form.batch_size)
-        self._idle: SimpleQueue[_Child] = SimpleQueue()
-        for child in self._children:
-            self._idle.put(child)
         self._threads = ThreadPoolExecutor(workers)
 
     def __enter__(self) -> "Decoders":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End; files whose turn has not come are left."""
+        """End at once: what is being decoded is given up, and files whose turn has not come are omitted."""
+        if self._children:
+            self._children.end()
         self._threads.shutdown(cancel_futures=True)
-        for child in self._children:
-            child.end()
 
     def batches(self, trials: Iterable[Trial]) -> Iterator[Batch]:
         """Batches of exactly `batch_size`, only the last one smaller; each is valid until the next is asked for.
@@ -115,8 +114,8 @@ class Decoders:
         Every trial has a path.
 
         Raises:
-            AudioError: a file that a decoding process died of.
             EffectError: a recording that the view's effect cannot use.
+            WorkerError: decoding itself cannot run.
         """
         ahead: deque[_Decoding] = deque()
         trials = iter(trials)
@@ -132,7 +131,7 @@ class Decoders:
 
     def _start(self, slot: int, group: Sequence[Trial]) -> "_Decoding":
         """Have a group decoded into the rows from `slot` on."""
-        decode: Callable[[int, Sequence[Trial]], list[str]] = self._by_child if self._children else self._here
+        decode = self._children.decode if self._children else self._here
         parts = [
             self._threads.submit(decode, slot + start, group[start : start + self._chunk])
             for start in range(0, len(group), self._chunk)
@@ -142,13 +141,6 @@ class Decoders:
     def _here(self, first: int, trials: Sequence[Trial]) -> list[str]:
         rows = self._rows[first : first + len(trials)]
         return [load_row(row, trial.utt_id, trial.audio, self._form) for row, trial in zip(rows, trials, strict=True)]
-
-    def _by_child(self, first: int, trials: Sequence[Trial]) -> list[str]:
-        child = self._idle.get()
-        try:
-            return child.decode(first, trials)
-        finally:
-            self._idle.put(child)
 
 
 class _Decoding(NamedTuple):
@@ -162,59 +154,97 @@ class _Decoding(NamedTuple):
         return Batch(self.trials, self.waveforms, [reason for part in self.parts for reason in part.result()])
 
 
-class _Child:
-    """A process that decodes what it reads of on its standard input; it ends when that ends, as when we are killed."""
+class _Children:
+    """Processes that decode into rows [N, n] of memory that they share with this one.
 
-    def __init__(self, memory: int, form: Form) -> None:
-        self._process = subprocess.Popen(
-            python_command("spoofcache.features.decoding", str(memory), form.to_json()),
-            env={**child_environment(), "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            pass_fds=[memory],
-            start_new_session=True,  # Ctrl-C is ours to answer
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests, self._answers = self._process.stdin, self._process.stdout
+    Where a process dies, its files are decoded one by one; the one that crashes it again is unusable like any other.
+    """
+
+    def __init__(self, form: Form, n_rows: int, count: int) -> None:
+        self._form = form
+        self._file = _shared_file(n_rows * form.n_samples * 4)
+        self.rows = _map_rows(self._file.fileno(), form.n_samples)
+        self._lock, self._has_ended = Lock(), False
+        self._workers: set[Worker] = set()
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for _ in range(count):
+            self._idle.put(self._start())
 
     def decode(self, first: int, trials: Sequence[Trial]) -> list[str]:
         """Files into the rows from `first` on; the reasons."""
+        worker = self._idle.get()
         try:
-            self._requests.write(json.dumps([first, [(trial.utt_id, str(trial.audio)) for trial in trials]]) + "\n")
-            self._requests.flush()
-            answer = self._answers.readline()
-        except BrokenPipeError:
-            answer = ""
-        if not answer:
-            others = f" or one of the {len(trials) - 1} files after it" if len(trials) > 1 else ""
-            raise AudioError(
-                f"{trials[0].audio}{others}: the decoding process died of it (exit status {self._process.wait()}); "
-                "expected an audio file that can be decoded"
-            )
-        reasons: list[str] | str = json.loads(answer)
-        if isinstance(reasons, str):
-            raise EffectError(reasons)
-        return reasons
+            return _ask(worker, first, trials)
+        except Death:
+            worker = self._replace(worker)
+            reasons = []
+            for index, trial in enumerate(trials, first):
+                worker, reason = self._decode_alone(worker, index, trial)
+                reasons.append(reason)
+            return reasons
+        finally:
+            self._idle.put(worker)
 
     def end(self) -> None:
-        self._process.kill()  # it has nothing to lose, and would take its time
-        self._process.communicate()
+        """End the processes, also those that decode."""
+        with self._lock:
+            self._has_ended = True
+            for worker in self._workers:
+                worker.end()
+        self._file.close()
+
+    def _decode_alone(self, worker: Worker, index: int, trial: Trial) -> tuple[Worker, str]:
+        """The reason why a file is unusable, and the process for the next one."""
+        try:
+            return worker, _ask(worker, index, [trial])[0]
+        except Death as death:
+            death.require_own_fault(WHAT)
+            self.rows[index] = 0
+            reason = f"{trial.audio}: it crashes the decoder ({death}); expected a whole audio file"
+            return self._replace(worker), reason
+
+    def _start(self) -> Worker:
+        descriptor = self._file.fileno()
+        arguments = (str(descriptor), self._form.to_json())
+        worker = Worker(WHAT, "spoofcache.features.decoding", arguments, [descriptor])
+        self._workers.add(worker)
+        return worker
+
+    def _replace(self, dead: Worker) -> Worker:
+        with self._lock:
+            if self._has_ended:
+                raise WorkerError(f"{WHAT} was ended")
+            dead.end()
+            self._workers.discard(dead)
+            return self._start()
+
+
+def _ask(worker: Worker, first: int, trials: Sequence[Trial]) -> list[str]:
+    answer = worker.ask([first, [(trial.utt_id, str(trial.audio)) for trial in trials]])
+    if "error" in answer:
+        raise ERRORS[answer["error"]](answer["message"])
+    reasons: list[str] = answer["reasons"]
+    return reasons
+
+
+ERRORS: Mapping[str, type[InputError]] = {error.__name__: error for error in (EffectError, WorkerError)}
+"""What a process reports rather than a file's fault, by name."""
 
 
 def _serve(memory: int, form: Form) -> None:
-    """What a child does, until its standard input ends. Where cores are short it gives way to the front-end."""
+    """What a process does, until its standard input ends. Where cores are short it gives way to the front-end."""
     os.nice(10)
     rows = _map_rows(memory, form.n_samples)
-    for request in sys.stdin:
-        first, tasks = json.loads(request)
-        answer: list[str] | str
+
+    def answer(request: tuple[int, list[tuple[str, str]]]) -> tuple[dict[str, Any], bytes]:
+        first, tasks = request
         try:
-            answer = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
-        except EffectError as error:
-            answer = str(error)
-        print(json.dumps(answer), flush=True)
+            reasons = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
+        except tuple(ERRORS.values()) as error:
+            return {"error": type(error).__name__, "message": str(error)}, b""
+        return {"reasons": reasons}, b""
+
+    serve(answer)
 
 
 def _shared_file(n_bytes: int) -> BinaryIO:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spoofcache.features.audio.read import read_audio
-from spoofcache.features.audio.result import LARGEST_SAMPLE, SAMPLE_RATE, AudioError, DecodingError, Waveform, Wish
+from spoofcache.features.audio.result import LARGEST_SAMPLE, SAMPLE_RATE, AudioError, Waveform, Wish
 
 __all__ = [
     "FIT_RULES",
@@ -19,7 +19,6 @@ __all__ = [
     "N_SAMPLES",
     "SAMPLE_RATE",
     "AudioError",
-    "DecodingError",
     "Recording",
     "Waveform",
     "fit_length",
@@ -85,7 +84,7 @@ def load_recording(
     Raises:
         AudioError: the file is missing, no audio, damaged or cut off; it has NaN, infinite or absurdly large samples,
             or fewer than `at_least`.
-        DecodingError: decoding itself cannot run.
+        WorkerError: decoding itself cannot run.
     """
     seconds = None if at_most is None else at_most / SAMPLE_RATE + RESAMPLING_SECONDS
     decoded = read_audio(path, Wish(channel, seconds))

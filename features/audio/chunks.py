@@ -102,17 +102,20 @@ def _chunks(file: BinaryIO, size: int, layout: Layout) -> Iterator[Chunk]:
 def _check(file: BinaryIO, size: int, layout: Layout, kind: Kind) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     fmt, end, data = b"", layout.first, None
+    long_size = -1
     for chunk in _chunks(file, size, layout):
         if not _is_name(chunk.name):
             break
         if chunk.name == b"fmt " and kind not in (W64, CAF):
             file.seek(chunk.start)
-            fmt = file.read(min(chunk.size, 40))
+            fmt = file.read(40)[: max(chunk.size, 0)]
             _check_format(fmt, ">" if layout is RIFX_LAYOUT else "<")
+        if chunk.name == b"ds64":
+            file.seek(chunk.start + 8)
+            long_size = int.from_bytes(file.read(8), "little")
         if chunk.name in (b"data", b"SSND"):
-            data = chunk
-            streamed = chunk.size < 0 or (chunk.size == 0 and chunk.start < size) or (kind == RF64)
-            if streamed:
+            data = chunk = chunk._replace(size=long_size) if kind == RF64 else chunk
+            if chunk.size < 0 or (chunk.size == 0 and chunk.start < size):  # written as a stream
                 return notes
             notes += _check_size(chunk, size, fmt, kind)
         end = chunk.start + chunk.size

@@ -10,6 +10,7 @@ from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
+from spoofcache.common.workers import WorkerError
 from spoofcache.features.audio import first, isolated
 from spoofcache.features.audio.chunks import check_chunks
 from spoofcache.features.audio.first import Unfit
@@ -18,7 +19,7 @@ from spoofcache.features.audio.frames import Chain, check_frames
 from spoofcache.features.audio.kinds import ADTS, ASF, FLAC, MATROSKA, MPEG, OGG, Found, Kind, kind_of
 from spoofcache.features.audio.matroska import check_matroska
 from spoofcache.features.audio.ogg import check_ogg
-from spoofcache.features.audio.result import AudioError, Decoded, DecodingError, Wish
+from spoofcache.features.audio.result import AudioError, Decoded, Wish
 
 WHOLE_SECONDS = 60.0
 """A file that lasts no longer is decoded to its end whatever is wanted of it, so that damage there is found."""
@@ -33,7 +34,7 @@ def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immut
 
     Raises:
         AudioError: the file is missing, no audio, damaged or cut off, or crashes the decoder; the message names it.
-        DecodingError: decoding itself cannot run.
+        WorkerError: decoding itself cannot run.
     """
     if not path.is_file():
         raise AudioError(f"{path}: no such file; expected the audio of an utterance")
@@ -45,7 +46,7 @@ def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immut
             if found.kind is None:
                 raise AudioError(_why_not(found))
             return _decode(path, file, found.kind, found.start, wish)
-    except DecodingError:
+    except WorkerError:
         raise
     except AudioError as problem:
         raise AudioError(f"{path}: {_with_expectation(str(problem))}") from problem

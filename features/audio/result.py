@@ -23,10 +23,6 @@ class AudioError(InputError):
     """Audio that cannot be used; the message names the file and says what was expected."""
 
 
-class DecodingError(InputError):
-    """The decoding itself cannot run (a library is missing, memory is short); no audio file is to blame."""
-
-
 class Wish(NamedTuple):
     """What is wanted of a file.
 

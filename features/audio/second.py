@@ -5,20 +5,17 @@ with the samples behind it. A damaged file may crash FFmpeg; `isolated` starts t
 Nothing here imports torch, so that it starts in a fraction of a second.
 """
 
-import json
 import os
 import resource
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.workers import serve
 from spoofcache.features.audio.flac import Md5, StreamInfo, read_info
 from spoofcache.features.audio.matroska import stated_seconds
 from spoofcache.features.audio.result import AudioError, Decoded, Waveform, Wish, check_rate, mono
@@ -199,32 +196,15 @@ def _as_float(raw: NDArray[Any]) -> NDArray[np.float32]:
     return (raw.astype(np.float64) / scale).astype(np.float32)
 
 
-def _serve() -> None:
-    """Answer requests until standard input ends, as it does when the process that asked is killed."""
-    requests: SimpleQueue[str] = SimpleQueue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
-    out = sys.stdout.buffer
-    out.write(b"ready\n")
-    out.flush()
-    while True:
-        fields = json.loads(requests.get())
-        samples = np.empty(0, np.float32)
-        try:
-            _limit_time(fields["path"])
-            decoded = decode(Request(**fields))
-            samples = decoded.samples
-            answer: dict[str, Any] = {**decoded._asdict(), "samples": len(samples)}
-        except AudioError as error:
-            answer = {"error": str(error)}
-        out.write(json.dumps(answer).encode() + b"\n")
-        out.write(samples.astype("<f4", copy=False).data)
-        out.flush()
-
-
-def _read_requests(requests: "SimpleQueue[str]") -> None:
-    for line in sys.stdin:
-        requests.put(line)
-    os._exit(0)
+def _answer(fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Answer a request of `isolated`: what was decoded with its samples behind, or the error."""
+    try:
+        _limit_time(fields["path"])
+        decoded = decode(Request(**fields))
+    except AudioError as error:
+        return {"error": str(error)}, b""
+    samples = decoded.samples
+    return {**decoded._asdict(), "samples": len(samples)}, samples.astype("<f4", copy=False).tobytes()
 
 
 def _limit_time(path: str) -> None:
@@ -236,4 +216,4 @@ def _limit_time(path: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    serve(_answer)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from spoofcache.common.workers import WorkerError
 from spoofcache.features.augment import EffectError
 from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form
-from spoofcache.features.waveform import AudioError, fit_length, load_waveform
+from spoofcache.features.waveform import fit_length, load_waveform
 from spoofcache.protocols.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,27 +101,77 @@ def test_no_file_is_no_batch():
     assert decode([], in_processes=True) == []
 
 
-def test_a_process_that_dies_is_a_sentence_with_the_files(paths):
+@pytest.fixture
+def crashing(tmp_path, monkeypatch):
+    """Child processes abort where a decoder opens a file whose name says so, and only there."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(CRASH)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/site{os.pathsep}{ROOT}")
+
+
+CRASH = """
+import os, soundfile
+opened = soundfile.SoundFile.__init__
+def crash(self, file, *args, **settings):
+    if "killer" in str(file):
+        os.abort()
+    opened(self, file, *args, **settings)
+soundfile.SoundFile.__init__ = crash
+"""
+
+
+@pytest.mark.usefixtures("crashing")
+def test_only_the_file_that_crashes_a_decoder_is_left_out(paths):
+    bad = paths[4].rename(paths[4].with_name("killer.flac"))
+    batches = decode([*paths[:4], bad, *paths[5:]], in_processes=True)
+    reasons = [reason for _, _, reasons in batches for reason in reasons]
+    assert reasons.pop(4) == (f"{bad}: it crashes the decoder (signal 6, Aborted); expected a whole audio file")
+    assert reasons == [""] * 7
+    waveforms = np.concatenate([waveforms for _, waveforms, _ in batches])
+    assert not waveforms[4].any()
+    expected = [fit_length(load_waveform(path), 10_000) for path in [*paths[:4], *paths[5:]]]
+    np.testing.assert_array_equal(np.delete(waveforms, 4, axis=0), expected)
+
+
+def test_a_process_that_is_killed_from_outside_is_replaced_and_no_file_is_blamed(paths):
     with Decoders(FORM, 1, in_processes=True) as decoders:
-        os.kill(decoders._children[0]._process.pid, signal.SIGKILL)
-        sentence = rf"^{paths[0]} or one of the 2 files after it: the decoding process died of it \(exit status -9\)"
-        with pytest.raises(AudioError, match=sentence):
-            list(decoders.batches(trials_of(paths)))
+        (worker,) = decoders._children._workers
+        os.kill(worker.pid, signal.SIGKILL)
+        reasons = [reason for batch in decoders.batches(trials_of(paths)) for reason in batch.reasons]
+    assert reasons == [""] * 8
+
+
+def test_a_process_that_cannot_start_says_why(paths, tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise ImportError('no numbers here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(WorkerError) as refusal:
+        decode(paths, in_processes=True)
+    expected = "the process for decoding could not start: exit status 1, ImportError: no numbers here"
+    assert str(refusal.value) == expected
+
+
+def test_ending_does_not_wait_for_the_files_that_are_being_decoded(tmp_path):
+    soundfile.write(tmp_path / "hour.wav", np.zeros(16_000 * 900), 48_000)
+    begin = time.monotonic()
+    with Decoders(Form(64, 100, "zero", View("rawboost:4", 0, 1)), 1, in_processes=True) as decoders:
+        decoders._start(0, list(trials_of([tmp_path / "hour.wav"] * 64)))
+    assert time.monotonic() - begin < 60  # decoding and augmenting them all takes minutes
 
 
 def test_the_processes_end_with_the_block(paths):
     with Decoders(FORM, 2, in_processes=True) as decoders:
         next(decoders.batches(trials_of(paths)))
-        children = [child._process for child in decoders._children]
-        assert [child.poll() for child in children] == [None, None]
-    assert None not in [child.poll() for child in children]
+        children = [worker.pid for worker in decoders._children._workers]
+        assert len(children) == 2
+        assert all(map(is_alive, children))
+    assert not any(map(is_alive, children))
 
 
 HOLD = """
 import sys, time
 from spoofcache.features.decoding import Decoders, Form
 decoders = Decoders(Form(3, 1_000, "zero"), 2, in_processes=True)
-print(*(child._process.pid for child in decoders._children), flush=True)
+print(*(worker.pid for worker in decoders._children._workers), flush=True)
 time.sleep(60)
 """
 
