@@ -35,7 +35,7 @@ def test_the_header_says_command_figure_and_source(path):
     assert f"python main_train.py --config configs/{path.name} " in header
     assert re.search(r"Published figures?", header)
     source = header.partition("Source:")[2].partition("\n\n")[0].partition("Differences:")[0]
-    repositories = re.findall(r"[A-Za-z][\w-]+/[A-Za-z][\w.-]*\w", source)
+    repositories = re.findall(r"[A-Za-z][\w-]+/\w[\w.-]*\w", source)
     assert repositories
     assert not [name for name in repositories if name not in SOURCES]
     load_config(path)
