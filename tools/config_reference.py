@@ -15,8 +15,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 OPENING = """\
 # Configuration
 
-With this page you can write an experiment file of your own, or change one of [configs/](../configs). It lists every key,
-its type, its default and its meaning.
+With this page you can write an experiment file of your own, or change one of [configs/](../configs). It lists every
+key, its type, its default and its meaning.
 
 An experiment is a TOML file. Only `backend.name` is required:
 
@@ -29,8 +29,9 @@ lr = 3e-4
 ```
 
 `main_train.py --set section.key=value` overrides one key and can be repeated, as in `--set train.epochs=5 --set
-optimizer.lr=1e-4`. An unknown key, a value of the wrong type and a number outside its limits are errors, and the message
-suggests the key that was probably meant. The run folder keeps the whole experiment, defaults included, in `config.toml`.
+optimizer.lr=1e-4`. An unknown key, a value of the wrong type and a number outside its limits are errors, and the
+message suggests the key that was probably meant. The run folder keeps the whole experiment, defaults included, in
+`config.toml`.
 
 *This page is generated from [engine/config.py](../engine/config.py) by `python tools/config_reference.py`.*
 """
@@ -62,7 +63,9 @@ def type_in_words(kind: Any) -> str:
         return " or ".join(type_in_words(each) for each in get_args(kind))
     if get_origin(kind) is tuple:
         first, *rest = get_args(kind)
-        return f"list of {type_in_words(first)}s" if rest == [...] else f"list of {1 + len(rest)} {type_in_words(first)}s"
+        return (
+            f"list of {type_in_words(first)}s" if rest == [...] else f"list of {1 + len(rest)} {type_in_words(first)}s"
+        )
     return "table"
 
 
@@ -91,7 +94,7 @@ def _number(value: Any) -> str:
 
 
 def table(section: Section) -> list[str]:
-    """The keys of a section as lines of a Markdown table, those that are tables with a section of their own left out."""
+    """The keys of a section as lines of a Markdown table, without those that have a section of their own."""
     hints = get_type_hints(section.keys)
     rows = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
     for spec in dataclasses.fields(section.keys):
