@@ -13,13 +13,16 @@ import click
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
+from spoofcache.evaluation import latex, tables
 from spoofcache.evaluation import matrix as matrices
-from spoofcache.evaluation import tables
-from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Uncertainty, compare, groups_of
+from spoofcache.evaluation.comparison import compare
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import Comparison, Uncertainty
 from spoofcache.evaluation.measures import CM_MEASURES, default_measures
 from spoofcache.evaluation.report import report_page
 from spoofcache.evaluation.sasv import compare_sasv
-from spoofcache.evaluation.testsets import Named, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.evaluation.testsets import NamedFile, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.evaluation.trials import groups_of
 
 EXAMPLES = """\b
 Examples:
@@ -227,7 +230,7 @@ def _evaluation_sets(options: Options) -> list[EvaluationSet]:
     names = sorted({system.name for system in systems})
     dev = parse_named(options.dev)
     if len(names) == len(dev) == 1:  # no name is needed
-        dev = [Named(names[0], dev[0].path)]
+        dev = [NamedFile(names[0], dev[0].path)]
     strangers = [one.name for one in dev if one.name not in names]
     if strangers:
         raise cli.Sentence(
@@ -260,9 +263,7 @@ def _write(
     make: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(record, indent=2) + "\n",
         "csv": lambda: matrices.as_csv(matrix) if matrix else tables.as_csv(comparisons),
-        "latex": lambda: (
-            matrices.as_latex(matrix) if matrix else "\n".join(tables.as_latex(one) for one in comparisons)
-        ),
+        "latex": lambda: matrices.as_latex(matrix) if matrix else "\n".join(latex.as_latex(one) for one in comparisons),
         "html": lambda: report_page(list(zip_longest(evaluated, comparisons)), TITLE, made_by, matrix),
     }
     for kind, path in options.outputs.items():

@@ -9,13 +9,10 @@ import click
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
-from spoofcache.evaluation.alignment import align, check_attacks
 from spoofcache.evaluation.asvspoof2019 import Evaluation, as_text, evaluate_2019
 from spoofcache.evaluation.checks import warnings_of
-from spoofcache.evaluation.trials import list_trials, trials_of_scores
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
-from spoofcache.metrics.scores import CmScores
-from spoofcache.protocols.asvspoof19 import read_protocol
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
 
 EXAMPLES = """\b
 Examples:
@@ -54,32 +51,21 @@ def main(
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
     inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
     cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
-    cm = read_scores(cm_path)
-    if protocol_path:
-        cm = _by_protocol(cm, cm_path, protocol_path)
-    asv = read_asv_scores(asv_path) if asv_path else None
-    if asv:
-        check_attacks(
-            set(trials_of_scores(cm).columns["attack"][~cm.require_keys()].tolist()), asv, f"{cm_path} with {asv_path}"
-        )
-    evaluation = evaluate_2019(cm, asv)
+    protocols = [NamedFile(str(protocol_path), protocol_path)] if protocol_path else []
+    asv_paths = [asv_path] if asv_path else []
+    (evaluated,) = evaluation_sets([NamedFile(str(cm_path), cm_path)], protocols, asv=asv_paths)
+    evaluation = evaluate_2019(evaluated)
     click.echo(as_text(evaluation))
-    for warning in warnings_of(str(cm_path), cm.scores, cm.require_keys()):
-        click.echo(f"Warning: {warning}", err=True)
+    for name, scores in evaluated.systems.items():
+        for warning in warnings_of(name, scores, evaluated.trials.is_bonafide):
+            click.echo(f"Warning: {warning}", err=True)
     if json_path:
         _write_json(json_path, inputs, evaluation)
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
-        _draw(cm, cm_path.stem, *pictures)
+        _draw(evaluated, cm_path.stem, *pictures)
     for path in pictures:
         click.echo(f"wrote {path}")
-
-
-def _by_protocol(cm: CmScores, cm_path: Path, protocol_path: Path) -> CmScores:
-    everything = read_protocol(protocol_path)
-    trials = list_trials(everything, everything, protocol_path)
-    scores = align(cm, trials, f"{cm_path} against {protocol_path}")
-    return CmScores(trials.utt_ids, trials.columns["attack"].tolist(), trials.is_bonafide, scores)
 
 
 def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluation) -> None:
@@ -90,12 +76,12 @@ def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluati
         temporary.write_text(json.dumps(record, indent=2, default=os.fspath) + "\n", encoding="utf-8")
 
 
-def _draw(cm: CmScores, title: str, det_path: Path, histogram_path: Path) -> None:
-    from spoofcache.evaluation import pictures  # here, not above: numbers must not wait for matplotlib
+def _draw(evaluated: EvaluationSet, title: str, det_path: Path, histogram_path: Path) -> None:
+    from spoofcache.evaluation import det_pictures, pictures  # here, not above: numbers must not wait for matplotlib
 
     with atomic_path(det_path) as det, atomic_path(histogram_path) as histogram:
-        pictures.draw_det(cm, title, det)
-        pictures.draw_histogram(cm, title, histogram)
+        det_pictures.draw_det(evaluated, title, det)
+        pictures.draw_histogram(evaluated, title, histogram)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from spoofcache.engine.processes import Processes, join, one_voice
 from spoofcache.engine.run_folder import require_new
 from spoofcache.engine.train import Epoch, Judgement, Listener, fit, utterances_seen
 from spoofcache.engine.training_set import TrainingSet
-from spoofcache.evaluation.comparison import Figure
+from spoofcache.evaluation.figures import Figure
 from spoofcache.evaluation.matrix import over_seeds
 from spoofcache.features.dataset import CachedFeatures
 

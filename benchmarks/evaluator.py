@@ -20,6 +20,7 @@ import numpy as np
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
 from spoofcache.common import cli
 from spoofcache.evaluation.asvspoof2019 import evaluate_2019
+from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
 from spoofcache.metrics.bootstrap import Resampling, bootstrap
 from spoofcache.metrics.dcf import Coefficients, min_cost
 from spoofcache.metrics.det import (
@@ -105,7 +106,8 @@ def plain_table(cm_path: Path, asv_path: Path) -> list[float]:
 
 
 def our_table(cm_path: Path, asv_path: Path) -> list[float]:
-    evaluation = evaluate_2019(read_scores(cm_path), read_asv_scores(asv_path))
+    (evaluated,) = evaluation_sets([NamedFile("cm", cm_path)], asv=[asv_path])
+    evaluation = evaluate_2019(evaluated)
     rows = (evaluation.pooled, *evaluation.per_attack.values())
     return [figure for row in rows for figure in (row.eer, row.min_tdcf or 0.0)]
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spoofcache.evaluation.trials import TrialList
+from spoofcache.evaluation.trials import TrialList, first_of
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_files import without_ending
 from spoofcache.metrics.scores import UNKNOWN, AsvScores, CmScores
@@ -37,7 +37,7 @@ def align(scores: CmScores, trials: TrialList, where: str) -> FloatArray:
         ("keys differ", _where(names, (rows >= 0) & _keys_differ(scores, trials, rows))),
         ("attacks differ", _where(names, (rows >= 0) & _attacks_differ(scores, trials, rows))),
     )
-    faulty = [f"{len(utt_ids)} {what} ({_first(utt_ids)})" for what, utt_ids in faults if utt_ids]
+    faulty = [f"{len(utt_ids)} {what} ({first_of(utt_ids)})" for what, utt_ids in faults if utt_ids]
     if faulty:
         raise ScoreError(f"{where}: {'; '.join(faulty)}; expected one score for every trial, with its key")
     return scores.scores[rows]
@@ -49,7 +49,7 @@ def check_attacks(attacks: Collection[str], asv: AsvScores, where: str) -> None:
     missing = sorted(set(attacks).difference(known))
     if missing:
         raise ScoreError(
-            f"{where}: the ASV scores lack {_first(missing)} of the CM scores; they hold {_first(known)} "
+            f"{where}: the ASV scores lack {first_of(missing)} of the CM scores; they hold {first_of(known)} "
             "(another partition?); expected ASV trials of every attack"
         )
 
@@ -68,7 +68,3 @@ def _attacks_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp])
 
 def _where(names: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
     return [names[i] for i in np.flatnonzero(chosen).tolist()]
-
-
-def _first(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

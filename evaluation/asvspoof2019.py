@@ -1,20 +1,27 @@
-"""The evaluation of one countermeasure: pooled and per attack, with the ASV system that stands behind it."""
+"""The report of ASVspoof 2019: one countermeasure, pooled and per attack, with the ASV system that stands behind it.
 
-from dataclasses import dataclass
+The figures are those of `comparison.judge`; this file arranges them as the evaluation code of the challenge does
+(Todisco et al., "ASVspoof 2019: future horizons in spoofed and fake audio detection", Interspeech 2019; t-DCF of the
+ASVspoof 2019 evaluation plan).
+"""
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, replace
 
 from spoofcache.evaluation.checks import SIGN_WARNING
-from spoofcache.evaluation.trials import trials_of_scores
-from spoofcache.metrics.det import FloatArray, equal_error_rate
-from spoofcache.metrics.scores import AsvScores, CmScores
-from spoofcache.metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, min_tdcf
+from spoofcache.evaluation.comparison import judge
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import Table
+from spoofcache.evaluation.tandem import asv_performance
+from spoofcache.evaluation.trials import Group, pooled_group
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.scores import UNKNOWN
+
+MEASURES_2019 = ("eer", "min_tdcf_2019")
 
 
 @dataclass(frozen=True)
 class Detection:
-    """How well all bona fide trials are told from some of the spoof trials; rates are fractions."""
+    """How well all bona fide trials are distinguished from some of the spoof trials; rates are fractions."""
 
     n_spoof: int
     eer: float
@@ -42,7 +49,7 @@ class AsvPerformance:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that the ASVspoof 2019 evaluation says of a countermeasure."""
+    """All figures that the ASVspoof 2019 evaluation reports for a countermeasure."""
 
     n_bonafide: int
     pooled: Detection
@@ -51,31 +58,31 @@ class Evaluation:
 
     @property
     def sign_looks_inverted(self) -> bool:
-        """A detector that is worse than chance; the numbers stay as they are."""
+        """Whether the detector is worse than chance; the numbers are reported as they are."""
         return self.pooled.eer > 0.5
 
 
-def evaluate_2019(cm: CmScores, asv: AsvScores | None = None) -> Evaluation:
-    """Evaluate `cm` as ASVspoof 2019 did; without `asv` there are equal error rates only.
+def evaluate_2019(evaluated: EvaluationSet) -> Evaluation:
+    """Evaluate the first system of `evaluated` as ASVspoof 2019 did; without ASV scores there are EERs only.
 
-    One ASV threshold serves all. P_miss,spoof of the pooled t-DCF is that of all ASV spoof trials, P_miss,spoof of
-    one attack's t-DCF that of its own.
+    One ASV threshold serves all. P_miss,spoof of the pooled t-DCF is that of all ASV spoof trials; P_miss,spoof of
+    the t-DCF of one attack is that of the attack's own ASV trials. Spoof trials of unknown attack form a group `-`.
 
     Raises:
-        ScoreError: the t-DCF is not defined for this ASV system, or an attack has no ASV trials.
+        ScoreError: the t-DCF is not defined for this ASV system; an attack is unknown or has no ASV trials.
     """
-    spoof_by_attack = _by_attack(trials_of_scores(cm).columns["attack"][~cm.require_keys()], cm.spoof)
-    if asv is None:
-        per_attack = {attack: _detection(cm.bonafide, spoof) for attack, spoof in spoof_by_attack.items()}
-        return Evaluation(cm.bonafide.size, _detection(cm.bonafide, cm.spoof), None, per_attack)
-    performance, asv_by_attack = _asv_performance(asv), _by_attack(np.array(asv.spoof_attacks), asv.spoof)
-    per_attack = {}
-    for attack, spoof in spoof_by_attack.items():
-        asv_spoof = asv_by_attack.get(attack, np.empty(0))
-        rates = asv_error_rates(asv.target, asv.nontarget, asv_spoof, performance.threshold)
-        per_attack[attack] = _detection(cm.bonafide, spoof, rates)
-    rates = AsvErrorRates(performance.p_fa, performance.p_miss, performance.p_miss_spoof)
-    return Evaluation(cm.bonafide.size, _detection(cm.bonafide, cm.spoof, rates), performance, per_attack)
+    trials = evaluated.trials
+    attacks = trials.columns["attack"]
+    names = sorted(set(attacks[~trials.is_bonafide].tolist()))
+    if evaluated.asv and UNKNOWN in names:
+        raise ScoreError(f"{evaluated.name}: spoof trials of unknown attack; the t-DCF needs the attack of each")
+    per_attack = {
+        name: _detection(judge(evaluated, Group("attack", name, trials.is_bonafide | (attacks == name)), MEASURES_2019))
+        for name in names
+    }
+    pooled = replace(pooled_group(trials), takes_every_asv_spoof=True)
+    table = judge(evaluated, pooled, MEASURES_2019)
+    return Evaluation(table.n_bonafide, _detection(table), _asv_performance(evaluated, pooled), per_attack)
 
 
 def as_text(evaluation: Evaluation) -> str:
@@ -130,28 +137,31 @@ def _table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _asv_performance(asv: AsvScores) -> AsvPerformance:
-    eer = equal_error_rate(asv.target, asv.nontarget)
-    rates = asv_error_rates(asv.target, asv.nontarget, asv.spoof, eer.threshold)
+def _asv_performance(evaluated: EvaluationSet, pooled: Group) -> AsvPerformance | None:
+    asv = evaluated.asv
+    if asv is None:
+        return None
+    performance = asv_performance(asv, evaluated.trials, pooled)
     return AsvPerformance(
         n_target=asv.target.size,
         n_nontarget=asv.nontarget.size,
-        n_spoof=asv.spoof.size,
-        eer=eer.rate,
-        threshold=eer.threshold,
-        **rates._asdict(),
+        n_spoof=performance.n_spoof,
+        eer=performance.eer.rate,
+        threshold=performance.eer.threshold,
+        **performance.rates._asdict(),
     )
 
 
-def _detection(bonafide: FloatArray, spoof: FloatArray, asv: AsvErrorRates | None = None) -> Detection:
-    eer = equal_error_rate(bonafide, spoof)
-    if asv is None:
-        return Detection(spoof.size, eer.rate, eer.threshold)
-    if asv.p_miss_spoof == 1:  # C2 = 0
-        return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof)
-    tdcf = min_tdcf(bonafide, spoof, coefficients_2019(asv))
-    return Detection(spoof.size, eer.rate, eer.threshold, asv.p_miss_spoof, tdcf.value, tdcf.threshold)
-
-
-def _by_attack(attacks: NDArray[np.str_], scores: FloatArray) -> dict[str, FloatArray]:
-    return {str(attack): scores[attacks == attack] for attack in np.unique(attacks)}
+def _detection(table: Table) -> Detection:
+    (figures,) = table.figures.values()
+    eer, tdcf = figures["eer"], figures["min_tdcf_2019"]
+    assert eer.value is not None  # both classes are there
+    assert eer.threshold is not None
+    return Detection(
+        n_spoof=table.n_spoof,
+        eer=eer.value,
+        eer_threshold=eer.threshold,
+        asv_p_miss_spoof=table.asv.p_miss_spoof if table.asv else None,
+        min_tdcf=tdcf.value,
+        min_tdcf_threshold=tdcf.threshold,
+    )

@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from spoofcache.evaluation.comparison import Comparison, Figure
+from spoofcache.evaluation.figures import Comparison, Figure
+from spoofcache.evaluation.grids import Grid, Row, cell_of, title_of
+from spoofcache.evaluation.latex import grids_as_latex
 from spoofcache.evaluation.measures import MEASURES
-from spoofcache.evaluation.tables import Grid, Row, cell_of, grids_as_latex, grids_as_text, title_of
+from spoofcache.evaluation.tables import grids_as_text
 
 MEAN = "mean over test sets"
 COIN = {"eer": 0.5}
 """The value at which a measure says nothing, where it is not 1: the others are normalised, or in bits."""
 CSV_HEADER = (
     *("system", "trained_on", "seeds", "test_set", "n_bonafide", "n_spoof", "measure"),
-    *("value", "low", "high", "best", "p_value", "warnings"),
+    *("value", "low", "high", "best", "p_value", "threshold", "warnings"),
 )
 
 

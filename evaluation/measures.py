@@ -1,6 +1,6 @@
 """MEASURES: registry name → what a measure is called, how it is written, how it is computed.
 
-All are better when smaller.
+All are better when smaller. The formulas and their sources are in `metrics/`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,9 @@ from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-from spoofcache.metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, cllr, min_cllr, min_cost
+from spoofcache.metrics.dcf import ASVSPOOF5, Coefficients, actual_dcf, bayes_threshold, cllr, min_cllr, min_cost
 from spoofcache.metrics.det import DetCurve, FloatArray, VerificationCurve, det_curve, equal_error_rate_of
+from spoofcache.metrics.tdcf import AsvErrorRates
 from spoofcache.metrics.teer import tandem_equal_error_rate
 
 
@@ -22,6 +23,7 @@ class Sample:
 
     @cached_property
     def curve(self) -> DetCurve:
+        """The detection error trade-off of these scores."""
         return det_curve(self.bonafide, self.spoof)
 
 
@@ -32,6 +34,14 @@ class Tandem:
     tdcf_2019: Coefficients | None = None
     tdcf_2021: Coefficients | None = None
     curve: VerificationCurve | None = None
+    asv: AsvErrorRates | None = None
+
+
+class Outcome(NamedTuple):
+    """The value of a measure, and the score at which it is reached; None for a measure that needs no threshold."""
+
+    value: float
+    threshold: float | None = None
 
 
 class Measure(NamedTuple):
@@ -40,11 +50,11 @@ class Measure(NamedTuple):
     title: str
     """Heading in plain text: `EER`, `min t-DCF (2019)`."""
     percent: bool
-    """Shown as a percentage (the value itself is a fraction)."""
+    """Whether it is shown as a percentage (the value itself is a fraction)."""
     digits: int
-    """Decimals shown."""
-    of: Callable[[Sample, Tandem], float | None]
-    """Its value; None where what it needs of the tandem is not known."""
+    """Number of decimals shown."""
+    of: Callable[[Sample, Tandem], Outcome | None]
+    """Computes it; None where what it needs of the tandem is not known."""
     needs: str = ""
     """What else it needs: `tandem` for ASV scores (or, for the t-DCF of 2021, coefficients), `llr` for scores that are
     log-likelihood ratios, `sasv` for scores of three classes."""
@@ -54,36 +64,44 @@ class Measure(NamedTuple):
     """No value is above it: error rates, and costs whose threshold is the best, which do no worse than a coin."""
 
 
-def _tdcf_2019(sample: Sample, tandem: Tandem) -> float | None:
-    return min_cost(sample.curve, tandem.tdcf_2019).value if tandem.tdcf_2019 else None
+def _cost(sample: Sample, coefficients: Coefficients | None) -> Outcome | None:
+    return Outcome(*min_cost(sample.curve, coefficients)) if coefficients else None
 
 
-def _tdcf_2021(sample: Sample, tandem: Tandem) -> float | None:
-    return min_cost(sample.curve, tandem.tdcf_2021).value if tandem.tdcf_2021 else None
+def _t_eer(sample: Sample, tandem: Tandem) -> Outcome | None:
+    if tandem.curve is None:
+        return None
+    found = tandem_equal_error_rate(sample.curve, tandem.curve)
+    return Outcome(found.rate, found.cm_threshold)
 
 
-def _t_eer(sample: Sample, tandem: Tandem) -> float | None:
-    return tandem_equal_error_rate(sample.curve, tandem.curve).rate if tandem.curve else None
+def _act_dcf(sample: Sample, tandem: Tandem) -> Outcome:
+    return Outcome(actual_dcf(sample.bonafide, sample.spoof), bayes_threshold())
 
 
 MEASURES: Mapping[str, Measure] = {
-    "eer": Measure("EER", True, 3, lambda sample, _: equal_error_rate_of(sample.curve).rate),
-    "min_tdcf_2019": Measure("min t-DCF (2019)", False, 5, _tdcf_2019, needs="tandem"),
-    "min_tdcf_2021": Measure("min t-DCF (2021)", False, 5, _tdcf_2021, needs="tandem"),
+    "eer": Measure("EER", True, 3, lambda sample, _: Outcome(*equal_error_rate_of(sample.curve))),
+    "min_tdcf_2019": Measure("min t-DCF (2019)", False, 5, lambda s, t: _cost(s, t.tdcf_2019), needs="tandem"),
+    "min_tdcf_2021": Measure("min t-DCF (2021)", False, 5, lambda s, t: _cost(s, t.tdcf_2021), needs="tandem"),
     "t_eer": Measure("t-EER", True, 3, _t_eer, needs="tandem", bootstrapped=False),
-    "min_dcf": Measure("min DCF", False, 5, lambda sample, _: min_cost(sample.curve, ASVSPOOF5.cm).value),
-    "act_dcf": Measure("actual DCF", False, 5, lambda s, _: actual_dcf(s.bonafide, s.spoof), needs="llr", largest=inf),
-    "cllr": Measure("Cllr (bits)", False, 4, lambda s, _: cllr(s.bonafide, s.spoof), needs="llr", largest=inf),
-    "min_cllr": Measure("min Cllr (bits)", False, 4, lambda s, _: min_cllr(s.bonafide, s.spoof)),
-    "a_dcf": Measure("a-DCF", False, 5, lambda *_: None, needs="sasv"),  # of metrics/sasv.py: not of two classes
+    "min_dcf": Measure("min DCF", False, 5, lambda sample, _: _cost(sample, ASVSPOOF5.cm)),
+    "act_dcf": Measure("actual DCF", False, 5, _act_dcf, needs="llr", largest=inf),
+    "cllr": Measure("Cllr (bits)", False, 4, lambda s, _: Outcome(cllr(s.bonafide, s.spoof)), "llr", largest=inf),
+    "min_cllr": Measure("min Cllr (bits)", False, 4, lambda s, _: Outcome(min_cllr(s.bonafide, s.spoof))),
+    "a_dcf": Measure("a-DCF", False, 5, lambda *_: None, needs="sasv"),  # evaluation/sasv.py has its three classes
 }
 CM_MEASURES = tuple(name for name, measure in MEASURES.items() if measure.needs != "sasv")
-"""Those of countermeasure scores."""
+"""The measures of countermeasure scores."""
 
 
 def default_measures(tandem: bool, costs: bool, calibrated: bool) -> tuple[str, ...]:
-    """What can be computed: the costs of an ASV system (of 2021 only: by `costs`) where they are known, and the
-    measures of log-likelihood ratios where there are such."""
+    """The measures that the inputs allow.
+
+    Args:
+        tandem: there are scores of an ASV system.
+        costs: there are coefficients of the t-DCF of 2021.
+        calibrated: there are scores that are meant as log-likelihood ratios.
+    """
     wanted = {"eer", "min_dcf"}
     wanted |= {"min_tdcf_2019", "min_tdcf_2021", "t_eer"} if tandem else set()
     wanted |= {"min_tdcf_2021"} if costs else set()

@@ -7,10 +7,10 @@ from itertools import count
 from typing import NamedTuple
 
 from spoofcache.evaluation import matrix as cross
-from spoofcache.evaluation.comparison import Comparison, EvaluationSet, groups_of, tandem_behind
-from spoofcache.evaluation.matrix import Matrix
-from spoofcache.evaluation.measures import MEASURES
-from spoofcache.evaluation.tables import (
+from spoofcache.evaluation.definitions import DEFINITIONS
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import Comparison
+from spoofcache.evaluation.grids import (
     BEST,
     Cell,
     Grid,
@@ -21,27 +21,12 @@ from spoofcache.evaluation.tables import (
     pooled_grid,
     printable,
 )
+from spoofcache.evaluation.matrix import Matrix
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.report_style import STYLE
+from spoofcache.evaluation.tandem import tandem_behind
+from spoofcache.evaluation.trials import pooled_group
 
-DEFINITIONS: Mapping[str, str] = {
-    "eer": "Equal error rate: the mean of the shares of bona fide trials rejected and of spoof trials accepted, at the "
-    "threshold where they are nearest. Equal scores count against the system, as in the ASVspoof evaluation code.",
-    "min_tdcf_2019": "Smallest normalised tandem detection cost over all thresholds, with the costs of the ASVspoof "
-    "2019 evaluation plan (Kinnunen et al., Odyssey 2018). 1 is no better than accepting or rejecting every trial.",
-    "min_tdcf_2021": "Smallest tandem detection cost as revised for ASVspoof 2021 (Kinnunen et al., IEEE/ACM TASLP "
-    "2020), which counts the ASV system's own errors too: not comparable with the form of 2019.",
-    "t_eer": "Concurrent tandem equal error rate (Kinnunen et al., IEEE TPAMI 2023): with the thresholds of both "
-    "systems free, the rate at which nontarget and spoof trials are accepted as often as target trials are rejected.",
-    "min_dcf": "Smallest normalised detection cost over all thresholds, with the costs of ASVspoof 5 (a spoof in "
-    "twenty trials, its acceptance ten times as bad as a rejected bona fide).",
-    "act_dcf": "The detection cost of ASVspoof 5 at the threshold that is right for log-likelihood ratios.",
-    "cllr": "Cost of log-likelihood ratios (Brümmer and du Preez, Computer Speech & Language 2006), in bits: 0 is "
-    "perfect, 1 says nothing.",
-    "min_cllr": "Cllr after the best non-decreasing mapping of the scores (isotonic regression on these trials): what "
-    "is left of it when calibration is perfect.",
-    "a_dcf": "Architecture-agnostic detection cost (Shim et al., Odyssey 2024): the smallest normalised cost of one "
-    "score for speaker and spoofing together. 1 is no better than accepting or rejecting every trial.",
-}
-"""What each of MEASURES is, for readers of a report."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy: the browser itself refuses scripts and everything from elsewhere."""
 HEAT, MOST_HEAT = "213, 94, 0", 0.55
@@ -49,68 +34,6 @@ HEAT, MOST_HEAT = "213, 94, 0", 0.55
 MOST_NAMED = 6
 WIDEST_NAME = 20
 """Characters of a system's name that a table gives a line to."""
-STYLE = """
-:root { color-scheme: light; --ink: #1d2329; --soft: #5c6670; --rule: #cfd5db; --accent: #0072b2; }
-* { box-sizing: border-box; }
-html { background: #f3f4f6; -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; max-width: 60rem; padding: 3rem 4rem 4rem; background: #fff; color: var(--ink);
-  font: 1.0625rem/1.55 Charter, "Bitstream Charter", "Sitka Text", Cambria, "Noto Serif", serif; }
-h1, h2, h3, table, figcaption, .legend, .made, .warnings, dt {
-  font-family: system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif; }
-h1 { margin: 0 0 .25rem; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere; }
-h2 { margin: 3rem 0 .75rem; padding-top: 1.25rem; border-top: 1px solid var(--rule); font-size: 1.4rem;
-  line-height: 1.25; overflow-wrap: anywhere; }
-h3 { margin: 2.25rem 0 .5rem; font-size: 1.05rem; }
-p { margin: .5rem 0; overflow-wrap: anywhere; }
-a { color: var(--accent); }
-.made { color: var(--soft); font-size: .875rem; }
-.name { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .87em; }
-.warnings { margin: 1.5rem 0; padding: .9rem 1.25rem 1rem; border: 1px solid #e3b7a0; border-left: 5px solid #d55e00;
-  background: #fff6f0; font-size: .95rem; overflow-wrap: anywhere; }
-.warnings h2 { margin: 0 0 .35rem; padding: 0; border: 0; color: #a34700; font-size: 1rem; }
-.warnings ul { margin: 0; padding-left: 1.2rem; }
-.scroll { overflow: auto; max-height: 92vh; }
-table { border-collapse: separate; border-spacing: 0; min-width: 100%; font-size: .875rem; line-height: 1.3;
-  font-variant-numeric: lining-nums tabular-nums; border: solid var(--ink); border-width: 2px 0; }
-th, td { padding: .38rem .7rem; text-align: right; vertical-align: top; }
-thead th { position: sticky; top: 0; z-index: 2; background: #fff; border-bottom: 1px solid var(--ink);
-  vertical-align: bottom; font-weight: 600; }
-thead th.name { white-space: normal; overflow-wrap: anywhere; min-width: 8.5rem; max-width: 13rem; }
-th:first-child { position: sticky; left: 0; z-index: 1; background: #fff; text-align: left; font-weight: 400; }
-tbody th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; max-width: 22rem; }
-thead th:first-child { z-index: 3; font-weight: 600; }
-tbody tr:nth-child(even) > * { background: #f7f8fa; }
-tfoot { display: table-row-group; }
-tfoot > tr > * { border-top: 1px solid var(--ink); }
-td.heat, td.heat small { color: var(--ink); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-td small { display: inline-block; min-width: var(--interval); white-space: nowrap;
-  color: var(--soft); font-size: .82em; padding-left: .3em; }
-.value { white-space: nowrap; }
-.mark { display: inline-block; width: .85em; text-align: left; font-weight: 400; }
-figcaption { margin: .4rem 0 .6rem; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }
-.legend { margin: .45rem 0 0; color: var(--soft); font-size: .8rem; }
-figure { margin: 2rem 0; }
-figure .scroll { max-height: none; }
-figure img { display: block; max-width: 100%; height: auto; }
-dt { margin-top: .6rem; font-size: .9rem; font-weight: 600; }
-dd { margin: 0; }
-@media (max-width: 46rem) {
-  body { padding: 1.25rem 1rem 2rem; font-size: 1rem; }
-  h1 { font-size: 1.45rem; }
-  figure img { max-width: none; width: 40rem; }
-}
-@media print {
-  @page { margin: 18mm 16mm; }
-  html { background: none; font-size: 80%; }
-  body { max-width: none; padding: 0; }
-  .scroll { overflow: visible; max-height: none; }
-  th, td { padding: .25rem .4rem; }
-  th, thead th { position: static; }
-  tr, figure, .warnings { break-inside: avoid; }
-  h2, h3, .table figcaption { break-after: avoid; }
-  figure img { max-width: 82%; max-height: 220mm; }
-}
-"""
 
 
 class Picture(NamedTuple):
@@ -164,12 +87,11 @@ def as_html(
 
 
 def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
-    from spoofcache.evaluation import (
-        pictures,  # here, not above: whoever wants no pictures must not wait for matplotlib
-    )
+    # here, not above: whoever wants no pictures must not wait for matplotlib
+    from spoofcache.evaluation import det_pictures, pictures
 
     yield Picture(
-        pictures.det_curves(evaluated),
+        det_pictures.det_curves(evaluated),
         "Detection error trade-off (DET) on normal-deviate axes. Circles mark the equal error rates; a rate of 0 is "
         "drawn on the frame.",
         "DET curves of all systems",
@@ -177,7 +99,7 @@ def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Pict
     attacks = evaluated.trials.columns.get("attack")
     if attacks is not None and len(set(attacks[~evaluated.trials.is_bonafide].tolist())) > 1:
         yield Picture(
-            pictures.det_curves_by_attack(evaluated),
+            det_pictures.det_curves_by_attack(evaluated),
             "DET curves of each attack against all bona fide trials. Black: the three attacks with the highest equal "
             "error rates; grey: the others.",
             "DET curves by attack, a panel for each system",
@@ -198,8 +120,9 @@ def _tdcf_picture(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[
     """The t-DCF curves, where the comparison has the pooled t-DCF."""
     from spoofcache.evaluation import pictures
 
-    (pooled,), _ = groups_of(evaluated.trials, [])
-    tandem = tandem_behind(evaluated, pooled, [name for name in comparison.measures if name != "t_eer"])
+    tandem = tandem_behind(
+        evaluated, pooled_group(evaluated.trials), [name for name in comparison.measures if name != "t_eer"]
+    )
     cost, form = tandem.tdcf_2019 or tandem.tdcf_2021, 2019 if tandem.tdcf_2019 else 2021
     if cost:
         yield Picture(

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spoofcache.evaluation.comparison import BY_TRIAL, Comparison, Table, Uncertainty, figures_of, intervals_note
+from spoofcache.evaluation.figures import BY_TRIAL, Comparison, Table, Uncertainty, figures_of
+from spoofcache.evaluation.measures import Outcome
+from spoofcache.evaluation.remarks import intervals_note
 from spoofcache.metrics.bootstrap import Resampling, bootstrap
 from spoofcache.metrics.dcf import a_dcf
 from spoofcache.metrics.det import FloatArray, ScoreError
@@ -27,13 +29,13 @@ def compare_sasv(
             scores.spoof_attacks != first.spoof_attacks
         ):
             raise ScoreError(f"{name} and {first_name} are not scores of the same trials in the same order")
-    values = [a_dcf(*scores.classes).value for scores in systems.values()]
+    outcomes = [Outcome(*a_dcf(*scores.classes)) for scores in systems.values()]
     drawn = None
     if uncertainty.replicates:
         classes = np.repeat(np.arange(3), [each.size for each in first.classes])
         every = [np.concatenate(scores.classes) for scores in systems.values()]
         drawn = bootstrap(every, _statistic, Resampling(classes, {}), uncertainty.replicates, uncertainty.seed, advance)
-    figures = figures_of(values, None if drawn is None else drawn[:, :, 0], uncertainty.level)
+    figures = figures_of(outcomes, None if drawn is None else drawn[:, :, 0], uncertainty.level)
     by_system = {name: {"a_dcf": figure} for name, figure in zip(systems, figures, strict=True)}
     table = Table(first.target.size + first.nontarget.size, first.spoof.size, by_system)
     notes = [

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spoofcache.evaluation.alignment import align, check_attacks
-from spoofcache.evaluation.comparison import EvaluationSet
-from spoofcache.evaluation.trials import TrialList, list_trials, phase_warnings, trials_of_scores
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.trials import list_trials, phase_warnings, trials_of_scores
 from spoofcache.metrics.calibration import Calibration, fit_calibration
 from spoofcache.metrics.dcf import Coefficients, check_cost
 from spoofcache.metrics.det import FloatArray, ScoreError
@@ -24,24 +24,14 @@ COSTS = "condition c0 c1 c2"
 
 
 @dataclass(frozen=True)
-class Named:
-    """A system and the file of its scores."""
+class NamedFile:
+    """A file, and how the user calls what it holds: a system (scores) or a test set (protocol)."""
 
     name: str
     path: Path
 
 
-@dataclass(frozen=True, eq=False)
-class _Test:
-    """The trials of a test set, and the utterances that a `--where` left out of it."""
-
-    name: str
-    trials: TrialList
-    note: str
-    warnings: tuple[str, ...] = ()
-
-
-def parse_named(texts: Sequence[str]) -> list[Named]:
+def parse_named(texts: Sequence[str]) -> list[NamedFile]:
     """`FILE` or `NAME=FILE`, as the user wrote them; a file without a name has its own.
 
     Raises:
@@ -50,7 +40,11 @@ def parse_named(texts: Sequence[str]) -> list[Named]:
     named = []
     for text in texts:
         name, equals, path = text.partition("=")
-        one = Named(name, Path(path)) if equals and not Path(text).exists() else Named(Path(text).stem, Path(text))
+        one = (
+            NamedFile(name, Path(path))
+            if equals and not Path(text).exists()
+            else NamedFile(Path(text).stem, Path(text))
+        )
         if not one.name or not one.path.is_file():
             raise ScoreError(f"{one.path}: no such file; expected FILE or NAME=FILE")
         named.append(one)
@@ -58,8 +52,8 @@ def parse_named(texts: Sequence[str]) -> list[Named]:
 
 
 def evaluation_sets(
-    systems: Sequence[Named],
-    protocols: Sequence[Named] = (),
+    systems: Sequence[NamedFile],
+    protocols: Sequence[NamedFile] = (),
     where: Sequence[str] = (),
     asv: Sequence[Path] = (),
     costs_2021: Mapping[str, Coefficients] | None = None,
@@ -92,31 +86,31 @@ def evaluation_sets(
             raise ScoreError(f"{file.path}: a second file of system {system.name}; give each a name, NAME=FILE")
         found[test.name][system.name] = file
     return [
-        _evaluation_set(test, found[test.name], asv_path, costs_2021 or {})
+        _with_systems(test, found[test.name], asv_path, costs_2021 or {})
         for test, asv_path in zip(tests, asv_paths, strict=True)
     ]
 
 
-def _evaluation_set(
-    test: _Test, files: Mapping[str, CmScores], asv_path: Path | None, costs: Mapping[str, Coefficients]
+def _with_systems(
+    test: EvaluationSet, files: Mapping[str, CmScores], asv_path: Path | None, costs: Mapping[str, Coefficients]
 ) -> EvaluationSet:
     if not files:
         raise ScoreError(f"protocol {test.name}: none of the score files is of its utterances; expected at least one")
-    notes = [test.note, "Scores: " + ", ".join(f"{name} = {file.path}" for name, file in files.items()) + "."]
+    notes = [*test.notes, "Scores: " + ", ".join(f"{name} = {file.path}" for name, file in files.items()) + "."]
     if asv_path:
         notes.append(f"ASV scores: {asv_path}.")
-    return EvaluationSet(
-        name=test.name,
-        trials=test.trials,
+    return replace(
+        test,
         systems={name: align(file, test.trials, f"{file.path} against {test.name}") for name, file in files.items()},
         asv=_read_asv(asv_path, test) if asv_path else None,
         costs_2021=costs,
         notes=tuple(notes),
-        warnings=test.warnings,
     )
 
 
-def calibrated(evaluated: EvaluationSet, dev: Sequence[Named], protocol: Named | None, fuse: bool) -> EvaluationSet:
+def calibrated(
+    evaluated: EvaluationSet, dev: Sequence[NamedFile], protocol: NamedFile | None, fuse: bool
+) -> EvaluationSet:
     """The evaluation set with a calibrated twin of every system and, on request, their fusion, fitted on `dev`.
 
     Args:
@@ -162,7 +156,7 @@ def _require_other_trials(learned: EvaluationSet, evaluated: EvaluationSet) -> N
             )
 
 
-def read_sasv(systems: Sequence[Named]) -> dict[str, AsvScores]:
+def read_sasv(systems: Sequence[NamedFile]) -> dict[str, AsvScores]:
     """Scores of speaker and spoofing together, in the form of ASV scores, by system.
 
     Raises:
@@ -201,7 +195,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     return costs
 
 
-def _tests(protocols: Sequence[Named], where: Sequence[str], first: CmScores) -> list[_Test]:
+def _tests(protocols: Sequence[NamedFile], where: Sequence[str], first: CmScores) -> list[EvaluationSet]:
     if protocols:
         names = [protocol.name for protocol in protocols]
         if len(set(names)) < len(names):
@@ -212,18 +206,18 @@ def _tests(protocols: Sequence[Named], where: Sequence[str], first: CmScores) ->
     path = first.path
     assert path is not None  # it was read
     unchecked = f"no protocol was given: the keys are those of {path}, and missing trials would go unnoticed"
-    return [_Test(path.stem, trials_of_scores(first), f"Keys: {path}.", (unchecked,))]
+    return [EvaluationSet(path.stem, trials_of_scores(first), notes=(f"Keys: {path}.",), warnings=(unchecked,))]
 
 
-def _read_protocol(protocol: Named, where: Sequence[str]) -> _Test:
+def _read_protocol(protocol: NamedFile, where: Sequence[str]) -> EvaluationSet:
     path = protocol.path
     everything = read_any_protocol(path)
     trials = list_trials(select(everything, where), everything, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
-    return _Test(protocol.name, trials, note, tuple(phase_warnings(trials)))
+    return EvaluationSet(protocol.name, trials, notes=(note,), warnings=tuple(phase_warnings(trials)))
 
 
-def _test_of(file: CmScores, tests: Sequence[_Test]) -> _Test:
+def _test_of(file: CmScores, tests: Sequence[EvaluationSet]) -> EvaluationSet:
     """The one test set that the file has scores of."""
     if len(tests) == 1:
         return tests[0]  # whether it fits, `align` says better
@@ -238,7 +232,7 @@ def _test_of(file: CmScores, tests: Sequence[_Test]) -> _Test:
     return fitting[0]
 
 
-def _read_asv(path: Path, test: _Test) -> AsvScores:
+def _read_asv(path: Path, test: EvaluationSet) -> AsvScores:
     asv = read_asv_scores(path)
     attacks = test.trials.columns["attack"][~test.trials.is_bonafide]
     check_attacks(set(attacks.tolist()) - {UNKNOWN}, asv, f"{test.name} with {path}")

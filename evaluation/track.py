@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from spoofcache.evaluation.tables import printable
+from spoofcache.evaluation.grids import printable
 
 
 @matplotlib.rc_context({"text.parse_math": False})  # titles are file names, not formulas

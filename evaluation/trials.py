@@ -1,4 +1,4 @@
-"""The trials of a test set, column by column."""
+"""The trials of a test set, column by column, and the groups that they are judged in."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import UNKNOWN, CmScores
 from spoofcache.protocols.forms import column
 from spoofcache.protocols.trial import ProtocolError, Trial
+
+POOLED = "pooled"
+"""Name of the group of all trials."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +66,74 @@ def phase_warnings(trials: TrialList) -> Iterator[str]:
         yield (
             f"the phases {', '.join(phases)} are pooled; published figures are of phase eval alone (--where phase=eval)"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Some of the trials: all of them (POOLED), or those with one `value` in one `column`."""
+
+    column: str
+    value: str
+    members: NDArray[np.bool_]
+    """Which trials [N] belong to it."""
+    takes_every_asv_spoof: bool = False
+    """Whether the ASV spoof trials of all attacks count for it, also of attacks that none of its own trials has."""
+
+
+def pooled_group(trials: TrialList) -> Group:
+    """The group of all trials."""
+    return Group(POOLED, POOLED, np.ones(trials.is_bonafide.size, dtype=bool))
+
+
+def groups_of(trials: TrialList, by: Sequence[str]) -> tuple[list[Group], list[str]]:
+    """All trials, then the groups of each column in `by`; and notes on groups that are omitted for want of a class.
+
+    Where no bona fide trial has a value in a column (attack, vocoder), all bona fide trials count with every group.
+    Where some have one, each counts with its own group only.
+
+    Raises:
+        ScoreError: a column that the trials do not have, or in which no group has both classes.
+    """
+    groups, notes = [pooled_group(trials)], []
+    for column_name in by:
+        found, n_without = _groups_by(trials, column_name)
+        if n_without:
+            notes.append(f"By {column_name}: {n_without:,} trials have no {column_name} and are in none of the groups.")
+        whole = [group for group in found if len(set(trials.is_bonafide[group.members].tolist())) == 2]
+        groups += whole
+        if not whole:
+            raise ScoreError(f"no group by {column_name} has both bona fide and spoof trials; expected at least one")
+        lacking = [group.value for group in found if group not in whole]
+        if lacking:
+            notes.append(
+                f"By {column_name}: {len(lacking)} of {len(found)} groups have trials of one class only and are "
+                f"omitted ({first_of(lacking)})."
+            )
+    return groups, notes
+
+
+def values_of(trials: TrialList, name: str) -> NDArray[np.str_]:
+    """The column of that name [N].
+
+    Raises:
+        ScoreError: the trials have no such column, or no value in it.
+    """
+    known = {column for column, values in trials.columns.items() if (values != UNKNOWN).any()}
+    if name not in known:
+        raise ScoreError(f"the trials have no column {name}; expected one of {', '.join(sorted(known)) or 'none'}")
+    return trials.columns[name]
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names, with an ellipsis where there are more of them."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def _groups_by(trials: TrialList, name: str) -> tuple[list[Group], int]:
+    """The groups of a column, and how many trials are in none of them."""
+    values = values_of(trials, name)
+    unknown = values == UNKNOWN
+    shared = trials.is_bonafide & unknown & unknown[trials.is_bonafide].all()
+    known_values = np.unique(values[~unknown])
+    groups = [Group(name, str(value), (values == value) | shared) for value in known_values]
+    return groups, int(np.count_nonzero(unknown & ~shared))

@@ -83,14 +83,22 @@ def min_dcf(bonafide: ArrayLike, spoof: ArrayLike, costs: CostModel = ASVSPOOF5)
     return min_cost(det_curve(bonafide, spoof), costs.cm)
 
 
-def actual_dcf(bonafide: FloatArray, spoof: FloatArray, costs: CostModel = ASVSPOOF5) -> float:
-    """DCF at the threshold that log-likelihood ratios should be cut at, normalised as in `min_dcf`.
+def bayes_threshold(costs: CostModel = ASVSPOOF5) -> float:
+    """The threshold at which natural-log likelihood ratios should be cut: −ln(C_miss·(1 − P_spoof) / (C_fa·P_spoof)).
 
-    Bayes' threshold −ln(C_miss·(1 − P_spoof) / (C_fa·P_spoof)) is right for calibrated natural-log likelihood
-    ratios only: any other scores pay for it here.
+    It minimises the expected cost of calibrated ratios (Brümmer and du Preez, Computer Speech and Language 2006).
     """
     _, c1, c2 = costs.cm
-    threshold = -math.log(c1 / c2)
+    return -math.log(c1 / c2)
+
+
+def actual_dcf(bonafide: FloatArray, spoof: FloatArray, costs: CostModel = ASVSPOOF5) -> float:
+    """DCF of scores [N] and [M] at `bayes_threshold`, normalised as in `min_dcf`.
+
+    The threshold is right for calibrated natural-log likelihood ratios only: any other scores cost more here.
+    """
+    _, c1, c2 = costs.cm
+    threshold = bayes_threshold(costs)
     p_miss, p_fa = np.mean(bonafide < threshold), np.mean(spoof >= threshold)
     return float((c1 * p_miss + c2 * p_fa) / min(c1, c2))
 

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from spoofcache.evaluation.asvspoof2019 import as_text, evaluate_2019
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
+from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
-from spoofcache.metrics.scores import AsvScores, CmScores
+from spoofcache.metrics.scores import AsvScores
 
-CM = CmScores(
-    utt_ids=["b1", "b2", "b3", "b4", "s1", "s2", "s3", "s4"],
-    attacks=["-", "-", "-", "-", "A01", "A01", "A02", "A02"],
-    is_bonafide=np.array([True] * 4 + [False] * 4),
-    scores=np.array([0.5, 2, 3, 4, -1, 0, 1, -2]),
+TRIALS = TrialList(
+    ["b1", "b2", "b3", "b4", "s1", "s2", "s3", "s4"],
+    np.array([True] * 4 + [False] * 4),
+    {"attack": np.array(["-", "-", "-", "-", "A01", "A01", "A02", "A02"])},
 )
+SCORES = np.array([0.5, 2, 3, 4, -1, 0, 1, -2])
 # EER 0 at threshold 1, where one nontarget in four is accepted
 ASV = AsvScores(
     target=np.array([2.0, 3, 4, 5]),
@@ -23,8 +25,12 @@ ASV = AsvScores(
 )
 
 
+def evaluate(scores=SCORES, asv=None):
+    return evaluate_2019(EvaluationSet("set", TRIALS, {"system": scores}, asv))
+
+
 def test_eight_trials_on_paper():
-    evaluation = evaluate_2019(CM, ASV)
+    evaluation = evaluate(asv=ASV)
     c1, c2 = 0.9405 - 0.095 / 4, 0.5 * 3 / 4
 
     assert (evaluation.n_bonafide, evaluation.pooled.n_spoof) == (4, 4)
@@ -43,7 +49,7 @@ def test_eight_trials_on_paper():
 
 
 def test_without_asv_scores_there_are_equal_error_rates_only():
-    evaluation = evaluate_2019(CM)
+    evaluation = evaluate()
     assert evaluation.asv is None
     assert evaluation.pooled.eer == 0.25
     assert evaluation.pooled.min_tdcf is None
@@ -53,7 +59,7 @@ def test_without_asv_scores_there_are_equal_error_rates_only():
 
 def test_an_attack_that_the_asv_system_always_rejects_has_no_tdcf():
     asv = AsvScores(ASV.target, ASV.nontarget, np.array([-3.0, 0, 4, 6]), ASV.spoof_attacks)
-    evaluation = evaluate_2019(CM, asv)
+    evaluation = evaluate(asv=asv)
     assert evaluation.per_attack["A01"].min_tdcf is None
     assert evaluation.per_attack["A02"].min_tdcf is not None
     assert evaluation.pooled.min_tdcf is not None
@@ -62,12 +68,28 @@ def test_an_attack_that_the_asv_system_always_rejects_has_no_tdcf():
 
 def test_an_attack_without_asv_trials_is_refused():
     asv = AsvScores(ASV.target, ASV.nontarget, ASV.spoof, ["A01", "A01", "A03", "A03"])
-    with pytest.raises(ScoreError, match=r"^no ASV spoof scores"):
-        evaluate_2019(CM, asv)
+    with pytest.raises(ScoreError, match=r"^the ASV scores have no trials of attack A02; expected those of"):
+        evaluate(asv=asv)
+
+
+def test_the_pooled_t_dcf_counts_asv_trials_of_attacks_that_the_countermeasure_did_not_meet():
+    more = AsvScores(ASV.target, ASV.nontarget, np.append(ASV.spoof, [-3.0] * 4), [*ASV.spoof_attacks, *["A03"] * 4])
+    evaluation = evaluate(asv=more)
+    assert evaluation.asv is not None
+    assert evaluation.asv.p_miss_spoof == 5 / 8
+    assert evaluation.pooled.asv_p_miss_spoof == 5 / 8
+
+
+def test_spoofs_of_unknown_attack_have_a_row_of_their_own_and_no_t_dcf():
+    trials = TrialList(TRIALS.utt_ids, TRIALS.is_bonafide, {"attack": np.array(["-"] * 8)})
+    evaluation = evaluate_2019(EvaluationSet("set", trials, {"system": SCORES}))
+    assert {name: row.eer for name, row in evaluation.per_attack.items()} == {"-": 0.25}
+    with pytest.raises(ScoreError, match=r"^set: spoof trials of unknown attack; the t-DCF needs the attack of each"):
+        evaluate_2019(EvaluationSet("set", trials, {"system": SCORES}, ASV))
 
 
 def test_the_text_has_aligned_columns_within_80_characters():
-    text = as_text(evaluate_2019(CM, ASV))
+    text = as_text(evaluate(asv=ASV))
     table = text.split("\n\n")[2].splitlines()
     assert [line.split()[0] for line in table] == ["attack", "A01", "A02", "pooled"]
     assert len({len(line) for line in table}) == 1
@@ -75,8 +97,7 @@ def test_the_text_has_aligned_columns_within_80_characters():
 
 
 def test_an_inverted_sign_is_said_beside_the_figure():
-    negated = CmScores(CM.utt_ids, CM.attacks, CM.is_bonafide, -CM.scores)
-    evaluation = evaluate_2019(negated)
+    evaluation = evaluate(-SCORES)
     assert evaluation.sign_looks_inverted
     assert evaluation.pooled.eer == 0.75
     assert "EER        75.0000000000 %" in as_text(evaluation)
@@ -105,7 +126,8 @@ OFFICIAL = {
 @pytest.mark.corpus
 def test_the_published_table_of_attacks(shared):
     folder = shared / "data/asvspoof2019_la"
-    asv = read_asv_scores(folder / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")
-    evaluation = evaluate_2019(read_scores(folder / "cm_w2v2_lcnn_eval.txt"), asv)
+    asv = folder / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"
+    (evaluated,) = evaluation_sets([NamedFile("cm", folder / "cm_w2v2_lcnn_eval.txt")], asv=[asv])
+    evaluation = evaluate_2019(evaluated)
     found = {a: (round(100 * r.eer, 4), round(r.min_tdcf or 0, 5)) for a, r in evaluation.per_attack.items()}
     assert found == OFFICIAL

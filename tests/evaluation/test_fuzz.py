@@ -9,6 +9,8 @@ import pytest
 
 from spoofcache.evaluation.asvspoof2019 import as_text, evaluate_2019
 from spoofcache.evaluation.checks import not_llr_warning, warnings_of
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.trials import trials_of_scores
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.score_files import read_asv_scores, read_scores
 
@@ -251,7 +253,7 @@ def evaluate(path):
     cm = read_or_sentence(read_with_keys, path)
     if cm is None:
         return
-    evaluation = evaluate_2019(cm)
+    evaluation = evaluate_2019(EvaluationSet("damaged", trials_of_scores(cm), {"damaged": cm.scores}))
     rates = [row.eer for row in (evaluation.pooled, *evaluation.per_attack.values())]
     assert all(0 <= rate <= 1 for rate in rates)
     assert "Countermeasure" in as_text(evaluation)

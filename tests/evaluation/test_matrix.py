@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spoofcache.evaluation.comparison import Comparison, Figure, Table
+from spoofcache.evaluation.figures import Comparison, Figure, Table
 from spoofcache.evaluation.matrix import (
     MEAN,
     Experiment,

@@ -1,23 +1,18 @@
 """The pictures show something, however odd the scores are, and mark the right points."""
 
 import re
+from statistics import NormalDist
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Figure, Table
-from spoofcache.evaluation.pictures import (
-    SYSTEM_COLOURS,
-    det_curves,
-    det_curves_by_attack,
-    draw_det,
-    draw_histogram,
-    figures_by_group,
-    histograms,
-    tdcf_curves,
-)
+from spoofcache.evaluation.det_pictures import det_curves, det_curves_by_attack, draw_det
+from spoofcache.evaluation.drawing import SYSTEM_COLOURS
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import Comparison, Figure, Table
+from spoofcache.evaluation.pictures import draw_histogram, figures_by_group, histograms, tdcf_curves
 from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.scores import CmScores
@@ -83,6 +78,15 @@ def marks(svg):
     return points, sorted(x for x, _ in xs), sorted((y for _, y in ys), reverse=True)
 
 
+TICKS = (0.05, 0.2, 0.5, 0.8, 0.95)
+
+
+def between(places, rate, rates):
+    """Where a rate is on a normal-deviate axis whose ticks at `rates` are at `places`."""
+    first, last = NormalDist().inv_cdf(rates[0]), NormalDist().inv_cdf(rates[-1])
+    return places[0] + (NormalDist().inv_cdf(rate) - first) / (last - first) * (places[-1] - places[0])
+
+
 def place(use):
     return float(use.get("x")), float(use.get("y"))
 
@@ -90,7 +94,7 @@ def place(use):
 @pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize(("draw", "size"), [(draw_det, (1080, 960)), (draw_histogram, (660, 1080))])
 def test_a_file_of_every_kind_of_scores(tmp_path, draw, size, name):
-    draw(SCORES[name], name, tmp_path / "picture.png")
+    draw(evaluation_set(SCORES[name]), name, tmp_path / "picture.png")
     pixels = imread(tmp_path / "picture.png")
     assert pixels.shape[:2] == size
     assert pixels[..., :3].std() > 0.02  # not an empty sheet
@@ -99,13 +103,13 @@ def test_a_file_of_every_kind_of_scores(tmp_path, draw, size, name):
 @pytest.mark.parametrize("draw", [draw_det, draw_histogram])
 def test_the_same_scores_give_the_same_file_and_others_do_not(tmp_path, draw):
     for name, scores in (("a", "many-attacks"), ("b", "many-attacks"), ("c", "inverted")):
-        draw(SCORES[scores], "title", tmp_path / name)
+        draw(evaluation_set(SCORES[scores]), "title", tmp_path / name)
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_a_file_name_with_dollars_is_no_formula(tmp_path):
-    draw_det(SCORES["one-attack"], r"run_$\alpha{$_eval", tmp_path / "picture.png")
+    draw_det(evaluation_set(SCORES["one-attack"]), r"run_$\alpha{$_eval", tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -131,9 +135,31 @@ TEN_AND_TEN = evaluation_set(cm_scores([-10, *range(10, 19)], [20, *range(-9, 0)
 
 def test_the_det_curve_marks_the_equal_error_rate():
     points, xs, ys = marks(det_curves(TEN_AND_TEN))
-    # ticks at 5, 10, 20 and 40 %: half an error of ten is 5 %
-    assert (len(xs), len(ys)) == (4, 4)
-    assert (pytest.approx(xs[1]), pytest.approx(ys[1])) in points
+    # half an error of ten is 5 %; the highest score is a spoof: bona fide trials are rejected up to 95 % on these axes
+    assert (len(xs), len(ys)) == (5, 5)
+    at_10 = [between(ticks, 0.1, TICKS) for ticks in (xs, ys)]
+    assert tuple(map(pytest.approx, at_10)) in points
+
+
+@pytest.mark.parametrize(
+    ("n_above", "n_ticks"),
+    [
+        (0, 3),  # 5, 10 and 20 %: the ends of the axes
+        (3, 4),  # and 40 %, since the curve ends at 30 %
+        (6, 4),  # 5, 20, 50 and 80 %, since it ends at 60 %
+        (9, 5),  # and 95 %, since it ends at 90 %
+    ],
+)
+def test_the_det_axes_reach_as_far_as_the_curve(n_above, n_ticks):
+    """One spoof lies above `n_above` of ten bona fide trials: to reject it is to reject these, too."""
+    spoof = [*range(-9, 0), n_above + 0.5]
+    _, xs, ys = marks(det_curves(evaluation_set(cm_scores(range(1, 11), spoof))))
+    assert (len(xs), len(ys)) == (n_ticks, n_ticks)
+
+
+def test_good_systems_keep_a_close_look():
+    _, xs, ys = marks(det_curves(evaluation_set(cm_scores(NORMAL + 2, NORMAL - 2))))
+    assert (len(xs), len(ys)) == (3, 3)  # 1, 2 and 5 %: half an error of sixty is 0.8 %, and axes hold four such errors
 
 
 def test_the_tdcf_curve_marks_the_minimum():

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from spoofcache.evaluation.comparison import Comparison, EvaluationSet, Figure, Table
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import Comparison, Figure, Table
 from spoofcache.evaluation.matrix import Experiment, matrix_of
 from spoofcache.evaluation.measures import MEASURES
 from spoofcache.evaluation.report import DEFINITIONS, POLICY, Picture, as_html, report_page

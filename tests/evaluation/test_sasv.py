@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spoofcache.evaluation.comparison import Uncertainty
+from spoofcache.evaluation.figures import Uncertainty
 from spoofcache.evaluation.sasv import compare_sasv
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import AsvScores

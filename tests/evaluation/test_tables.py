@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from spoofcache.evaluation.comparison import Comparison, Figure, Table
-from spoofcache.evaluation.tables import as_csv, as_latex, as_record, as_text, group_grids, pooled_grid, printable
+from spoofcache.evaluation.figures import Comparison, Figure, Table
+from spoofcache.evaluation.grids import group_grids, pooled_grid, printable
+from spoofcache.evaluation.latex import as_latex
+from spoofcache.evaluation.tables import as_csv, as_record, as_text
 
 A, B, C = "lcnn", "resnet", "guess"
 POOLED = Table(
@@ -107,7 +109,7 @@ def test_csv_has_every_figure_in_full_precision():
 def test_record_is_plain_json_with_none_where_undefined():
     record = json.loads(json.dumps(as_record(COMPARISON), allow_nan=False))
     assert (record["test_set"], record["n_bonafide"], record["n_spoof"]) == ("LA eval", 7355, 63882)
-    eer = {"value": 0.00635719, "low": 0.0058, "high": 0.0069, "best": True, "p_value": None}
+    eer = {"value": 0.00635719, "low": 0.0058, "high": 0.0069, "best": True, "p_value": None, "threshold": None}
     assert record["systems"]["lcnn"]["eer"] == eer
     assert record["systems"]["guess"]["min_tdcf_2019"]["value"] is None
     assert record["by"]["attack"]["A07"]["systems"]["resnet"]["eer"]["value"] == 0.25

@@ -10,9 +10,10 @@ import soundfile
 from click.testing import CliRunner
 
 from spoofcache.evaluation.asvspoof2019 import evaluate_2019
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.trials import list_trials
 from spoofcache.metrics.det import equal_error_rate
 from spoofcache.metrics.score_files import read_asv_scores
-from spoofcache.metrics.scores import CmScores
 from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
 from spoofcache.tools.build_demo_corpus import main
 from spoofcache.tools.demo_corpus import FIRST_FOLDER
@@ -122,11 +123,10 @@ class TestCorpus:
             assert equal_error_rate(scores.target, scores.nontarget).rate < 0.5
 
     def test_the_t_dcf_is_defined(self, corpus, trials):
-        bonafide = np.array([trial.key == "bonafide" for trial in trials["eval"]])
-        names, attacks = [t.utt_id for t in trials["eval"]], [t.attack for t in trials["eval"]]
-        perfect = CmScores(names, attacks, bonafide, bonafide.astype(float))
+        listed = list_trials(trials["eval"], trials["eval"], corpus)
         asv = read_asv_scores(corpus / "DEMO.asv.eval.gi.trl.scores.txt")
-        assert evaluate_2019(perfect, asv).pooled.min_tdcf == 0
+        perfect = {"perfect": listed.is_bonafide.astype(float)}
+        assert evaluate_2019(EvaluationSet("eval", listed, perfect, asv)).pooled.min_tdcf == 0
 
     def test_the_same_seed_gives_the_same_bytes(self, speech, corpus, tmp_path):
         list(build(speech, tmp_path / "again", Options(SIZES)))

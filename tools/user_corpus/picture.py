@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from spoofcache.evaluation.pictures import INK, SPOOF_COLOUR, STYLE, SYSTEM_COLOURS
+from spoofcache.evaluation.drawing import INK, SPOOF_COLOUR, STYLE, SYSTEM_COLOURS
 from spoofcache.tools.user_corpus.audio import QUANTITIES
 from spoofcache.tools.user_corpus.leaks import KEYS, SPOKEN, Counts, FloatArray, percent, short
 from spoofcache.tools.user_corpus.survey import Survey

@@ -1,0 +1,127 @@
+"""A comparison as grids of written figures, which text, LaTeX and HTML share."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from spoofcache.evaluation.figures import SIGNIFICANT, Comparison, Figure
+from spoofcache.evaluation.measures import MEASURES
+
+BEST, SAME = "*", "≈"
+UNDEFINED = "–"
+
+
+class Cell(NamedTuple):
+    """A figure as it is written."""
+
+    value: str
+    """`0.636`; UNDEFINED where there is none."""
+    interval: str = ""
+    """`[0.58, 0.69]`, one decimal less than the value; empty where none was asked for."""
+    mark: str = ""
+    """BEST, SAME (it does not differ significantly from the best) or nothing."""
+    heat: float | None = None
+    """How bad it is, from 0 (perfect) to 1 (it says nothing), where a page is to colour it."""
+
+
+class Row(NamedTuple):
+    """A line of a grid."""
+
+    name: str
+    counts: tuple[int, ...]
+    cells: list[Cell]
+
+
+class Grid(NamedTuple):
+    """A table ready to be set: `corner`, `count_heads` and `heads` stand above the parts of every row."""
+
+    title: str
+    corner: str
+    count_heads: tuple[str, ...]
+    heads: list[str]
+    rows: list[Row]
+
+
+def pooled_grid(comparison: Comparison) -> Grid:
+    """Systems × measures on all trials."""
+    table = comparison.pooled
+    title = f"{comparison.test_set}: {table.n_bonafide:,} bona fide + {table.n_spoof:,} spoof trials"
+    heads = [title_of(measure) for measure in comparison.measures]
+    rows = [
+        Row(system, (), [cell_of(figures[measure], measure) for measure in comparison.measures])
+        for system, figures in table.figures.items()
+    ]
+    return Grid(title, "system", (), heads, rows)
+
+
+def group_grids(comparison: Comparison, column: str) -> list[Grid]:
+    """Groups of a column × systems, the pooled figures last: one grid for each measure that a group has a value of."""
+    grids = []
+    tables = [*comparison.by[column].items(), ("pooled", comparison.pooled)]
+    systems = list(comparison.pooled.figures)
+    for measure in measures_of_groups(comparison, column):
+        rows = [
+            Row(
+                group,
+                (table.n_bonafide, table.n_spoof),
+                [cell_of(table.figures[system][measure], measure) for system in systems],
+            )
+            for group, table in tables
+        ]
+        title = f"{title_of(measure)} by {column}, {comparison.test_set}"
+        grids.append(Grid(title, column, ("bona fide", "spoof"), systems, rows))
+    return grids
+
+
+def measures_of_groups(comparison: Comparison, column: str) -> list[str]:
+    """The measures that are defined for at least one system on at least one group of a column."""
+    rows = [row for table in comparison.by[column].values() for row in table.figures.values()]
+    return [measure for measure in comparison.measures if any(row[measure].value is not None for row in rows)]
+
+
+def grids_of(comparison: Comparison) -> list[Grid]:
+    return [pooled_grid(comparison), *(grid for column in comparison.by for grid in group_grids(comparison, column))]
+
+
+def legend(grids: Sequence[Grid]) -> list[str]:
+    """What the signs in some grids mean, one phrase for each that occurs."""
+    cells = [cell for grid in grids for row in grid.rows for cell in row.cells]
+    meanings = {
+        BEST: f"{BEST} best",
+        SAME: f"{SAME} does not differ significantly from the best (p ≥ {SIGNIFICANT})",
+        "[": "[low, high] confidence interval",
+    }
+    seen = {cell.mark for cell in cells} | {cell.interval[:1] for cell in cells}
+    return [meaning for sign, meaning in meanings.items() if sign in seen]
+
+
+def printable(text: str) -> str:
+    """The text with what cannot be shown (control characters, bytes of a file name that are no text) as escapes.
+
+    >>> printable("a\\tb")
+    'a\\\\tb'
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def title_of(measure: str) -> str:
+    """What stands above the figures of a measure: `EER (%)`."""
+    return f"{MEASURES[measure].title} (%)" if MEASURES[measure].percent else MEASURES[measure].title
+
+
+def cell_of(figure: Figure, measure: str) -> Cell:
+    """A figure of that measure as it is written."""
+    scale, digits = 1, MEASURES[measure].digits
+    if figure.value is None:
+        return Cell(UNDEFINED)
+    if MEASURES[measure].percent:
+        scale = 100
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        interval = f"[{scale * figure.low:.{digits - 1}f}, {scale * figure.high:.{digits - 1}f}]"
+    return Cell(f"{scale * figure.value:.{digits}f}", interval, _mark(figure))
+
+
+def _mark(figure: Figure) -> str:
+    if figure.best:
+        return BEST
+    return SAME if figure.p_value is not None and figure.p_value >= SIGNIFICANT else ""

@@ -1,0 +1,95 @@
+"""Sentences that go with a comparison: what makes its scores doubtful, and how its figures were made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from spoofcache.evaluation.checks import SIGN_WARNING, not_llr_warning, warnings_of
+from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.figures import SIGNIFICANT, Table, Uncertainty, can_be_significant
+from spoofcache.evaluation.measures import MEASURES
+from spoofcache.evaluation.tandem import asv_notes, asv_warnings, uses_asv
+from spoofcache.evaluation.trials import TrialList, first_of, values_of
+from spoofcache.metrics.det import equal_error_rate
+from spoofcache.metrics.scores import UNKNOWN
+
+FEW_CLUSTERS = 20
+"""With fewer clusters than this, percentile intervals tend to be too narrow."""
+FEW_TRIALS = 20
+"""With fewer trials in a class, one trial moves its error rate by more than 5 %."""
+
+
+def warnings_about(evaluated: EvaluationSet, measures: Sequence[str]) -> Iterator[str]:
+    """Everything that makes the scores of an evaluation set doubtful for these measures."""
+    yield from evaluated.warnings
+    is_bonafide = evaluated.trials.is_bonafide
+    for key, number in (("bona fide", np.count_nonzero(is_bonafide)), ("spoof", np.count_nonzero(~is_bonafide))):
+        if number < FEW_TRIALS:
+            yield f"{evaluated.name}: only {number} {key} trials; each of them moves every figure noticeably"
+    wants_llr = any(MEASURES[name].needs == "llr" for name in measures)
+    for name, scores in evaluated.systems.items():
+        if name in evaluated.derived:
+            turned = equal_error_rate(scores[is_bonafide], scores[~is_bonafide]).rate > 0.5
+            yield from [f"{name}: {SIGN_WARNING}"] * turned
+            continue
+        yield from warnings_of(name, scores, is_bonafide)
+        yield from not_llr_warning(name, scores) if wants_llr else ()
+    if uses_asv(measures):
+        yield from asv_warnings(evaluated)
+
+
+def notes_about(
+    evaluated: EvaluationSet, measures: Sequence[str], by: Sequence[str], uncertainty: Uncertainty
+) -> Iterator[str]:
+    """What a reader must know to make the figures again."""
+    yield from evaluated.notes
+    if uncertainty.replicates:
+        yield intervals_note(_how_drawn(evaluated.trials, by, uncertainty), uncertainty, len(evaluated.systems))
+    if uses_asv(measures):
+        yield from asv_notes(evaluated, by)
+    if evaluated.costs_2021 and "min_tdcf_2021" in measures:
+        yield f"min t-DCF (2021): coefficients were given for {first_of(list(evaluated.costs_2021), 10)}."
+
+
+def intervals_note(how: str, uncertainty: Uncertainty, n_systems: int) -> str:
+    """How the intervals and, with several systems, the tests were made."""
+    note = (
+        f"Intervals: {uncertainty.level:.0%} percentile bootstrap, {uncertainty.replicates:,} replicates (seed "
+        f"{uncertainty.seed}), {how}."
+    )
+    if n_systems > 1 and can_be_significant(n_systems, uncertainty.replicates):
+        note += (
+            " Differences from the best system: paired bootstrap test on the same draws, with Holm's correction for "
+            "the number of systems in a cell (not for the number of cells)."
+        )
+    elif n_systems > 1:
+        least = round(2 * (n_systems - 1) / SIGNIFICANT)
+        note += f" No tests were made: with {n_systems} systems they need more than {least} replicates."
+    return note
+
+
+def undefined_notes(measures: Sequence[str], pooled: Table, by: Mapping[str, Mapping[str, Table]]) -> Iterator[str]:
+    """A sentence for each measure that has no value somewhere."""
+    named = {"all trials": pooled, **{value: table for tables in by.values() for value, table in tables.items()}}
+    for measure in measures:
+        empty = [
+            name
+            for name, table in named.items()
+            if any(figures[measure].value is None for figures in table.figures.values())
+        ]
+        if empty:
+            yield (
+                f"{MEASURES[measure].title} is not defined for {first_of(empty)}: no costs are known there, or the ASV "
+                "system rejects every spoof trial by itself."
+            )
+
+
+def _how_drawn(trials: TrialList, by: Sequence[str], uncertainty: Uncertainty) -> str:
+    if not uncertainty.clusters:
+        return "drawing trials one by one within each class"
+    sizes = {name: len(set(values_of(trials, name).tolist()) - {UNKNOWN}) for name in uncertainty.clusters}
+    how = "drawing whole " + " and ".join(f"{name}s ({size})" for name, size in sizes.items())
+    if min(sizes.values()) < FEW_CLUSTERS:
+        how += ", which are few: the intervals are rough"
+    both = [name for name in uncertainty.clusters if name in by]
+    return how + "".join(f"; in the tables by {name}, {name}s are not drawn as a whole" for name in both)
