@@ -100,6 +100,7 @@ def test_csv_has_every_figure_in_full_precision():
         "high": "0.022",
         "best": "False",
         "p_value": "0.05",
+        "threshold": "",
         "warnings": "guess: an EER of 50 % is that of a coin.",
     }
     assert [rows[0]["value"], rows[0]["best"], rows[5]["value"], rows[5]["low"]] == ["0.00635719", "True", "", ""]
