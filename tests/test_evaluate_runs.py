@@ -140,7 +140,7 @@ def test_the_files_of_the_house_can_be_read_and_say_how_they_are_used(path):
     assert f"--test-sets configs/test_sets/{path.name}" in path.read_text()
     assert all("cache/" in cache for test in tests for cache in test.caches)
     if path.stem == "speechfake":
-        named = "BD_test BD_EN_test BD_CN_test ASV19_eval ITW FOR"  # of seed 000
+        named = "BD_test BD_EN_test BD_CN_test ASV19_eval ITW FOR"  # of SpeechFake's evaluation
         assert [test.name for test in tests] == named.split()
 
 

@@ -38,9 +38,9 @@ class Noise(Effect):
 class Background(Effect):
     """Recordings from a folder, each at an `snr` dB of its own; several of speech make a babble.
 
-    The usual recipe with MUSAN: of `noise` 1 file at 0..15 dB, of `music` 1 at 5..15, of `speech` 3..8 at 13..20
-    (SPECS.md §10.2, without the 1e-4 that it adds to both powers: silence stays silent). Long recordings are cut at
-    a random place, short ones repeated.
+    The usual recipe with MUSAN takes 1 file of `noise` at 0..15 dB, 1 of `music` at 5..15 dB, or 3..8 of `speech` at
+    13..20 dB. Its form in xieyuankun/AT-ADD-Baseline (commit 4e0be2d) adds 1e-4 to both powers; this one does not, so
+    that silence stays silent. Long recordings are cut at a random place, and short ones are repeated.
     """
 
     name: ClassVar[str] = "background"

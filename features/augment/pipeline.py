@@ -1,8 +1,9 @@
-"""The augmentation of "Enhancing AASIST", seed 001.
+"""The augmentation of "Towards scalable AASIST" (arXiv 2507.11777).
 
-Source: KORALLLL/AASIST_SCALING, commit 0103c99, `src/augmentations.py`, read, not run (SPECS.md §10.2). Ours differs
-where its libraries do: Butterworth filters in the place of sinc filters, noise coloured over its whole length, MP3
-aligned and cut. It has no reverberation, though its README says so; add `room` or `reverb` views for that.
+Source: the public repository KORALLLL/AASIST_SCALING, commit 0103c99, `src/augmentations.py`, which was read but not
+run. This version differs where its libraries do: Butterworth filters replace sinc filters, noise is coloured over its
+whole length, and MP3 is aligned and cut. The original applies no reverberation, although its README lists it; add views
+of `room` or `reverb` for that.
 """
 
 from dataclasses import dataclass, field
@@ -35,9 +36,11 @@ class Telephone(Effect):
 
 @dataclass(frozen=True)
 class Pipeline(Effect):
-    """With `probability`, seed 001's chain: one of MP3, telephone, low rate or noise (in 40 %), then gain, pitch,
-    shift and low-pass (in 30 % each), then the peak to 1. `intensity` divides bit rates and SNRs and multiplies the
-    pitch; training there went from 1 to 1.8.
+    """The whole chain of KORALLLL/AASIST_SCALING, applied with `probability`.
+
+    In 40 % of cases one of MP3, telephone, a low sample rate or noise; then gain, pitch, shift and low-pass, each in
+    30 %; finally the peak is scaled to 1. `intensity` divides bit rates and SNRs and multiplies the pitch. The original
+    training raises it from 1 to 1.8.
     """
 
     name: ClassVar[str] = "pipeline"

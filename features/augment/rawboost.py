@@ -1,7 +1,8 @@
-"""RawBoost: convolutive, impulsive and stationary noise made from nothing but the waveform.
+"""RawBoost: convolutive, impulsive and stationary noise, computed from the waveform alone.
 
-Source: Tak, Kamble, Patino, Todisco, Evans: RawBoost, ICASSP 2022; the draws and their order as in the published code
-(SPECS.md §10.1); numbers: tests/golden/rawboost_reference.npz. The constants are that code's defaults.
+Source: Tak, Kamble, Patino, Todisco, Evans: "RawBoost", ICASSP 2022. The random draws, their order and the default
+constants are those of the published code (TakHemlata/SSL_Anti-spoofing, commit 4acaa61). Its numbers are in
+tests/golden/rawboost_reference.npz.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,8 @@
 """Who computes hidden states: our network, where it gives the numbers of the library's model, else that model.
 
-The library's own list of hidden states changed its meaning between versions (SPECS.md §1.1): here they are taken
-where they arise, by forward hooks.
+The library's own list of hidden states changed its meaning between versions: its last entry was the output after the
+final layer norm in transformers 4, and is the raw output of the last block in transformers 5. Hidden states are
+therefore taken where they arise, by forward hooks.
 """
 
 import copy

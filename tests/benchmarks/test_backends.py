@@ -113,7 +113,7 @@ def test_a_network_is_of_the_form_and_computes_in_the_precision_that_it_says(mon
     ("name", "count"),
     [("lcnn", 4_111_074), ("aasist_l", 85_306), ("layerwise_aasist", 447_314), ("lcnn_lstm", 269_729)],
 )
-def test_the_usual_features_give_the_published_parameter_counts(name, count):  # SPECS.md §0.4, §2 and §7.2
+def test_the_usual_features_give_the_published_parameter_counts(name, count):  # as in docs/systems.md
     network = networks(name, 8, "cpu")["forward"].build()
     assert sum(p.numel() for p in network.parameters()) == count
 

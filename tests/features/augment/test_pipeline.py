@@ -1,4 +1,4 @@
-"""Seed 001's chain: how often, what, how strongly."""
+"""The chain of KORALLLL/AASIST_SCALING: how often, what, how strongly."""
 
 from collections import Counter
 
