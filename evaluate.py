@@ -35,21 +35,41 @@ Examples:
   python evaluate.py --run runs/sf-seed0 --run runs/sf-seed1 --test-sets configs/test_sets/speechfake.toml --html x.html
 """
 TITLE = "Evaluation of spoofing countermeasures"
-PROTOCOL_HELP = "Trials with their keys, in any known form; repeat for several test sets. Checks coverage."
-WHERE_HELP = "Only trials with this value in this column of the protocol, `phase=eval`."
-ASV_HELP = "ASV scores (`attack-or-bonafide target|nontarget|spoof score`), for t-DCF and t-EER."
-COSTS_HELP = "Coefficients of the t-DCF of 2021 by condition: tab-separated `condition c0 c1 c2` with header."
-SASV_HELP = "Scores of speaker and spoofing together, in the form of ASV scores: a-DCF."
-METRICS_HELP = f"Comma-separated, of {', '.join(CM_MEASURES)}; or `all`.  [default: what the inputs allow]"
-BY_HELP = "Also a table for every value of this column (attack, speaker, codec, …)."
-BOOTSTRAP_HELP = "Replicates for intervals and tests; 0 for none."
-CLUSTER_HELP = "Draw whole speakers (attacks, …) instead of trials: theirs are not independent."
-CALIBRATE_HELP = "Development scores of each system: adds its calibrated twin, actual DCF and Cllr."
-RUN_HELP = "Run folder, instead of SCORES; repeat for several. Seeds of one experiment (`X-seed0`, …) are one row."
-TEST_HELP = "With --run: a cached partition (`*`: of whichever front-end), or a name from --test-sets; repeat."
-TEST_SETS_HELP = "With --run: a file of named test sets, or the name of one in configs/test_sets/; --test picks some."
-CHECKPOINT_HELP = "With --run: which of its weights; `average` where train.average made one.  [default: best]"
-FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
+PROTOCOL_HELP = """Read the trials and their keys from this file, in any known form, and require a score for each of
+them. Repeat the option for several test sets. By default, the first score file must state the keys."""
+WHERE_HELP = """Judge only the trials that have this value in this column of the protocol, for example `phase=eval`.
+Repeat the option to combine conditions."""
+ASV_HELP = """Read the scores of a speaker verification system (`attack-or-bonafide target|nontarget|spoof score`),
+which t-DCF and t-EER need. Give one file for all protocols, or one for each."""
+COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
+header `condition c0 c1 c2`. By default, they are computed from the ASV scores."""
+SASV_HELP = "Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF."
+METRICS_HELP = f"""Compute these measures, separated by commas: {", ".join(CM_MEASURES)}; or `all`.  [default: those
+that the inputs allow]"""
+BY_HELP = "Add a table for every value of this column (attack, speaker, codec, …)."
+BOOTSTRAP_HELP = "Number of bootstrap replicates for intervals and tests; 0 computes neither."
+LEVEL_HELP = "Confidence level of the intervals."
+CLUSTER_HELP = """Draw whole speakers (attacks, …) instead of single trials in the bootstrap, since the trials of one
+speaker are not independent of each other. Names a column of the protocol."""
+SEED_HELP = "Random seed of the bootstrap."
+CALIBRATE_HELP = """Fit a calibration on these development scores of the system, and judge its calibrated scores beside
+the original ones; adds the actual DCF and Cllr."""
+DEV_PROTOCOL_HELP = (
+    "Read the keys of the development scores from this protocol. By default, their files state the keys."
+)
+RUN_HELP = """Score this run folder instead of reading SCORES. Repeat the option for several runs; runs of one experiment
+that differ in their random seed (`X-seed0`, `X-seed1`, …) share a row."""
+TEST_HELP = """Judge the runs on this cached partition (NAME=CACHE, in which `*` matches the caches of every front-end),
+or on a test set from --test-sets (NAME). Repeat the option for several."""
+TEST_SETS_HELP = """Judge the runs on the test sets that this file lists, or that a file in configs/test_sets/ of this name
+lists. By default all of them; --test selects some."""
+CHECKPOINT_HELP = """Use these weights of each run; `average` exists where train.average was set.  [default: best]"""
+BATCH_HELP = "Number of utterances that a run's network scores at once."
+FUSE_HELP = "Judge the logistic fusion of all systems, too; requires --calibrate."
+JSON_HELP = "Write every number in full precision, with rates as fractions, to this JSON file."
+CSV_HELP = "Write every number in full precision, with rates as fractions, to this file as one long table."
+LATEX_HELP = "Write the tables to this file in LaTeX, for the package booktabs."
+HTML_HELP = "Write a report with tables and pictures to this file: one HTML page that needs no other file."
 
 
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
@@ -62,32 +82,32 @@ FUSE_HELP = "With --calibrate: also the logistic fusion of all systems."
 @click.option("--metrics", default="", metavar="NAMES", help=METRICS_HELP)
 @click.option("--by", multiple=True, metavar="COLUMN", help=BY_HELP)
 @click.option("--bootstrap", "replicates", type=click.IntRange(0), default=1000, show_default=True, help=BOOTSTRAP_HELP)
-@click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help=LEVEL_HELP)
 @click.option("--cluster", "clusters", multiple=True, metavar="COLUMN", help=CLUSTER_HELP)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help=SEED_HELP)
 @click.option("--calibrate", "dev", multiple=True, metavar="NAME=FILE", help=CALIBRATE_HELP)
-@click.option("--dev-protocol", metavar="FILE", help="Keys of the development scores, where they have none.")
+@click.option("--dev-protocol", metavar="FILE", help=DEV_PROTOCOL_HELP)
 @click.option("--fuse", is_flag=True, help=FUSE_HELP)
 @click.option("--run", "runs", multiple=True, metavar="[NAME=]FOLDER", help=RUN_HELP)
 @click.option("--test", "tests", multiple=True, metavar="NAME[=CACHE]", help=TEST_HELP)
 @click.option("--test-sets", type=cli.PackagedFile("configs/test_sets"), help=TEST_SETS_HELP)
 @click.option("--checkpoint", type=click.Choice(["best", "average"]), default="best", help=CHECKPOINT_HELP)
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="With --run: of the network.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help=BATCH_HELP)
 @cli.device_option
-@click.option("--json", type=cli.output, help="Every number in full precision, rates as fractions.")
-@click.option("--csv", type=cli.output, help="The same as one long table.")
-@click.option("--latex", type=cli.output, help="The tables for a paper (booktabs).")
-@click.option("--html", type=cli.output, help="A report: one self-contained page with tables and pictures.")
-@click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
+@click.option("--json", type=cli.output, help=JSON_HELP)
+@click.option("--csv", type=cli.output, help=CSV_HELP)
+@click.option("--latex", type=cli.output, help=LATEX_HELP)
+@click.option("--html", type=cli.output, help=HTML_HELP)
+@click.option("--overwrite", is_flag=True, help="Replace output files that already exist.")
 @cli.sentences()
 def main(**given: Any) -> None:
-    """Judge the scores of one system or several: EER, t-DCF, DCF, Cllr, with intervals and every warning.
+    """Evaluate the scores of one or more countermeasures: EER, t-DCF, DCF and Cllr, with confidence intervals.
 
-    SCORES are score files of any known form, each FILE or NAME=FILE. Without --protocol the keys are those of the
-    first file, and missing trials go unnoticed.
+    SCORES are score files in any known form, each given as FILE or NAME=FILE. Without --protocol, the first file must
+    state the keys, and trials that are missing from it cannot be noticed.
 
-    With --run it scores every run on every cached test set (once: the run folder keeps the scores) and tabulates train
-    set × test set.
+    With --run, every run is scored on every cached test set, and the results are tabulated by training set and test
+    set. The scores are kept in the run folder and are not computed again.
     """
     options = Options(**given)
     _check(options)
@@ -96,14 +116,18 @@ def main(**given: Any) -> None:
     evaluated = _evaluation_sets(options) if options.scores else evaluated
     comparisons = _compare(options, evaluated)
     matrix = matrices.matrix_of(experiments, comparisons, options.level) if experiments else None
+    written = _write(
+        options, evaluated, comparisons, matrix
+    )  # before anything is printed: `| head` may end the command
     if matrix:
         click.echo(matrices.as_text(matrix))
     for comparison in comparisons if not matrix or options.by else []:
         click.echo(tables.as_text(comparison))
-    if not sys.stdout.isatty():  # whoever looks at the results has read them there
+    if not sys.stdout.isatty():  # a reader of a terminal has seen the warnings beneath the tables
         for warning in matrix.warnings if matrix else [warning for one in comparisons for warning in one.warnings]:
             click.echo(f"Warning: {warning}", err=True)
-    _write(options, evaluated, comparisons, matrix)
+    for path in written:
+        click.echo(f"wrote {path}")
 
 
 @dataclass(frozen=True)
@@ -151,14 +175,14 @@ class Options:
 
     @property
     def of_score_files(self) -> list[str]:
-        """Options that were given and have a meaning for SCORES only."""
+        """The given options that apply to SCORES only."""
         names = "--protocol --asv-scores --tdcf-costs --calibrate --dev-protocol --fuse"
         values = (self.protocols, self.asv, self.costs, self.dev, self.dev_protocol, self.fuse)
         return [name for name, value in zip(names.split(), values, strict=True) if value]
 
     @property
     def of_trials(self) -> list[str]:
-        """Options that were given and have a meaning for SCORES and runs only."""
+        """The given options that apply to SCORES and runs only."""
         named = {"--where": self.where, "--metrics": self.metrics, "--by": self.by, "--cluster": self.clusters}
         return [name for name, value in named.items() if value]
 
@@ -168,7 +192,7 @@ class Options:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What to compute: what was asked for, else what the inputs allow."""
+        """The measures to compute: those that were asked for, or else those that the inputs allow."""
         if not self.metrics:
             return default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=bool(self.dev))
         at_hand = default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=True)
@@ -184,25 +208,25 @@ class Options:
 
 
 def _check(options: Options) -> None:
-    """Sentence unless the options are those of one way to use the command."""
+    """Raise a Sentence unless the options belong to one way of using the command."""
     if options.runs:
         others = [*["SCORES"] * bool(options.scores), *["--sasv-scores"] * bool(options.sasv), *options.of_score_files]
         if others:
-            raise cli.Sentence(f"{others[0]} beside --run; expected --test or --test-sets, and no score files")
+            raise cli.Sentence(
+                f"{others[0]} cannot be combined with --run; expected --test or --test-sets, and no score files"
+            )
         return
     if options.tests or options.test_sets:
-        raise cli.Sentence(
-            f"{'--test' if options.tests else '--test-sets'} says what runs are judged on; expected --run"
-        )
+        raise cli.Sentence(f"{'--test' if options.tests else '--test-sets'} applies to runs only; expected --run")
     if not options.scores and not options.sasv:
         raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
     of_scores = [*options.of_score_files, *options.of_trials]
     if not options.scores and of_scores:
-        raise cli.Sentence(f"{of_scores[0]} says how SCORES are judged; expected SCORES beside --sasv-scores")
+        raise cli.Sentence(f"{of_scores[0]} applies to SCORES only; expected SCORES beside --sasv-scores")
 
 
 def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[EvaluationSet]]:
-    """The rows of the matrix, and every run's scores on every test set, made where there are none yet."""
+    """The rows of the matrix, and the scores of every run on every test set, computed where they are missing."""
     from spoofcache.engine.checkpoint import RunError  # here, not above: score files do without torch
     from spoofcache.evaluation.crosscorpus import CrossCorpus, named_tests, read_test_sets
     from spoofcache.evaluation.runs import read_runs
@@ -255,8 +279,8 @@ def _write(
     evaluated: Sequence[EvaluationSet],
     comparisons: Sequence[Comparison],
     matrix: matrices.Matrix | None,
-) -> None:
-    """Write the files that were asked for, each whole or not at all."""
+) -> list[Path]:
+    """Write the files that were asked for, each whole or not at all; their paths."""
     made_by = f"SpoofCache, {date.today().isoformat()}"
     record: dict[str, Any] = {"matrix": matrices.as_record(matrix)} if matrix else {}
     record["test_sets"] = [tables.as_record(one) for one in comparisons]
@@ -271,7 +295,7 @@ def _write(
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {path}")
+    return list(options.outputs.values())
 
 
 if __name__ == "__main__":

@@ -23,12 +23,15 @@ Examples:
 """
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-CM_HELP = "Countermeasure scores: `utt_id attack key score`, or `utt_attack score key`."
-ASV_HELP = "ASV scores: `attack-or-bonafide target|nontarget|spoof score`. Without them there is no t-DCF."
-PROTOCOL_HELP = "ASVspoof 2019 CM protocol: refuse scores that do not stand for exactly its trials."
-JSON_HELP = "Write every number here in full precision, rates as fractions."
-PLOTS_HELP = "Draw the DET curve and the score histogram into this folder (PNG)."
-OVERWRITE_HELP = "Replace the --json file and the pictures where they exist."
+CM_HELP = (
+    "Read the countermeasure scores from this file, in any form that states the keys, or any form with --protocol."
+)
+ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|nontarget|spoof score`). Without them, only the
+EER is computed."""
+PROTOCOL_HELP = "Read the trials and their keys from this CM protocol, and require a score for each of its trials."
+JSON_HELP = "Write every number in full precision, with rates as fractions, to this file."
+PLOTS_HELP = "Draw the DET curves and the score histogram as PNG files into this folder."
+OVERWRITE_HELP = "Replace the JSON file and the pictures if they already exist."
 
 
 @click.command(epilog=EXAMPLES)
@@ -47,7 +50,7 @@ def main(
     plots: Path | None,
     overwrite: bool,
 ) -> None:
-    """Equal error rate and minimum t-DCF (ASVspoof 2019 form) of countermeasure scores, pooled and per attack."""
+    """Compute the EER and the minimum t-DCF (ASVspoof 2019 form) of a countermeasure, pooled and per attack."""
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
     inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
     cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
@@ -55,15 +58,15 @@ def main(
     asv_paths = [asv_path] if asv_path else []
     (evaluated,) = evaluation_sets([NamedFile(str(cm_path), cm_path)], protocols, asv=asv_paths)
     evaluation = evaluate_2019(evaluated)
-    click.echo(as_text(evaluation))
-    for name, scores in evaluated.systems.items():
-        for warning in warnings_of(name, scores, evaluated.trials.is_bonafide):
-            click.echo(f"Warning: {warning}", err=True)
     if json_path:
         _write_json(json_path, inputs, evaluation)
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
         _draw(evaluated, cm_path.stem, *pictures)
+    click.echo(as_text(evaluation))  # after the files are written: `| head` may end the command here
+    for name, scores in evaluated.systems.items():
+        for warning in warnings_of(name, scores, evaluated.trials.is_bonafide):
+            click.echo(f"Warning: {warning}", err=True)
     for path in pictures:
         click.echo(f"wrote {path}")
 

@@ -128,7 +128,7 @@ def _attack_axes(axes: Axes, lowest: float, reach: float) -> None:
 
 
 def _rate(name: str, rate: float) -> str:
-    return f"{wrapped(name, 16, 1)}   {100 * rate:.2f} %"
+    return f"{wrapped(name, 32)}   {100 * rate:.2f} %"
 
 
 def _det_line(axes: Axes, curve: DetCurve, lowest: float, **style: Any) -> None:

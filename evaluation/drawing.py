@@ -114,12 +114,9 @@ def point_of(style: Mapping[str, Any]) -> dict[str, Any]:
     return {**style, "linestyle": "none"}
 
 
-def wrapped(name: str, width: int = 28, most_lines: int = 3) -> str:
-    """The name on a few lines; what is too long for them loses its middle."""
+def wrapped(name: str, width: int = 28) -> str:
+    """The whole name, on as many lines of at most `width` characters as it needs."""
     name = printable(name)
-    most = width * most_lines
-    if len(name) > most:
-        name = f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
     return "\n".join(name[start : start + width] for start in range(0, max(len(name), 1), width))
 
 

@@ -42,15 +42,25 @@ class Grid(NamedTuple):
 
 
 def pooled_grid(comparison: Comparison) -> Grid:
-    """Systems × measures on all trials."""
+    """Systems × measures on all trials, and the threshold at which each system reaches its EER."""
     table = comparison.pooled
     title = f"{comparison.test_set}: {table.n_bonafide:,} bona fide + {table.n_spoof:,} spoof trials"
-    heads = [title_of(measure) for measure in comparison.measures]
-    rows = [
-        Row(system, (), [cell_of(figures[measure], measure) for measure in comparison.measures])
-        for system, figures in table.figures.items()
-    ]
+    heads: list[str] = []
+    columns: list[list[Cell]] = []
+    for measure in comparison.measures:
+        figures = [of_system[measure] for of_system in table.figures.values()]
+        heads.append(title_of(measure))
+        columns.append([cell_of(figure, measure) for figure in figures])
+        if measure == "eer" and any(figure.threshold is not None for figure in figures):
+            heads.append("threshold at the EER")
+            columns.append([_threshold_cell(figure) for figure in figures])
+    cells = zip(*columns, strict=True)
+    rows = [Row(system, (), list(of_system)) for system, of_system in zip(table.figures, cells, strict=True)]
     return Grid(title, "system", (), heads, rows)
+
+
+def _threshold_cell(figure: Figure) -> Cell:
+    return Cell(UNDEFINED if figure.threshold is None else f"{figure.threshold:.6g}")
 
 
 def group_grids(comparison: Comparison, column: str) -> list[Grid]:

@@ -201,14 +201,13 @@ def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
     systems = " class='name'" if grid.count_heads else ""  # the heads of a table by group are names of systems
     heads = [f"<th scope='col'>{_text(head)}</th>" for head in (grid.corner, *grid.count_heads)]
     heads += [f"<th scope='col'{systems}>{_text(head)}</th>" for head in grid.heads]
-    widest = max(len(cell.interval) - 2 for row in grid.rows for cell in row.cells)  # brackets are narrow
     rows = [_row(row) for row in grid.rows]
     body, foot = (rows[:-1], rows[-1:]) if grid.count_heads else (rows, [])  # the last row is that of all groups
     return _joined(
         (
             "<figure class='table'>",
             f"<figcaption><b>Table {next(numbers['Table'])}.</b> {_text(grid.title)}.</figcaption>",
-            f"<div class='scroll'><table style='--interval: {max(widest, 0)}ch'>",
+            "<div class='scroll'><table>",
             f"<thead><tr>{''.join(heads)}</tr></thead>",
             f"<tbody>{_joined(body)}</tbody>",
             f"<tfoot>{_joined(foot)}</tfoot>" if foot else "",

@@ -34,8 +34,7 @@ tbody tr:nth-child(even) > * { background: #f7f8fa; }
 tfoot { display: table-row-group; }
 tfoot > tr > * { border-top: 1px solid var(--ink); }
 td.heat, td.heat small { color: var(--ink); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-td small { display: inline-block; min-width: var(--interval); white-space: nowrap;
-  color: var(--soft); font-size: .82em; padding-left: .3em; }
+td small { display: block; white-space: nowrap; color: var(--soft); font-size: .82em; padding-right: 1.04em; }
 .value { white-space: nowrap; }
 .mark { display: inline-block; width: .85em; text-align: left; font-weight: 400; }
 figcaption { margin: .4rem 0 .6rem; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }

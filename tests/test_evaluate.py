@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,35 @@ def test_csv_latex_and_html_are_written_whole(folder):
     assert {(row["system"], row["measure"]): float(row["value"]) for row in rows}["cm", "eer"] == 0.25
     assert r"\begin{tabular}" in outputs["latex"].read_text()
     assert outputs["html"].read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_threshold_at_the_equal_error_rate_is_printed_and_written(folder):
+    out, tex = folder / "out.csv", folder / "out.tex"
+    result = evaluate(folder, "cm.txt", "good.txt", "--bootstrap", "0", "--csv", out, "--latex", tex)
+    rows = {row[0]: row[1:] for row in table(result)}
+    assert rows["cm"][1] == "0.5"
+    assert rows["good"][2] == "4"  # after the mark of the best
+    written = {
+        (row["system"], row["measure"]): row["threshold"] for row in csv.DictReader(out.read_text().splitlines())
+    }
+    assert written["cm", "eer"] == "0.5"
+    assert "threshold at the EER" in tex.read_text()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "evaluate_tDCF_asvspoof19"])
+def test_outputs_are_whole_though_nobody_reads_what_is_printed(folder, command):
+    """As in `evaluate.py … | head -0`: the reader of the pipe is gone before the first line."""
+    scores = [folder / "cm.txt", "--bootstrap", "0"] if command == "evaluate" else ["--cm-scores", folder / "cm.txt"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run(
+        [sys.executable, REPOSITORY / f"{command}.py", *scores, "--json", folder / "out.json"],
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    os.close(writer)
+    assert json.loads((folder / "out.json").read_text())
 
 
 def test_the_default_measures_are_those_that_the_inputs_allow(folder):
@@ -144,7 +174,7 @@ def test_every_warning_is_on_standard_error_too(folder):
         (["cm.txt", "--cluster", "attack", "--by", "speaker"], "no column speaker"),
         (["cm.txt", "--metrics", "t_eer"], "--metrics t_eer: needs --asv-scores"),
         (["cm.txt", "--calibrate", "cm.txt"], "8 of the development scores are those of trials to be judged"),
-        (["--sasv-scores", "sasv.txt", "--by", "attack"], "--by says how SCORES are judged; expected SCORES beside"),
+        (["--sasv-scores", "sasv.txt", "--by", "attack"], "--by applies to SCORES only; expected SCORES beside"),
         (["--sasv-scores", "sasv.txt", "--sasv-scores", "sasv.txt"], "a second file of system sasv"),
     ],
 )

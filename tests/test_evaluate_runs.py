@@ -147,11 +147,14 @@ def test_the_files_of_the_house_can_be_read_and_say_how_they_are_used(path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["scores.txt", "--run", "one"], "SCORES beside --run; expected --test or --test-sets, and no score files"),
-        (["--run", "one", "--fuse"], "--fuse beside --run; expected"),
+        (
+            ["scores.txt", "--run", "one"],
+            "SCORES cannot be combined with --run; expected --test or --test-sets, and no score files",
+        ),
+        (["--run", "one", "--fuse"], "--fuse cannot be combined with --run; expected"),
         (["--run", "one"], "no test set; expected --test NAME=CACHE or --test-sets FILE"),
         (["--run", "none", "--test", "a=b"], "--run none: no such folder; expected FOLDER or NAME=FOLDER"),
-        (["--test", "hard=hard"], "--test says what runs are judged on; expected --run"),
+        (["--test", "hard=hard"], "--test applies to runs only; expected --run"),
         (["--run", "one", "--test", "hard=nowhere"], "nowhere: no manifest.json; expected a complete cache"),
         (["--run", "one", "--test", "hard=hard", "--metrics", "t_eer"], "--metrics t_eer: needs --asv-scores"),
         (

@@ -20,22 +20,26 @@ Examples:
   python tools/convert_scores.py theirs.txt --to asvspoof2019 --out theirs_2019.txt \\
          --protocol ASVspoof2019.LA.cm.eval.trl.txt
 """
-PROTOCOL_HELP = "Takes keys, attacks and order from this protocol, of any known form; refuses other trials than its."
+PROTOCOL_HELP = (
+    "Take keys, attacks and order from this protocol, in any known form, and require a score for each of its trials."
+)
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", metavar="IN", type=cli.input_file)
-@click.option("--to", "form", type=cli.ChoiceWithAliases(FORMS, ALIASES), required=True, help="Form to write.")
+@click.option(
+    "--to", "form", type=cli.ChoiceWithAliases(FORMS, ALIASES), required=True, help="Form of the file to write."
+)
 @click.option("--out", type=cli.output, required=True, help="Score file to write.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
-@click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it already exists.")
 @cli.sentences()
 def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: bool) -> None:
-    """Write the score file IN, of any form, in another form; the numbers stay the same to the last bit.
+    """Convert the score file IN from any known form to another; every number stays the same to the last bit.
 
-    Utterance names lose the ending of an audio file (`0.wav` becomes `0`), as everywhere in the house.
+    The ending of an audio file is removed from utterance names: `0.wav` becomes `0`.
 
-    A form without keys or attacks drops them; to get them back, give the protocol.
+    A form without keys or attacks drops them; --protocol restores them.
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
     scores = read_scores(source)
