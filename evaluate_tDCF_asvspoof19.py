@@ -26,8 +26,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 CM_HELP = (
     "Read the countermeasure scores from this file, in any form that states the keys, or any form with --protocol."
 )
-ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|nontarget|spoof score`). Without them, only the
-EER is computed."""
+ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|nontarget|spoof score`). Without
+them, only the EER is computed."""
 PROTOCOL_HELP = "Read the trials and their keys from this CM protocol, and require a score for each of its trials."
 JSON_HELP = "Write every number in full precision, with rates as fractions, to this file."
 PLOTS_HELP = "Draw the DET curves and the score histogram as PNG files into this folder."
