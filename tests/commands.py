@@ -9,13 +9,20 @@ import os
 import runpy
 import sys
 from collections.abc import Callable
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.preloaded"])
+
+
+def semaphore(permits: int) -> Semaphore:
+    """One that a test shares with a command, through `given`."""
+    return _SERVER.Semaphore(permits)
 
 
 class Done(NamedTuple):
@@ -40,6 +47,7 @@ class Command:
         self, folder: Path, script: str, *options: object, before: Callable[..., None] | None = None, given: tuple = ()
     ) -> None:
         self._files = [folder / f"{id(self)}.{name}" for name in ("stdout", "stderr")]
+        self._given = given  # kept: a semaphore that is forgotten here is gone there
         arguments = (self._files, script, [str(option) for option in options], before, given)
         self._process = _SERVER.Process(target=_run, args=arguments)
         self._process.start()
@@ -60,6 +68,12 @@ class Command:
             path.unlink(missing_ok=True)
         assert self._process.exitcode is not None
         return Done(self._process.exitcode, stdout, stderr)
+
+
+def run(script: str, *options: object) -> Done:
+    """A command from beginning to end."""
+    with TemporaryDirectory() as folder:
+        return Command(Path(folder), script, *options).wait()
 
 
 def _run(files: list[Path], script: str, options: list[str], before: Callable[..., None] | None, given: tuple) -> None:

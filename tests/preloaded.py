@@ -4,6 +4,7 @@ import h5py  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import soundfile  # noqa: F401
+import torch._dynamo  # every optimizer imports it
 import torch.utils.tensorboard  # noqa: F401
 import transformers  # noqa: F401
 

@@ -206,21 +206,16 @@ def test_unusable_files_are_named_the_others_scored_and_the_status_is_2(linear, 
 
 
 @pytest.mark.parametrize(
-    ("backend", "dtype", "sentence"),
-    [
-        ("pooled_linear", "float16", "a feature of magnitude nan does not fit float16"),
-        ("aasist_l", "int16", "does not fit int16 (at most 1)"),
-        ("aasist_l", "float32", "loud.wav: a score that is no number; expected samples around ±1"),
-    ],
+    ("backend", "dtype"), [("pooled_linear", "float16"), ("aasist_l", "int16"), ("aasist_l", "float32")]
 )
-def test_a_file_far_too_loud_is_unusable(corpus, tmp_path, monkeypatch, backend, dtype, sentence):
+def test_a_file_far_too_loud_is_unusable(corpus, tmp_path, monkeypatch, backend, dtype):
     monkeypatch.setitem(RUNS, backend, (RUNS[backend][0], dtype))
     make_run(tmp_path / "run", backend)
     soundfile.write(tmp_path / "loud.wav", np.full(8_000, 3e38), 16_000, "FLOAT")
     result = run("--run", tmp_path / "run", tmp_path / "loud.wav", corpus[0][0].path)
     assert result.exit_code == 2
     assert len(result.stdout.splitlines()) == 1
-    assert sentence in result.stderr
+    assert "loud.wav: samples as large as 3e+38; expected a full scale of ±1" in result.stderr
 
 
 def test_a_name_in_another_encoding_is_scored(linear, corpus, tmp_path):
