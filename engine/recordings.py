@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError
-from spoofcache.protocols import AUDIO_ENDINGS
+from spoofcache.protocols.audio import report_others, walk
 
 
 @dataclass(frozen=True)
@@ -91,18 +92,20 @@ def find_recordings(paths: Iterable[Path]) -> list[Path]:
 
     Raises:
         AudioError: a folder without audio.
+        OSError: a folder cannot be read.
     """
     files: dict[Path, None] = {}  # a set with an order
     for path in paths:
-        found = _audio_below(path) if path.is_dir() else [path]
-        if not found:
-            raise AudioError(f"{path}: no audio file in it; expected {', '.join(AUDIO_ENDINGS)}")
-        files |= dict.fromkeys(found)
+        files |= dict.fromkeys(_audio_below(path) if path.is_dir() else [path])
     return list(files)
 
 
-def _audio_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+def _audio_below(folder: Path) -> Sequence[Path]:
+    found, others = walk(folder)
+    report_others(folder, others)
+    if not found:
+        raise AudioError(f"{folder}: no audio file in it; expected {', '.join(AUDIO_ENDINGS)}")
+    return found
 
 
 def name_pictures(folder: Path, files: Iterable[Path]) -> dict[Path, Path]:

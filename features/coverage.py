@@ -5,9 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-import soundfile
-
+from spoofcache.features.audio.read import read_header
 from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
 
@@ -19,7 +17,7 @@ NO_FILE = "no audio file"
 
 
 class Coverage(NamedTuple):
-    """How many trials were looked at, which have no file, and which have one that cannot be opened, and why."""
+    """How many trials were looked at, which have no file, and which have one that cannot be opened, with the reason."""
 
     total: int
     missing: Sequence[str]
@@ -43,9 +41,12 @@ class Coverage(NamedTuple):
 def look_for_audio(
     trials: Sequence[Trial], workers: int = 8, advance: Callable[[int], None] = lambda n: None
 ) -> Coverage:
-    """Open the header of every trial's file; `advance` hears how many were looked at.
+    """Open the header of every trial's file; `advance` is called with the number of files looked at.
 
     A file that opens may still be damaged further on: that shows when it is decoded.
+
+    Raises:
+        WorkerError: decoding itself cannot run.
     """
     missing: list[str] = []
     unreadable: dict[str, str] = {}
@@ -62,7 +63,7 @@ def look_for_audio(
 
 
 def require_audio(coverage: Coverage, skip: bool) -> None:
-    """AudioError when audio lacks, unless such utterances are to be skipped and some are left."""
+    """AudioError where utterances have no audio, unless those are to be skipped and others remain."""
     if coverage.unusable == coverage.total:
         raise AudioError(f"{coverage}; expected <utterance>.flac, .wav or another ending in the audio folder")
     if coverage.unusable and not skip:
@@ -73,22 +74,16 @@ def require_audio(coverage: Coverage, skip: bool) -> None:
 
 
 def header_problem(path: Path | None) -> str:
-    """Why that file cannot be used, by its header; '' where nothing speaks against it."""
-    if path is None:
+    """Why that file cannot be used, by its header and its length; '' where nothing speaks against it.
+
+    Raises:
+        WorkerError: decoding itself cannot run.
+    """
+    if path is None or not path.exists():
         return NO_FILE
     try:
-        with soundfile.SoundFile(path) as file:
-            return "" if file.frames else f"{path.name}: no samples"
-    except (soundfile.LibsndfileError, TypeError, ValueError):  # as features.waveform: PyAV reads more
-        return _problem_av(path) if path.exists() else NO_FILE
-
-
-def _problem_av(path: Path) -> str:
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.audio:
-                return f"{path.name}: no audio stream"
-            rate = container.streams.audio[0].codec_context.sample_rate  # 0 where the ending alone says FLAC
-            return "" if rate and container.size else f"{path.name}: empty, truncated or not audio"
-    except av.FFmpegError as error:
-        return f"{path.name}: empty, truncated or not audio ({error.strerror})"
+        read_header(path)
+    except AudioError as error:
+        reason, _, _ = str(error).removeprefix(f"{path}: ").partition("; expected")
+        return f"{path.name}: {reason}"
+    return ""

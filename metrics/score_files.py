@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.scores import KEYS, LARGEST, UNKNOWN, AsvScores, CmScores
 
@@ -20,7 +21,6 @@ CM_2021 = "`utt_id score`"
 CM_XIEYUANKUN = "`utt_attack score key`"
 CM_ANY = f"lines of {CM_2019}, {CM_XIEYUANKUN} or {CM_2021}, or a tab-separated table with header"
 ASV_2019 = "`attack-or-bonafide target|nontarget|spoof score`"
-AUDIO_ENDINGS = (".flac", ".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".webm", ".g722", ".aiff", ".aif")
 NO_CM = "not of the countermeasure"
 COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "utt_id": ("utt_id", "utterance", "trial", "file", "filename"),

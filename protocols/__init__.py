@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, load_plugin
 from spoofcache.protocols import (
     asvspoof5,
@@ -17,7 +18,7 @@ from spoofcache.protocols import (
     table,
     wavefake,
 )
-from spoofcache.protocols.audio import AUDIO_ENDINGS, find_audio
+from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.trial import ProtocolError, Trial
 

@@ -3,15 +3,24 @@
 An utterance that is known by its file is called by the path below the folder that the user gave, without the ending.
 """
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.protocols.trial import ProtocolError, Trial
 
-AUDIO_ENDINGS = (".flac", ".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".webm", ".g722", ".aiff", ".aif")
-"""Usual endings of audio, the preferred first; transcripts and the like often lie beside it under the same name."""
+LOG = logging.getLogger(__name__)
+
+LITTER = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir"})
+"""Folders in which systems keep what was deleted or what they made of the files themselves."""
+
+SPECIAL = "pipes, sockets or devices"
 
 
 def word(text: str) -> str:
@@ -49,8 +58,8 @@ def _is_audio(name: str) -> bool:
 def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
     """Give each trial its audio below the folder: the very file that the protocol names, with its ending, if there.
 
-    Else it is `<utt_id>.<any ending>`: the first of AUDIO_ENDINGS, or any other. A name as it is written goes before
-    one that differs in its blanks.
+    Otherwise it is `<utt_id>.<any ending>`: the first of AUDIO_ENDINGS, or any other ending. A name that is spelled as
+    in the protocol is preferred to one that differs in its blanks or in the Unicode form of its letters.
 
     Raises:
         ProtocolError: a file that is not there and whose path could lead elsewhere.
@@ -73,15 +82,29 @@ def _leads_out(file: str) -> bool:
 
 
 class _Folder:
-    """What lies in a folder, by names with and without blanks: whole ones, and those without their ending."""
+    """What lies in a folder, by each spelling of its names: whole names, and those without their ending."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         names = sorted(os.listdir(path), key=_preference, reverse=True)
         stems = [(os.path.splitext(name)[0], name) for name in names]
-        # of several the last one stays
-        self.whole = {word(name): name for name in names} | {name: name for name in names}
-        self.files = {word(stem): name for stem, name in stems} | dict(stems)
+        self.whole = _by_spelling([(name, name) for name in names])
+        self.files = _by_spelling(stems)
+
+
+def _by_spelling(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """(spelled, name) pairs as a mapping that also knows looser spellings; the last of several is kept."""
+    loosely = {_loosely(spelled): name for spelled, name in pairs}
+    return loosely | {word(spelled): name for spelled, name in pairs} | dict(pairs)
+
+
+def _loosely(name: str) -> str:
+    """A name without blanks, its accented letters composed: macOS writes them as a letter and an accent (NFD).
+
+    >>> _loosely("Ju\u0308rgen 1") == "J\u00fcrgen_1"
+    True
+    """
+    return unicodedata.normalize("NFC", word(name))
 
 
 def _preference(name: str) -> tuple[int, str]:
@@ -101,7 +124,7 @@ def _find(trial: Trial, folders: dict[str, _Folder | None]) -> Path | None:
 
 
 def _spelled(name: str, names: Mapping[str, str]) -> str | None:
-    return names.get(name) or names.get(word(name))
+    return names.get(name) or names.get(word(name)) or names.get(_loosely(name))
 
 
 def _enter(below: str, folders: dict[str, _Folder | None]) -> _Folder | None:
@@ -115,27 +138,76 @@ def _enter(below: str, folders: dict[str, _Folder | None]) -> _Folder | None:
     return folders[below]
 
 
+class Walk(NamedTuple):
+    """The audio files below a folder in alphabetical order, and how many other files there are by their ending."""
+
+    files: Sequence[Path]
+    others: Mapping[str, int]
+
+
+def walk(folder: Path) -> Walk:
+    """Find the audio files below a folder by their endings. Hidden files and folders, and trash, are passed over.
+
+    Links to folders are followed, except to one that the link lies in. A link to a file that is gone counts as a file:
+    whoever reads it will miss it.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    files, others = [], Counter[str]()
+    for entry in _entries(folder, frozenset()):
+        if os.path.exists(entry) and not entry.is_file():
+            others[SPECIAL] += 1
+        elif _is_audio(entry.name):
+            files.append(Path(entry.path))
+        else:
+            others[os.path.splitext(entry.name)[1].lower() or "without an ending"] += 1
+    return Walk(sorted(files), others)
+
+
+def _entries(folder: Path | str, above: frozenset[tuple[int, int]]) -> Iterator["os.DirEntry[str]"]:
+    """What lies below a folder and is no folder; `above` identifies the folders that it lies in."""
+    status = os.stat(folder)
+    own = (status.st_dev, status.st_ino)
+    if own in above:
+        LOG.warning("%s: omitted, a link to a folder that it lies in", folder)
+        return
+    with os.scandir(folder) as entries:
+        visible = sorted((e for e in entries if not is_hidden(e.name)), key=lambda entry: entry.name)
+    for entry in visible:
+        if entry.is_dir():
+            yield from _entries(entry.path, above | {own})
+        else:
+            yield entry
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name is passed over: hidden, or a system's trash."""
+    return name.startswith(".") or name in LITTER
+
+
+def report_others(folder: Path, others: Mapping[str, int]) -> None:
+    """Say on the log, which commands print, how many files of a folder are no audio by their endings."""
+    if others:
+        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
+        LOG.warning("%s: files omitted that are no audio by their endings: %s", folder, counts)
+
+
 def walk_audio(folder: Path) -> dict[str, Path]:
-    """Utterance → file, of all audio files below the folder in alphabetical order. Hidden files are none.
+    """Utterance → file, of all audio files below the folder in alphabetical order (see `walk`).
 
     Raises:
         ProtocolError: no audio file, or two of the same utterance.
         OSError: a folder cannot be read.
     """
     found: dict[str, Path] = {}
-    for parent, _, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        for name in names:
-            if not name.startswith(".") and _is_audio(name):
-                path = Path(parent, name)
-                utt_id = utterance_of(os.path.relpath(path, folder))
-                if utt_id in found:
-                    first, second = sorted((found[utt_id], path))
-                    raise ProtocolError(f"{second}: utterance {utt_id} is {first} already; expected every one once")
-                found[utt_id] = path
+    files, others = walk(folder)
+    for path in files:
+        utt_id = utterance_of(os.path.relpath(path, folder))
+        if utt_id in found:
+            raise ProtocolError(f"{path}: utterance {utt_id} is {found[utt_id]} already; expected every one once")
+        found[utt_id] = path
+    report_others(folder, others)
     if not found:
         raise ProtocolError(f"{folder}: no audio file below it; expected {', '.join(AUDIO_ENDINGS)}")
     return dict(sorted(found.items()))
-
-
-def _refuse(error: OSError) -> None:
-    raise error

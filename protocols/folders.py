@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spoofcache.protocols.audio import AUDIO_ENDINGS, walk_audio, word
+from spoofcache.common.endings import AUDIO_ENDINGS
+from spoofcache.protocols.audio import is_hidden, walk_audio, word
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.table import OWN_SPELLINGS
 from spoofcache.protocols.trial import ProtocolError, Trial
@@ -48,7 +49,7 @@ def class_folders(root: Path, spellings: Mapping[str, str]) -> dict[str, str]:
     for entry in sorted(root.iterdir()):
         if entry.suffix.lower() in AUDIO_ENDINGS and entry.is_file():
             raise ProtocolError(f"{entry}: audio outside the class folders; {expected}")
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not is_hidden(entry.name):
             if entry.name not in spellings:
                 raise ProtocolError(f"{entry}: folder of no class; {expected}")
             found[entry.name] = spellings[entry.name]

@@ -1,5 +1,6 @@
 """The first decoder: libsndfile, in this process. It reads WAV and FLAC, which most corpora are, fastest."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,25 +29,29 @@ def decode(path: Path, kind: Kind, wish: Wish) -> Decoded:
     """
     import soundfile
 
+    name = os.fsencode(path) if os.name == "posix" else str(path)  # names need not be UTF-8
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(name)
     except (soundfile.LibsndfileError, TypeError, ValueError) as refusal:
-        raise Unfit(_reason(refusal, path)) from refusal
+        raise Unfit(_reason(refusal, name)) from refusal
     with file:
         check_rate(file.samplerate)
         if not file.seekable() or file.subtype.startswith("MPEG"):  # GSM, G.72x and MP3 in WAV
             raise Unfit(f"libsndfile cannot tell the length of {file.subtype}")
         try:
             return _read(file, wish)
+        except AudioError:
+            raise
         except (soundfile.LibsndfileError, ValueError) as damage:
             if kind == FLAC:
-                raise Unfit(_reason(damage, path)) from damage
-            raise AudioError(f"damaged; {_reason(damage, path)}") from damage
+                raise Unfit(_reason(damage, name)) from damage
+            raise AudioError(f"damaged; {_reason(damage, name)}") from damage
 
 
 def _read(file: "soundfile.SoundFile", wish: Wish) -> Decoded:
     """The samples, in as many parts as memory allows to trust the header."""
-    wanted = min(file.frames, wish.frames(file.samplerate) or file.frames)
+    limit = wish.frames(file.samplerate)
+    wanted = file.frames if limit is None else min(file.frames, limit)
     parts, found = [], 0
     while found < wanted:
         part = file.read(min(wanted - found, BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)
@@ -59,5 +64,5 @@ def _read(file: "soundfile.SoundFile", wish: Wish) -> Decoded:
     return Decoded(samples, file.samplerate, file.channels, name, is_whole=wanted == file.frames)
 
 
-def _reason(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+def _reason(error: Exception, name: str | bytes) -> str:
+    return str(error).removeprefix(f"Error opening {name!r}: ").rstrip(".")

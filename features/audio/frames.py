@@ -29,6 +29,8 @@ MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_0
 ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 ID3V1_BYTES, APE_BYTES = 128, 32
 SECTOR = 512
+DECODER_SECONDS = 1.0
+"""A decoder gives nothing for the first frames."""
 
 
 class Frame(NamedTuple):
@@ -39,11 +41,24 @@ class Frame(NamedTuple):
     rate: int
 
 
-class Chain(NamedTuple):
-    """An unbroken chain of frames: what they decode to, in seconds, less the samples that an encoder adds."""
+Segment = tuple[int, int]
+"""The first byte of some frames that follow each other, and the byte behind the last."""
 
+
+class Chain(NamedTuple):
+    """The frames of a file.
+
+    Attributes:
+        segments: where they lie; between two there are tags.
+        seconds: what they decode to, with the silence that the encoder adds at both ends.
+        n_frames: how many they are.
+        is_whole: whether they are all that the file has.
+    """
+
+    segments: list[Segment]
     seconds: float
     n_frames: int
+    is_whole: bool
 
 
 def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) -> Chain:
@@ -54,18 +69,22 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
     """
     header: Callable[[bytes], Frame | None] = _adts if kind == ADTS else _mpeg
     at, length, count = start, 0.0, 0
+    segments = [(start, start)]
     with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        while at < len(data) and (seconds is None or length < seconds):
+        size = len(data)
+        while at < size and (seconds is None or length <= seconds + DECODER_SECONDS):
             frame = header(data[at : at + 8])
             if frame is None:
                 at += _between(data, at)
+                segments.append((at, at))
                 continue
             at += frame.size
+            segments[-1] = (segments[-1][0], at)
             length += frame.samples / frame.rate
             count += 1
-        if at > len(data):
-            raise AudioError(f"truncated; its last frame lacks {at - len(data)} bytes")
-    return Chain(length, count)
+    if at > size:
+        raise AudioError(f"truncated; its last frame lacks {at - size} bytes")
+    return Chain([segment for segment in segments if segment[1] > segment[0]], length, count, at == size)
 
 
 def _between(data: mmap, at: int) -> int:

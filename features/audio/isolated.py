@@ -5,26 +5,35 @@ The workers are started when they are needed, used again, and end with this proc
 
 import atexit
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from spoofcache.common.workers import Death, Worker
+from spoofcache.features.audio.frames import Segment
 from spoofcache.features.audio.kinds import Kind
 from spoofcache.features.audio.result import AudioError, Decoded, Wish
 
 WHAT = "decoding by FFmpeg"
 
 
-def decode(path: Path, start: int, kind: Kind, wish: Wish) -> Decoded:
-    """Decode a file with FFmpeg in a worker process; a file that crashes it is tried once more in a fresh one.
+def decode(path: Path, start: int, kind: Kind, wish: Wish, segments: Sequence[Segment] = ()) -> Decoded:
+    """Decode a file, or some segments of its bytes, with FFmpeg in a worker process.
+
+    A file that crashes the worker is tried once more in a fresh one.
 
     Raises:
         AudioError: without the file's name: it cannot be used, or it crashes the decoder.
         WorkerError: the worker could not start, or was killed from outside.
     """
-    request = {"path": os.fspath(path), "start": start, "demuxer": kind.demuxer, **wish._asdict()}
+    request = {"path": os.fspath(path), "start": start, "demuxer": kind.demuxer, "segments": segments, **wish._asdict()}
+    decoded = _decode_request(request)
+    return decoded._replace(format=f"{kind.name} {decoded.format}")
+
+
+def _decode_request(request: dict[str, object]) -> Decoded:
     try:
         return _POOL.decode(request)
     except Death:  # perhaps of what an earlier file had broken in that process

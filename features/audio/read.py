@@ -25,7 +25,7 @@ WHOLE_SECONDS = 60.0
 """A file that lasts no longer is decoded to its end whatever is wanted of it, so that damage there is found."""
 
 NOT_AUDIO = "empty, truncated or not audio"
-ENCODER_FRAMES = 4
+ENCODER_FRAMES = 6
 """Frames of MPEG audio or AAC that may lack: encoders add silence at both ends, and say so to the decoder."""
 
 
@@ -36,10 +36,29 @@ def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immut
         AudioError: the file is missing, no audio, damaged or cut off, or crashes the decoder; the message names it.
         WorkerError: decoding itself cannot run.
     """
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; expected the audio of an utterance")
     if wish.seconds is not None:
         wish = wish._replace(seconds=max(wish.seconds, WHOLE_SECONDS))
+    return _read(path, wish)
+
+
+def read_header(path: Path) -> Decoded:
+    """Open a file and decode next to nothing of it: what its header shows to be unusable is refused.
+
+    Raises:
+        AudioError: as `read_audio`, and for a file without a sample.
+        WorkerError: decoding itself cannot run.
+    """
+    decoded = _read(path, Wish(seconds=0.0))
+    if decoded.is_whole and not len(decoded.samples):
+        raise AudioError(f"{path}: no samples; expected a whole audio file")
+    return decoded
+
+
+def _read(path: Path, wish: Wish) -> Decoded:
+    """The one place that turns whatever the checks and the decoders raise into a sentence with the file's name."""
+    if not path.is_file():
+        what = "neither a file nor a link to one" if path.exists() else "no such file"
+        raise AudioError(f"{path}: {what}; expected the audio of an utterance")
     try:
         with path.open("rb") as file:
             found = kind_of(file, path.suffix)
@@ -70,9 +89,9 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
     """Check what the container states, and decode."""
     if kind in (MPEG, ADTS):
         chain = check_frames(file, start, kind, wish.seconds)
-        decoded = isolated.decode(path, start, kind, wish)
+        decoded = isolated.decode(path, start, kind, wish, chain.segments)
         _check_chain(chain, decoded)
-        return decoded
+        return decoded._replace(is_whole=decoded.is_whole and chain.is_whole)
     if kind == ASF:
         _check_asf(file)
     elif kind == MATROSKA:
@@ -107,7 +126,7 @@ def _decode_unfit(path: Path, kind: Kind, start: int, wish: Wish, refusal: Unfit
 def _check_chain(chain: Chain, decoded: Decoded) -> None:
     """AudioError where the decoder left frames out."""
     found, lacking = len(decoded.samples) / decoded.rate, ENCODER_FRAMES * chain.seconds / max(chain.n_frames, 1)
-    if found < chain.seconds - lacking:
+    if decoded.is_whole and found < chain.seconds - lacking:
         raise AudioError(f"damaged; expected {chain.seconds:.2f} s, found {found:.2f} s")
 
 

@@ -9,7 +9,8 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 import numpy as np
@@ -34,11 +35,21 @@ FULL_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0, "i8": 2.0**63}
 
 
 class Request(NamedTuple):
-    """A file to decode: its path, the byte at which its kind begins, FFmpeg's demuxer, and what is wanted of it."""
+    """A file to decode.
+
+    Attributes:
+        path: of the file.
+        start: the byte at which its format begins, behind tags.
+        demuxer: FFmpeg's, for the format.
+        segments: the bytes to decode, [first, behind the last]; none for the whole file.
+        channel: see `Wish`.
+        seconds: see `Wish`.
+    """
 
     path: str
     start: int
     demuxer: str
+    segments: list[tuple[int, int]]
     channel: int | None
     seconds: float | None
 
@@ -64,9 +75,16 @@ def decode(request: Request) -> Decoded:
     with _sentences(), open(request.path, "rb") as file:
         info = read_info(file, request.start) if request.demuxer == "flac" else None
         file.seek(0)
-        container = av.open(file, format=request.demuxer, options=OPEN, metadata_errors="replace")
+        source = BytesIO(b"".join(_parts(file, request.segments))) if request.segments else file
+        container = av.open(source, format=request.demuxer, options=OPEN, metadata_errors="replace")
         with container:
             return _Decoding(container, request, info).run()
+
+
+def _parts(file: BinaryIO, segments: list[tuple[int, int]]) -> Iterator[bytes]:
+    for first, behind in segments:
+        file.seek(first)
+        yield file.read(behind - first)
 
 
 @contextmanager
@@ -95,7 +113,7 @@ class _Decoding:
             raise AudioError("a codec that FFmpeg does not know")
         codec.options = STRICT
         check_rate(codec.sample_rate)
-        self._name = f"{container.format.name} {codec.name}"
+        self._name = codec.name.removesuffix("float")  # mp3float is FFmpeg's faster decoder of MP3
         self._parts: list[Waveform] = []
         self._form: _Form | None = None
         self._found = self._packets = self._bytes = 0
@@ -123,7 +141,8 @@ class _Decoding:
                 self._follow(packet)
             for frame in packet.decode():
                 self._take(frame)
-            if self._form and (limit := self._request.wish.frames(self._form.rate)) and self._found >= limit:
+            limit = self._request.wish.frames(self._form.rate) if self._form else None
+            if limit is not None and self._found >= limit:
                 return False
         return True
 

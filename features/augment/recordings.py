@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.features.coverage import SHOWN, header_problem
 from spoofcache.features.waveform import AudioError
-from spoofcache.protocols.audio import AUDIO_ENDINGS
+from spoofcache.protocols.audio import walk
 
 
 class Recordings:
@@ -24,8 +25,7 @@ class Recordings:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        audio = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
-        self.files = sorted(audio, key=self._relative)
+        self.files = sorted(walk(folder).files if folder.is_dir() else [], key=self._relative)
         if not self.files:
             raise ValueError(f"{folder}: no audio; expected a folder with {', '.join(AUDIO_ENDINGS)} files")
 

@@ -1,5 +1,8 @@
 """Is there audio for every trial: what is listed before any model runs, and what may be left out."""
 
+import os
+
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -57,11 +60,32 @@ def test_a_file_of_no_samples_is_unreadable(tmp_path):
     assert look_for_audio([trial_of(tmp_path / "u.wav")]).unreadable == {"u": "u.wav: no samples"}
 
 
-def test_a_picture_has_no_audio_stream(tmp_path):
+def test_a_picture_is_no_audio_and_a_silent_film_has_no_audio_stream(tmp_path):
     from PIL import Image
 
     Image.new("RGB", (8, 8)).save(tmp_path / "u.png")
-    assert look_for_audio([trial_of(tmp_path / "u.png")]).unreadable == {"u": "u.png: no audio stream"}
+    with av.open(str(tmp_path / "v.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 16
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+        film.mux([*stream.encode(picture), *stream.encode(None)])
+    assert look_for_audio([trial_of(tmp_path / "u.png"), trial_of(tmp_path / "v.mp4")]).unreadable == {
+        "u": "u.png: empty, truncated or not audio",
+        "v": "v.mp4: no audio stream",
+    }
+
+
+def test_a_wav_that_was_cut_off_is_found_by_its_header(speech):
+    trial = speech("a.wav")
+    trial.path.write_bytes(trial.path.read_bytes()[:-1_000])
+    expected = {"a": "a.wav: truncated"}
+    assert look_for_audio([trial]).unreadable == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "u.wav")
+    assert look_for_audio([trial_of(tmp_path / "u.wav")]).unreadable == {"u": "u.wav: neither a file nor a link to one"}
 
 
 def test_a_file_that_is_gone_and_one_that_was_never_found_are_missing(tmp_path):

@@ -1,11 +1,14 @@
 """Where the audio of a trial is found, and what the utterance of an audio file is called."""
 
 import doctest
+import os
+import unicodedata
 
 import pytest
 
+from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.protocols import Location, audio, load_trials
-from spoofcache.protocols.audio import find_audio, utterance_of, walk_audio
+from spoofcache.protocols.audio import find_audio, utterance_of, walk, walk_audio
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 
@@ -130,6 +133,55 @@ def test_a_walk_follows_links_to_folders(touch):
     folder = touch("real/a.wav")
     (folder / "linked").symlink_to(folder / "real")
     assert list(walk_audio(folder)) == ["linked/a", "real/a"]
+
+
+@pytest.mark.parametrize("names", AUDIO_ENDINGS)
+def test_an_ending_of_audio_counts_in_walks_tables_and_ids_alike(touch, names):
+    folder = touch(f"a/u{names}")
+    assert list(walk_audio(folder)) == ["a/u"]
+    assert utterance_of(f"a/u{names.upper()}") == "a/u"
+    assert found(folder, "a/u", f"a/u{names}") == f"a/u{names}"
+
+
+def test_hidden_folders_and_trash_are_passed_over(touch):
+    names = (".Trash-0/a.wav", ".ipynb_checkpoints/b.wav", "__MACOSX/c.wav", "$RECYCLE.BIN/d.wav", "e/.git/f.wav")
+    assert list(walk_audio(touch("e/g.wav", *names))) == ["e/g"]
+
+
+def test_other_files_are_counted_by_their_ending(touch, caplog):
+    folder = touch("a.wav", "b.TXT", "c.txt", "d.json", "README", ".hidden.txt")
+    assert walk(folder).others == {".txt": 2, ".json": 1, "without an ending": 1}
+    walk_audio(folder)
+    assert caplog.messages == [
+        f"{folder}: files omitted that are no audio by their endings: 1 .json, 2 .txt, 1 without an ending"
+    ]
+
+
+def test_a_link_to_a_folder_that_it_lies_in_is_not_followed(touch, caplog):
+    folder = touch("a/b/c.wav")
+    (folder / "a/b/up").symlink_to(folder)
+    (folder / "a/b/self").symlink_to(".")
+    assert list(walk_audio(folder)) == ["a/b/c"]
+    assert len(caplog.messages) == 2
+    assert f"{folder}/a/b/up: omitted, a link to a folder that it lies in" in caplog.messages
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_audio_and_a_broken_link_is_kept_to_be_missed(touch):
+    folder = touch("a.wav")
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "gone.wav").symlink_to("nowhere")
+    files, others = walk(folder)
+    assert [path.name for path in files] == ["a.wav", "gone.wav"]
+    assert others == {"pipes, sockets or devices": 1}
+
+
+@pytest.mark.parametrize(("written", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_with_accents_are_found_in_either_unicode_form(touch, written, on_disk):
+    stored = unicodedata.normalize(on_disk, "Zoë/Jürgen 1.wav")
+    named = unicodedata.normalize(written, "Zoë/Jürgen 1.wav")
+    assert found(touch(stored), utterance_of(named), named) == stored
+    assert found(touch(stored), utterance_of(named)) == stored
 
 
 def test_two_files_of_one_utterance_are_refused_and_so_is_a_folder_without_audio(touch, tmp_path):

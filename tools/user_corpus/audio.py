@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from spoofcache.common import cli
-from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_waveform
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_recording
 from spoofcache.tools.demo_corpus.parallel import Mapper
 
 FRAME, SILENCE_DB = 320, 30.0
@@ -110,21 +108,10 @@ def hear(path: Path | None) -> Hearing:
     if path is None or not path.is_file():
         return Missing("no such file")
     try:
-        waveform = load_waveform(path)
-        return _measure(waveform, *_header(path))
+        recording = load_recording(path)
     except (AudioError, OSError) as error:
         return Unreadable(str(error).removeprefix(f"{path}: "))
-
-
-def _header(path: Path) -> tuple[str, int, int]:
-    """Format, sample rate in Hz and channels, as the file declares them."""
-    try:
-        info = soundfile.info(path)
-        return f"{info.format} {info.subtype}", info.samplerate, info.channels
-    except (soundfile.LibsndfileError, TypeError, ValueError):
-        with av.open(str(path), metadata_errors="replace") as container:
-            codec = container.streams.audio[0].codec_context
-            return f"{container.format.name} {codec.name}", codec.sample_rate, codec.channels
+    return _measure(recording.waveform, recording.format, recording.sample_rate, recording.channels)
 
 
 def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: int) -> Heard:
