@@ -25,7 +25,7 @@ from spoofcache.common.files import atomic_path
 from spoofcache.common.plugins import EXPECTED, PluginChanged, PluginError, find_part, origins
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES, Objective
-from spoofcache.models.output import BackendOutput
+from spoofcache.models.output import BackendOutput, require_output
 from spoofcache.protocols.trial import CLASS_INDEX
 
 Part = TypeVar("Part")
@@ -188,7 +188,7 @@ def build_countermeasure(about: About, class_weights: torch.Tensor | None = None
         RunError: names, settings or a feature shape that nothing takes.
     """
     backend = build_backend(about.backend, about.feature_shape, about.settings)
-    size = _embedding_size(backend, about.feature_shape)
+    size = _embedding_size(about.backend, backend, about.feature_shape)
     try:
         weights = torch.ones(len(CLASS_INDEX)) if class_weights is None else class_weights
         objective = _find("loss", about.loss, LOSSES)(weights, size, **about.loss_settings)
@@ -199,11 +199,21 @@ def build_countermeasure(about: About, class_weights: torch.Tensor | None = None
     return Countermeasure(backend, objective)
 
 
-def _embedding_size(backend: nn.Module, feature_shape: tuple[int, ...]) -> int:
-    """E of the embeddings [B, E], which depends on the settings: one utterance of zeros tells."""
-    with torch.no_grad():
-        embedding: torch.Tensor = backend.eval()(torch.zeros(1, *feature_shape)).embedding
-    return embedding.shape[1]
+def _embedding_size(name: str, backend: nn.Module, feature_shape: tuple[int, ...]) -> int:
+    """E of the embeddings [B, E], which depends on the settings: a forward pass of two utterances of zeros shows it.
+
+    Raises:
+        RunError: The back-end cannot compute such features, or returns something other than a BackendOutput.
+    """
+    try:
+        with torch.no_grad():
+            output = backend.eval()(torch.zeros(2, *feature_shape))
+    except Exception as error:  # whatever a back-end of the user's own raises
+        raise RunError(f"back-end {name} on features [2, …] of shape {feature_shape}: {first_line(error)}") from error
+    try:
+        return require_output(f"back-end {name}", output, batch=2).embedding.shape[1]
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def save_best(run: Path, model: nn.Module, about: About) -> None:

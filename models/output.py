@@ -12,6 +12,25 @@ class BackendOutput(NamedTuple):
     logits: torch.Tensor
 
 
+def require_output(backend: str, output: object, batch: int) -> BackendOutput:
+    """Check what a back-end returned for a batch of so many utterances.
+
+    Raises:
+        ValueError: It is no BackendOutput, or the shape of its embedding or of its logits is another.
+    """
+    if isinstance(output, BackendOutput):
+        embedding, logits = (tuple(tensor.shape) for tensor in output)
+        if len(embedding) == 2 and embedding[0] == batch and logits == (batch, 2):
+            return output
+        found = f"an embedding of shape {embedding} and logits of shape {logits}"
+    else:
+        found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"{type(output)}"
+    raise ValueError(
+        f"{backend} returned {found} for {batch} utterance(s); expected spoofcache.models.output.BackendOutput("
+        f"embedding [{batch}, E], logits [{batch}, 2]), with the logit of spoof first and that of bona fide second"
+    )
+
+
 def log_odds(logits: torch.Tensor) -> torch.Tensor:
     """Return the countermeasure score [B] in float32: logit of bona fide − logit of spoof; higher is more bona fide.
 

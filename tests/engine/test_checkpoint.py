@@ -1,11 +1,12 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spoofcache.engine.checkpoint import RunError, load_model, save_best
+from spoofcache.engine.checkpoint import RunError, build_countermeasure, load_model, read_about, save_best
 from spoofcache.engine.train import fit
 from tests.limits import file_size_limit
 
@@ -136,3 +137,35 @@ def test_a_run_without_an_average_says_what_makes_one(run):
     sentence = r"no average\.safetensors with average\.json; expected the run folder of .* with train\.average"
     with pytest.raises(RunError, match=sentence):
         load_model(run, "average")
+
+
+PLAIN = """
+from torch import nn
+
+class Logits(nn.Module):
+    def __init__(self, feature_shape):
+        super().__init__()
+        self.linear = nn.Linear(feature_shape[-1], 2)
+
+    def forward(self, features):
+        return self.linear(features.mean(dim=1))
+
+class TooNarrow(Logits):
+    def __init__(self, feature_shape):
+        super().__init__((feature_shape[-1] + 1,))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Logits", r"back-end plainbackend:Logits returned a tensor of shape \(2, 2\).*; expected .*BackendOutput"),
+        ("TooNarrow", r"back-end plainbackend:TooNarrow on features \[2, …\] of shape \(.*\): mat1 and mat2"),
+    ],
+)
+def test_a_back_end_of_the_users_own_that_cannot_be_trained_is_refused(run, name, sentence, tmp_path, monkeypatch):
+    (tmp_path / "plainbackend.py").write_text(PLAIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    about = replace(read_about(run), backend=f"plainbackend:{name}", settings={})
+    with pytest.raises(RunError, match=sentence):
+        build_countermeasure(about)
