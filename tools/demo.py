@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from spoofcache.common import cli
+from spoofcache.common.children import child_environment
 from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX
 from spoofcache.tools.demo_speech import Speech, obtain
 
@@ -67,7 +68,7 @@ def run(*command: str | Path) -> str:
     """
     words = [str(word) for word in command]
     click.secho(f"\n$ {shlex.join(['python', *words])}", bold=True)
-    child = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, *words], env=child_environment(), stdout=subprocess.PIPE, text=True)
     try:
         output, _ = child.communicate()
     except KeyboardInterrupt:  # the terminal has told the child too: let it clean up

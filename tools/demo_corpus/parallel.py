@@ -39,16 +39,19 @@ def spread(workers: int) -> Iterator[Mapper]:
 
 @contextlib.contextmanager
 def _surroundings_of_workers() -> Iterator[None]:
-    """What processes that start in this block inherit: deafness to Ctrl-C, and one thread of linear algebra.
+    """What processes that start in this block inherit.
 
-    Ctrl-C reaches every process of the terminal; the one that started the others answers it.
+    They ignore Ctrl-C, which reaches every process of the terminal: the process that started them answers it. They use
+    one thread of linear algebra, and find no modules in the current folder, where a user may have a `random.py`.
     """
-    answer, threads = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    own = {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+    answer, before = signal.signal(signal.SIGINT, signal.SIG_IGN), {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, answer)
-        del os.environ["OMP_NUM_THREADS"]
-        if threads is not None:
-            os.environ["OMP_NUM_THREADS"] = threads
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value

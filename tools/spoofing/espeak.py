@@ -87,7 +87,7 @@ def _speak(request: Request, voices: Sequence[str]) -> Waveform:
     seconds = len(request.source) / SAMPLE_RATE
     text = _text(TEXTS[voice[:2]], seconds, request.rng)
     pitch, seed = request.rng.integers(30, 70), request.rng.integers(2**31)
-    command = [sys.executable, espeak_process.__file__, voice, str(seconds), str(pitch), str(seed)]
+    command = [sys.executable, "-P", espeak_process.__file__, voice, str(seconds), str(pitch), str(seed)]
     child = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
     if child.returncode or not child.stdout:
         raise OSError(f"espeak-ng, voice {voice}: {child.stderr.decode().strip() or 'no samples'}")
