@@ -1,23 +1,22 @@
-"""Stage two: shards × config → run folder."""
+"""Stage two: caches × configuration → run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spoofcache.common.cli import PackagedFile, device_option, input_folder, output, progress, resolve_device, sentences
-from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.config import ExperimentConfig
-from spoofcache.engine.config_file import load_config
-from spoofcache.engine.processes import Processes, join, one_voice
-from spoofcache.engine.run_folder import require_new
-from spoofcache.engine.train import Epoch, Judgement, Listener, fit, utterances_seen
-from spoofcache.engine.training_set import TrainingSet
-from spoofcache.evaluation.figures import Figure
-from spoofcache.evaluation.matrix import over_seeds
-from spoofcache.features.dataset import CachedFeatures
+
+if TYPE_CHECKING:  # `--help` must not wait for torch
+    from spoofcache.engine.config import ExperimentConfig
+    from spoofcache.engine.history import Epoch
+    from spoofcache.engine.processes import Processes
+    from spoofcache.engine.training_set import TrainingSet
+    from spoofcache.engine.validation import DevFigures
+    from spoofcache.features.dataset import CachedFeatures
 
 EXAMPLES = """\b
 Examples:
@@ -26,112 +25,155 @@ Examples:
          --set train.epochs=5 --set optimizer.lr=1e-4
   python main_train.py … --out runs/lfcc --resume
 \b
-  # each utterance in one of its cached views, clean or augmented, drawn anew in every epoch
+  # see each utterance in one of its cached views, clean or augmented, drawn anew in every epoch
   python main_train.py … --set train.views=random --out runs/augmented
 \b
-  # two corpora, of which the second is drawn three times as often
+  # train on two corpora, and draw the second three times as often as the first
   python main_train.py … --train cache/LA/…/train --train cache/ITW/…/train --set train.corpus_weights=[1,3]
 \b
-  # seeds 0, 1 and 2 into runs/lfcc-seed0, …-seed1 and …-seed2; the same with --resume goes on with what is unfinished
+  # train with seeds 0, 1 and 2 into runs/lfcc-seed0, runs/lfcc-seed1 and runs/lfcc-seed2
   python main_train.py … --out runs/lfcc --seeds 3
 \b
-  # two GPUs share every batch; accelerate launch --num_processes 2 main_train.py … does the same
+  # share every batch between two GPUs; accelerate launch --num_processes 2 main_train.py … does the same
   torchrun --nproc_per_node 2 main_train.py … --out runs/lfcc
 """
-
+CONFIG_HELP = "Experiment to run: a TOML file, or the name of one in configs/, such as lfcc_lcnn."
+TRAIN_HELP = (
+    "Cached partition to train on. Repeat the option to train on several corpora. Augmented views are found beside it."
+)
+SEEDS_HELP = (
+    "Train this many times with consecutive seeds, from train.seed on, into the folders OUT-seed0, OUT-seed1, …"
+)
+NOT_FOR_TRAINING = ("dev", "eval", "development", "evaluation", "test", "progress")
+"""Names of partitions that corpora set aside for selecting and for judging networks."""
 LEVEL = 0.95
-"""Confidence of the interval over seeds."""
+"""Confidence level of the interval over seeds."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    config: Path
+    trains: tuple[Path, ...]
+    dev: Path
+    out: Path
+    overrides: tuple[str, ...]
+    seed: int | None
+    seeds: int | None
+    resume: bool
+    device: str
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--config",
-    type=PackagedFile("configs"),
-    required=True,
-    help="Experiment: a TOML file, or the name of one in configs/, such as lfcc_lcnn.",
-)
-@click.option(
-    "--train",
-    "trains",
-    type=input_folder,
-    required=True,
-    multiple=True,
-    help="Cached partition to train on; may be repeated. Its augmented views are found beside it.",
-)
+@click.option("--config", type=PackagedFile("configs"), required=True, help=CONFIG_HELP)
+@click.option("--train", "trains", type=input_folder, required=True, multiple=True, help=TRAIN_HELP)
 @click.option("--dev", type=input_folder, required=True, help="Cached partition that selects the best epoch.")
-@click.option("--out", type=output, required=True, help="Run folder; new, or with --resume an unfinished one.")
-@click.option("--set", "overrides", multiple=True, metavar="section.key=value", help="Override; may be repeated.")
-@click.option("--seed", type=int, help="Short for --set train.seed=…")
+@click.option("--out", type=output, required=True, help="Run folder to create, or to continue with --resume.")
 @click.option(
-    "--seeds",
-    type=click.IntRange(min=2),
-    help="Train so many, from train.seed on, into folders OUT-seed0, OUT-seed1, …",
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="section.key=value",
+    help="Override a key of the experiment. May be repeated.",
 )
-@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run in --out.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed; the same as --set train.seed=SEED.")
+@click.option("--seeds", type=click.IntRange(min=2), help=SEEDS_HELP)
+@click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the run in --out.")
 @device_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
-def main(
-    config: Path,
-    trains: tuple[Path, ...],
-    dev: Path,
-    out: Path,
-    overrides: tuple[str, ...],
-    seed: int | None,
-    seeds: int | None,
-    resume: bool,
-    device: str,
-) -> None:
-    """Train a back-end on cached features; the run folder keeps the best epoch, the last, and their average."""
-    if seed is not None:
-        overrides += (f"train.seed={seed}",)
+def main(**given: Any) -> None:
+    """Train a back-end on cached features.
+
+    The run folder keeps the best epoch, the last epoch and, if the experiment asks for one, an average of the weights.
+    """
+    _train(Options(**given))
+
+
+def _train(options: Options) -> None:
+    from spoofcache.common.machine import keep_freed_memory
+    from spoofcache.engine.config_file import load_config
+    from spoofcache.engine.processes import join, report_error_once
+    from spoofcache.engine.run_folder import require_new
+    from spoofcache.engine.training_set import TrainingSet
+    from spoofcache.features.dataset import CachedFeatures
+
     keep_freed_memory()
-    with one_voice():
-        processes = join(resolve_device(device))
-        experiment = load_config(config, overrides)
-        train_data, dev_data = TrainingSet([CachedFeatures(train) for train in trains], experiment), CachedFeatures(dev)
-        runs = {out: experiment} if seeds is None else _siblings(out, experiment, seeds)
-        for run in runs if processes.is_main and not resume else ():
-            require_new(run)  # before the first of them takes its hours
-        best = [_fit(each, train_data, dev_data, run, resume, processes) for run, each in runs.items()]
-        if processes.is_main and seeds is not None:
-            _say_seeds(best)
+    overrides = options.overrides + (() if options.seed is None else (f"train.seed={options.seed}",))
+    with report_error_once():
+        processes = join(resolve_device(options.device))
+        experiment = load_config(options.config, overrides)
+        train = TrainingSet([CachedFeatures(folder) for folder in options.trains], experiment)
+        dev = CachedFeatures(options.dev)
+        if processes.is_main:
+            _warn_of_partitions(train)
+        runs = _run_folders(options, experiment)
+        for run in runs if processes.is_main and not options.resume else ():
+            require_new(run)  # all of them, before the first one takes its hours
+        best = [_fit(each, train, dev, run, options.resume, processes) for run, each in runs.items()]
+        if processes.is_main and options.seeds is not None:
+            _print_mean(best)
 
 
-def _siblings(out: Path, experiment: ExperimentConfig, seeds: int) -> dict[Path, ExperimentConfig]:
-    """The run folder and the experiment of each seed; evaluate.py takes folders of such names as one experiment."""
+def _warn_of_partitions(train: "TrainingSet") -> None:
+    """Warn if a partition that is meant for selecting or judging networks is trained on; swapped options look so."""
+    for corpus in train.corpora:
+        name = corpus.plan.partition.partition("-first")[0]
+        if name.lower() in NOT_FOR_TRAINING:
+            click.echo(
+                f"Warning: --train {corpus.folder} is the partition {corpus.plan.partition!r} of {corpus.plan.corpus}, "
+                "which is not meant for training; check that --train and --dev are not swapped.",
+                err=True,
+            )
+
+
+def _run_folders(options: Options, experiment: "ExperimentConfig") -> "Mapping[Path, ExperimentConfig]":
+    """The run folder of each experiment; evaluate.py takes folders named -seed… as runs of one experiment."""
+    if options.seeds is None:
+        return {options.out: experiment}
     first = experiment.train.seed
     return {
-        out.with_name(f"{out.name}-seed{seed}"): replace(experiment, train=replace(experiment.train, seed=seed))
-        for seed in range(first, first + seeds)
+        options.out.with_name(f"{options.out.name}-seed{seed}"): replace(
+            experiment, train=replace(experiment.train, seed=seed)
+        )
+        for seed in range(first, first + options.seeds)
     }
 
 
 def _fit(
-    experiment: ExperimentConfig,
-    train: TrainingSet,
-    dev: CachedFeatures,
+    experiment: "ExperimentConfig",
+    train: "TrainingSet",
+    dev: "CachedFeatures",
     run: Path,
     resume: bool,
-    processes: Processes,
-) -> Epoch:
-    """Train one run, and say how it went."""
+    processes: "Processes",
+) -> "Epoch":
+    """Train one run, and print how it goes."""
+    from spoofcache.engine.train import FitOptions, Listener, fit, utterances_seen
+
     seen = utterances_seen(experiment, train, dev)
     with progress(f"training {run.name}", seen) if processes.is_main else nullcontext(lambda n: None) as advance:
-        listener = Listener(advance, _say_note, _say, _say_average)
-        best = fit(experiment, train, dev, run, processes.device, resume=resume, listener=listener, processes=processes)
+        listener = Listener(advance, _print_note, _print_epoch, _print_average)
+        best = fit(experiment, train, dev, run, FitOptions(resume, listener, processes))
     if processes.is_main:
-        _say_best(best, run)
+        _print_best(best, run)
     return best
 
 
-def _say_best(best: Epoch, run: Path) -> None:
+def _print_best(best: "Epoch", run: Path) -> None:
     if best.dev_eer > 0.5:
-        click.echo("The dev EER is above 50 %: the scores' sign may be inverted, or nothing was learnt.", err=True)
+        click.echo(
+            "Warning: the dev EER is above 50 %. The sign of the scores may be inverted, or nothing was learnt.",
+            err=True,
+        )
     click.echo(f"best epoch {best.epoch}: dev EER {best.dev_eer:.2%}, dev loss {best.dev_loss:.4f}")
     click.echo(run)
 
 
-def _say_seeds(best: Sequence[Epoch]) -> None:
+def _print_mean(best: "Sequence[Epoch]") -> None:
+    from spoofcache.evaluation.figures import Figure
+    from spoofcache.evaluation.matrix import over_seeds
+
     eer = over_seeds([Figure(epoch.dev_eer) for epoch in best], LEVEL)
     assert eer.value is not None  # every run has a best epoch
     assert eer.high is not None
@@ -141,11 +183,11 @@ def _say_seeds(best: Sequence[Epoch]) -> None:
     )
 
 
-def _say_note(sentence: str) -> None:
+def _print_note(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def _say(line: Epoch) -> None:
+def _print_epoch(line: "Epoch") -> None:
     click.echo(
         f"epoch {line.epoch}: train loss {line.train_loss:.4f}, dev loss {line.dev_loss:.4f}, "
         f"dev EER {line.dev_eer:.2%}, {line.seconds:.1f} s",
@@ -153,7 +195,7 @@ def _say(line: Epoch) -> None:
     )
 
 
-def _say_average(dev: Judgement) -> None:
+def _print_average(dev: "DevFigures") -> None:
     click.echo(f"average: dev loss {dev.loss:.4f}, dev EER {dev.eer:.2%}", err=True)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from spoofcache.protocols.trial import CLASS_INDEX
+
 
 def _key(default: Any, text: str, **limits: float) -> Any:
     """A key with a default."""
@@ -43,6 +45,10 @@ class ClassWeights:
 
     bonafide: float = _key(1.0, "Weight of bona fide utterances in the loss.", above=0)
     spoof: float = _key(1.0, "Weight of spoofed utterances in the loss.", above=0)
+
+    def by_index(self) -> list[float]:
+        """The two weights in the order of the class index: spoof, bona fide."""
+        return [getattr(self, key) for key in sorted(CLASS_INDEX, key=CLASS_INDEX.__getitem__)]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
-"""OPTIMIZERS, SCHEDULES (the learning rate of every update as a pure function, so that a resumed run goes on), and
-the update that uses them."""
+"""The optimizers, the learning-rate schedules, and the update of a network's weights.
+
+The learning rate of every update is a pure function of its number, so that a resumed run continues as an uninterrupted
+one.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +40,7 @@ OPTIMIZERS: Mapping[str, Callable[[Parameters, OptimizerConfig], torch.optim.Opt
 
 
 class Progress(NamedTuple):
-    """Where a training stands: `step` updates are done (from 0), of `steps_per_epoch` in each of `epochs` epochs."""
+    """Position in a training: `step` updates are done, of `steps_per_epoch` in each of `epochs` epochs."""
 
     step: int
     steps_per_epoch: int
@@ -49,7 +52,7 @@ class Progress(NamedTuple):
 
 
 def _cosine(share: float) -> float:
-    """From 1 down to 0 as `share` goes from 0 to 1."""
+    """Half a cosine: from 1 down to 0 as `share` goes from 0 to 1."""
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
@@ -69,15 +72,15 @@ SCHEDULES: Mapping[str, Callable[[Progress, ScheduleConfig], float]] = {
     "cosine_per_epoch": lambda progress, config: _cosine(min(1.0, progress.epoch / config.epochs)),
     "sgdr": _restarts,
 }
-"""How far the learning rate is from its end (0) to its start (1); `learning_rate` does the rest."""
+"""Schedule → position of the learning rate between its end (0) and its start (1); see `learning_rate`."""
 
 
 def learning_rate(schedule: ScheduleConfig, start: float, progress: Progress) -> float:
     """Learning rate of the next update.
 
-        lr_min + (lr − lr_min)·SCHEDULES[name],    times (step + 1)/warmup_steps as long as that is below 1
+        lr_min + (lr − lr_min)·SCHEDULES[name],    times (step + 1)/warmup_steps while that is below 1
 
-    `lr_min` is where a cosine ends; a config with another schedule has none (0).
+    `lr_min` is the rate at which a cosine ends; it is 0 in a configuration with another schedule.
     """
     rate = schedule.lr_min + (start - schedule.lr_min) * SCHEDULES[schedule.name](progress, schedule)
     warmed = (progress.step + 1) / schedule.warmup_steps if schedule.warmup_steps else 1.0
@@ -85,17 +88,19 @@ def learning_rate(schedule: ScheduleConfig, start: float, progress: Progress) ->
 
 
 class Updater:
-    """Updates of a countermeasure's weights, the objective's own among them, by batches of an experiment.
+    """Updates the weights of a countermeasure, including those of its objective, batch by batch.
 
     Args:
-        model: on `device`.
-        config: its optimiser, schedule, clipping, micro-batches and precision are used.
-        steps_per_epoch: updates in an epoch.
-        processes: that share every batch; the model is this one's.
+        model: the network and its objective, on `device`.
+        config: the experiment; its optimizer, schedule, gradient clipping, micro-batches and precision are used.
+        steps_per_epoch: number of updates in an epoch.
+        device: where the network computes.
+        processes: the processes that share every batch; `model` is the copy of this one.
 
     Attributes:
-        precision: of the forward pass.
-        forward: the forward pass; eager until someone compiles it for parts of `part_size`.
+        steps_per_epoch: as given.
+        precision: floating type of the forward pass.
+        forward: the forward pass; eager until it is compiled for parts of `part_size`.
     """
 
     def __init__(
@@ -106,7 +111,7 @@ class Updater:
         device: torch.device,
         processes: Processes = ALONE,
     ) -> None:
-        self._model, self._config, self._steps_per_epoch, self._device = model, config, steps_per_epoch, device
+        self._model, self._config, self.steps_per_epoch, self._device = model, config, steps_per_epoch, device
         self._processes = processes
         self._optimizer = OPTIMIZERS[config.optimizer.name](model.parameters(), config.optimizer)
         self.precision = _precision(config.train.precision, device)
@@ -114,23 +119,28 @@ class Updater:
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
 
     def rate(self, step: int) -> float:
-        """Learning rate of update `step` (from 0) of the training."""
-        progress = Progress(step, self._steps_per_epoch, self._config.train.epochs)
+        """Learning rate of an update of the training; updates are counted from 0."""
+        progress = Progress(step, self.steps_per_epoch, self._config.train.epochs)
         return learning_rate(self._config.schedule, self._config.optimizer.lr, progress)
 
     def update(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> float:
-        """Update `step` (from 0) of the training, by features [B, …] and class indices [B] on any device; its loss.
+        """Update the weights by a batch, and return its loss. Several processes each bring their share of the batch.
 
-        Of labels on the host, it waits for the device at its end only, for the loss. Several processes bring a share
-        of the batch each, and make the same update.
+        With labels on the host, the host waits for the device only once, for the loss.
+
+        Args:
+            step: number of the update in the training, counted from 0.
+            features: [B, …] on any device.
+            labels: class indices [B] on any device.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self.rate(step)
         self._optimizer.zero_grad(set_to_none=True)
         own_weight = self._model.objective.batch_weight(labels)
-        weight, whole = self._processes.total(torch.tensor([own_weight, len(labels)], dtype=torch.float64)).tolist()
+        sums = self._processes.total(torch.tensor([own_weight, len(labels)], dtype=torch.float64))
+        weight, batch_size = sums.tolist()
         micro_batch = self._config.train.micro_batch
-        parts = [even_parts(each, micro_batch, int(whole)) for each in (features, labels)]
+        parts = [even_parts(each, micro_batch, int(batch_size)) for each in (features, labels)]
         own_loss = torch.zeros((), device=self._device)
         for part, own in zip(*parts, strict=True):
             own_loss = own_loss + self._add_gradient(part.to(self._device), own, weight)
@@ -142,12 +152,13 @@ class Updater:
 
     @property
     def part_size(self) -> int:
-        """Utterances that go through the network at a time: this process's of the largest part of a whole batch."""
+        """Number of utterances that go through the network at once: this process's share of a batch's largest part."""
         largest = even_parts(torch.arange(self._config.train.batch_size), self._config.train.micro_batch)[0]
         return len(self._processes.own(largest))
 
-    def rehearse(self, features: torch.Tensor, labels: torch.Tensor) -> float:
-        """A part of an update that leaves no trace, neither in weights, gradients and statistics nor in chance."""
+    def trial_step(self, features: torch.Tensor, labels: torch.Tensor) -> float:
+        """Run a forward and a backward pass as an update does; the network and the random state stay unchanged."""
+        self._model.train()
         state = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
         try:
             with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
@@ -157,7 +168,10 @@ class Updater:
             self._model.load_state_dict(state)
 
     def _add_gradient(self, features: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
-        """Add the share of a part in the gradient of its batch, whose weight is given; its share in the loss."""
+        """Add the gradient of a part of a batch, and return its contribution to the batch's loss.
+
+        `weight` is the total class weight of the batch, over all parts and processes.
+        """
         objective, share = self._model.objective, self._model.objective.batch_weight(labels) / weight
         labels = labels.to(self._device, non_blocking=True)
         with torch.autocast(self._device.type, self.precision, enabled=self.precision is not torch.float32):
@@ -167,7 +181,7 @@ class Updater:
         return loss.detach()
 
     def _total_gradients(self, loss: torch.Tensor) -> torch.Tensor:
-        """Sum the gradients over all processes, in one message with this one's share in the loss; the loss."""
+        """Sum the gradients over all processes and return the summed loss, which travels in the same message."""
         if self._processes.count == 1:
             return loss
         gradients = [each.grad for each in self._model.parameters() if each.grad is not None]
@@ -183,11 +197,11 @@ class Updater:
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.clip_norm)
 
     def state_dict(self) -> dict[str, Any]:
-        """`optimizer` and `scaler`."""
+        """State of the optimizer and of the gradient scaler, as entries `optimizer` and `scaler`."""
         return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of `state_dict`; other entries do not matter."""
+        """Inverse of `state_dict`; other entries are ignored."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 

@@ -1,7 +1,8 @@
-"""The processes that train one network together, as torchrun and accelerate launch start them; mostly there is one.
+"""The processes that train one network together, as torchrun and accelerate launch start them. Usually there is one.
 
-All of them hold the same weights and draw the same batches. Each takes its own utterances of a batch through the
-network; gradients, batch statistics, losses and dev scores are summed over all. The main process alone writes.
+All processes hold the same weights and draw the same batches. Each takes its own share of every batch through the
+network; gradients, batch statistics, losses and dev scores are summed over all processes. Only the main process writes
+files.
 """
 
 import math
@@ -24,31 +25,36 @@ Rows = TypeVar("Rows", Sequence[int], torch.Tensor)
 CPU = torch.device("cpu")
 
 GRACE = 5.0
-"""Seconds within which a launcher has ended every process after one of them failed."""
+"""Seconds within which a launcher ends every process after one of them has failed."""
 
 
 class Share(NamedTuple):
-    """This process's part of a batch, and how many utterances the whole batch has."""
+    """This process's share of a batch, and the number of utterances in the whole batch."""
 
     batch: Batch
-    whole: int
+    batch_size: int
 
 
-def even_parts(batch: torch.Tensor, most: int, whole: int | None = None) -> tuple[torch.Tensor, ...]:
-    """A batch [B, …] in as few parts of at most so many (0: any number) as can be, of sizes as even as can be.
+def even_parts(batch: torch.Tensor, largest: int, batch_size: int | None = None) -> tuple[torch.Tensor, ...]:
+    """Split a batch [B, …] into the fewest parts of at most `largest` utterances (0: no limit), of even sizes.
 
-    A part of a single utterance, of which batch norms refuse to make statistics, is then rare. Where the batch is one
-    process's share of a `whole` one, its parts are the process's shares of the whole one's parts.
+    Even sizes make a part of a single utterance rare; batch norms cannot take statistics from one.
+
+    Args:
+        batch: the batch, or this process's share of it.
+        largest: the largest number of utterances in a part, over all processes.
+        batch_size: number of utterances in the whole batch, where `batch` is only a share of it. The parts are then
+            this process's shares of the parts of the whole batch.
     """
-    size = len(batch) if whole is None else whole
-    return batch.tensor_split(math.ceil(size / (most or size)))
+    size = len(batch) if batch_size is None else batch_size
+    return batch.tensor_split(math.ceil(size / (largest or size)))
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process, `rank` of `count`, and the device it computes on; alone unless a launcher started it.
+    """This process among those that train together: its rank, their number, and the device that it computes on.
 
-    What all have to call together, and in the same order, waits for the last of them: `total`, `main_says`.
+    `total` and `broadcast` wait for all processes, which must call them in the same order.
 
     >>> [Processes(rank=rank, count=3).own([10, 11, 12, 13]) for rank in range(3)]
     [[10, 11], [12], [13]]
@@ -58,92 +64,97 @@ class Processes:
     rank: int = 0
     count: int = 1
     count_here: int = 1
-    """Of them on this machine, which share its memory."""
+    """Number of the processes that run on this machine and share its memory."""
 
     @property
     def is_main(self) -> bool:
         return self.rank == 0
 
     def own(self, rows: Rows) -> Rows:
-        """This process's stretch of a batch, as even as can be; the first processes have one more where it must be."""
+        """This process's contiguous share of the rows. Shares are even; the first processes take the remainder."""
         size, more = divmod(len(rows), self.count)
         start = self.rank * size + min(self.rank, more)
         return rows[start : start + size + (self.rank < more)]
 
-    def share_out(self, feed: Feed, batches: Iterable[Sequence[int]], most: int = 0) -> Iterator[Share]:
-        """This process's share of every batch of row numbers; no share where a batch is too small for all.
+    def share_out(self, feed: Feed, batches: Iterable[Sequence[int]], largest_part: int = 0) -> Iterator[Share]:
+        """Read this process's share of each batch of row numbers; a batch too small for all processes yields nothing.
 
-        With `most`, of every part of a batch (see `even_parts`): so several processes have the parts that one has.
+        With `largest_part`, the share is taken from each part of a batch (see `even_parts`), so that several processes
+        compute the same parts as a single one.
         """
-        shares = [(own, len(rows)) for rows in batches if len(own := self.own_of_parts(rows, most))]
-        for batch, (_, whole) in zip(feed.batches(own for own, _ in shares), shares, strict=True):
-            yield Share(batch, whole)
+        shares = [(own, len(rows)) for rows in batches if len(own := self.own_of_parts(rows, largest_part))]
+        for batch, (_, batch_size) in zip(feed.batches(own for own, _ in shares), shares, strict=True):
+            yield Share(batch, batch_size)
 
-    def own_of_parts(self, rows: Sequence[int], most: int) -> Sequence[int]:
-        """This process's stretches of the parts of a batch."""
+    def own_of_parts(self, rows: Sequence[int], largest_part: int) -> Sequence[int]:
+        """This process's shares of the parts of a batch."""
         if self.count == 1:
             return rows
-        return torch.cat([self.own(part) for part in even_parts(torch.tensor(rows), most)]).tolist()
+        return torch.cat([self.own(part) for part in even_parts(torch.tensor(rows), largest_part)]).tolist()
 
-    def require_shares(self, n_rows: int, batch_size: int, most: int) -> None:
-        """RunError unless every process has a share in every part of the batches of so many rows."""
+    def require_shares(self, n_rows: int, batch_size: int, largest_part: int) -> None:
+        """RunError unless every process has a share in every part of every batch of an epoch with `n_rows` rows."""
         batches = torch.arange(n_rows).split(batch_size)
-        least = min(len(part) for batch in (batches[0], batches[-1]) for part in even_parts(batch, most))
+        least = min(len(part) for batch in (batches[0], batches[-1]) for part in even_parts(batch, largest_part))
         if least < self.count:
-            parts = f" and parts of {most}" if most else ""
+            parts = f" and parts of {largest_part}" if largest_part else ""
             raise RunError(
-                f"{n_rows} utterances in batches of {batch_size}{parts} leave {least} to {self.count} processes once; "
-                "expected at least one for each, by another train.batch_size or train.micro_batch"
+                f"{n_rows} utterances in batches of {batch_size}{parts} leave {least} utterances for {self.count} "
+                "processes at least once; expected one or more for each process, by another train.batch_size or "
+                "train.micro_batch"
             )
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum of a tensor over all processes, the same bits in each; `values` themselves in a process alone."""
+        """Sum of a tensor over all processes, identical in each of them; `values` itself if there is one process."""
         if self.count == 1:
             return values
         summed = values.to(self.device, copy=True)
         distributed.all_reduce(summed)
         return summed
 
-    def main_says(self, value: Value) -> Value:
-        """The main process's value: what it has measured, chosen or found."""
+    def broadcast(self, value: Value) -> Value:
+        """The main process's value, in every process."""
         if self.count == 1:
             return value
-        said = [value]
-        distributed.broadcast_object_list(said)
-        return said[0]
+        values = [value]
+        distributed.broadcast_object_list(values)
+        return values[0]
 
 
 ALONE = Processes()
 
 
 def join(device: torch.device) -> Processes:
-    """The processes that a launcher started, each with a GPU of its own where `device` is one.
+    """Join the processes that a launcher started. If `device` is a GPU, each process takes a GPU of its own.
 
     Raises:
-        RunError: a numbered GPU, or fewer GPUs than processes on this machine.
+        RunError: `device` is a numbered GPU, or this machine has fewer GPUs than processes.
     """
     if _count() == 1:
         return Processes(device)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda" and device.index is not None:
-        raise RunError(f"--device {device} for {_count()} processes; expected cuda, of which each takes one, or cpu")
+        raise RunError(
+            f"--device {device} for {_count()} processes; expected cuda (each takes a GPU of its own) or cpu"
+        )
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise RunError(
-            f"{here} processes on a machine with {torch.cuda.device_count()} CUDA devices; expected at most one for "
-            "each, or --device cpu"
+            f"{here} processes on a machine with {torch.cuda.device_count()} CUDA devices; expected at most one "
+            "process per device, or --device cpu"
         )
-    from accelerate import PartialState  # here, not above: a process alone does without
+    from accelerate import PartialState  # imported here, since a single process does not need it
 
     state = PartialState(cpu=device.type == "cpu")
     return Processes(state.device, state.process_index, state.num_processes, here)
 
 
 @contextmanager
-def one_voice() -> Iterator[None]:
-    """What several processes fail with is said once, and they leave each other in order.
+def report_error_once() -> Iterator[None]:
+    """Let one process report an error that several processes meet, and close the process group in order.
 
-    The launcher ends all processes after one has failed. So the main process speaks at once; the others speak only if
-    they are still there after a while, and so does whoever may have failed because another one was gone.
+    The launcher ends all processes after one has failed. The main process therefore raises its error at once. The
+    others wait first, and raise theirs only if they have not been ended by then; so does every process whose error may
+    be the consequence of another process's end.
     """
     if _count() == 1:
         yield
@@ -151,10 +162,10 @@ def one_voice() -> Iterator[None]:
     rank = int(os.environ["RANK"])
     try:
         yield
-    except KeyboardInterrupt:  # all have heard it
+    except KeyboardInterrupt:  # every process receives it
         raise SystemExit(130) if rank else KeyboardInterrupt from None
     except Exception as error:
-        is_consequence = isinstance(error, RuntimeError)  # a connection that broke is one
+        is_consequence = isinstance(error, RuntimeError)  # a broken connection raises one
         if rank or is_consequence:
             time.sleep(GRACE * (4 if is_consequence else 1) + rank)
         raise

@@ -1,8 +1,8 @@
-"""The folder of a training: begun once, held by one process, and its `metrics.jsonl`."""
+"""The folder of a training or of an architecture search: created once, used by one process at a time, resumed."""
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,51 +14,81 @@ from spoofcache.engine.config import ExperimentConfig
 
 
 def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
-    """Make the run folder, or check that the one to resume is of this experiment.
+    """Create the run folder, or check that the one to resume belongs to this experiment.
 
     Raises:
-        RunError: it exists (without `resume`), or is of another experiment.
+        RunError: it exists (without `resume`), or belongs to another experiment.
     """
-    if not resume:
-        require_new(run)
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run, resume, CONFIG, "a run")
     path = run / CONFIG
     if not path.exists():
-        if any(not found.name.startswith(".") for found in run.iterdir()):
-            raise RunError(f"{run}: not empty and without {CONFIG}; --resume expects a run folder")
         with atomic_path(path) as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
         return
     found, given = (flatten(tomllib.loads(text)) for text in (path.read_text("utf-8"), config.to_toml()))
     differing = sorted(key for key in found | given if found.get(key) != given.get(key))
     if differing:
-        raise RunError(f"{path}: another experiment in {', '.join(differing)}; --resume expects the same one")
+        raise RunError(
+            f"{path}: the run was begun with another {', '.join(differing)}; --resume expects the same experiment"
+        )
 
 
-def require_new(run: Path) -> None:
-    """RunError where there is something of that name already."""
-    if run.exists():
-        raise RunError(f"{run} exists; expected a new folder, or --resume to go on with that run")
+def make_folder(folder: Path, resume: bool, marker: str, what: str) -> None:
+    """Create a folder, or check that the one to resume is one of ours.
+
+    Args:
+        folder: the folder.
+        resume: whether it may exist.
+        marker: name of a file that every folder of this kind has, unless it is empty.
+        what: the kind, `a run` or `a search`.
+
+    Raises:
+        RunError: it exists (without `resume`), or has other files and no marker.
+    """
+    if not resume:
+        require_new(folder, what)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / marker).exists() and any(not found.name.startswith(".") for found in folder.iterdir()):
+        raise RunError(f"{folder}: not empty and without {marker}; --resume expects the folder of {what}")
+
+
+def require_new(folder: Path, what: str = "a run") -> None:
+    """RunError if something of that name exists."""
+    if folder.exists():
+        raise RunError(f"{folder} exists; expected a new folder, or --resume to continue {what} that was interrupted")
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
-    """No other process trains in that folder meanwhile; RunError if one does."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from using the folder; RunError if one does already."""
     try:
-        with exclusive(run):
+        with exclusive(folder):
             yield
     except BlockingIOError:
-        raise RunError(f"{run}: another process is training there; expected to be the only one") from None
+        raise RunError(f"{folder}: in use by another process; expected to be the only one that writes there") from None
+
+
+def require_same_conditions(folder: Path, begun: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """RunError unless the run in the folder was begun under the conditions that hold here, by name."""
+    differing = [name for name, value in here.items() if begun.get(name) != value]
+    if differing:
+        raise RunError(f"{folder}: begun with another {', '.join(differing)}; --resume expects the same")
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add an epoch to `metrics.jsonl`."""
+    """Add an epoch to a file of JSON lines."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of JSON lines anew."""
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
 def keep_lines(path: Path, number: int) -> None:
-    """Cut `metrics.jsonl` back to its first lines: an epoch that was not finished is written again."""
+    """Cut a file back to its first lines; the epoch of a later line was not finished and is written again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:number] if path.exists() else []
     with atomic_path(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")

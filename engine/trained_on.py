@@ -1,4 +1,4 @@
-"""What a run was trained on: `trained_on.tsv` in its folder, and who else has the same utterances."""
+"""The utterances that a run was trained on (`trained_on.tsv` in its folder), and which partitions share some."""
 
 import csv
 import io
@@ -14,15 +14,15 @@ from spoofcache.features.dataset import CachedFeatures
 from spoofcache.protocols.trial import COLUMNS, ProtocolError, Trial, read_text, table_rows
 
 HEADER = ("corpus", "partition", *COLUMNS)
-LOOKED_AT = 16
-"""Rows that are compared where two corpora of different names have utterances of the same name."""
-ALIKE = 0.05
-"""Mean difference, as a share of the mean magnitude, below which two rows are of one utterance: machines and batches
-round differently."""
+N_COMPARED = 16
+"""Number of rows that are compared if corpora of different names have utterances of the same name."""
+TOLERANCE = 0.05
+"""Mean difference, as a fraction of the mean magnitude, below which two rows are taken for the same utterance. Machines
+and batches round differently."""
 
 
 class Partition(NamedTuple):
-    """Utterances of a partition."""
+    """A partition and its utterances."""
 
     corpus: str
     partition: str
@@ -33,12 +33,12 @@ class Partition(NamedTuple):
 
 
 def partition_of(cache: CachedFeatures) -> Partition:
-    """Of those that have features."""
+    """The partition of a cache, with the utterances that have features."""
     return Partition(cache.plan.corpus, cache.plan.partition, cache.trials)
 
 
 def write_trained_on(run: Path, corpora: Sequence[CachedFeatures]) -> None:
-    """Write `trained_on.tsv`, unless it is there."""
+    """Write `trained_on.tsv`, unless it exists."""
     if (run / TRAINED_ON).exists():
         return
     text = io.StringIO()
@@ -51,7 +51,11 @@ def write_trained_on(run: Path, corpora: Sequence[CachedFeatures]) -> None:
 
 
 def read_trained_on(run: Path) -> list[Partition]:
-    """The partitions that a run was trained on, none where nobody wrote them down; RunError for another table."""
+    """The partitions that a run was trained on; none if the run does not record them.
+
+    Raises:
+        RunError: the file is not such a table.
+    """
     path = run / TRAINED_ON
     if not path.exists():
         return []
@@ -69,8 +73,10 @@ def read_trained_on(run: Path) -> list[Partition]:
 
 
 def namesakes(one: Partition, other: Partition) -> list[str]:
-    """Utterances that both have, by name. Names like 0001 recur from corpus to corpus: across corpora speaker, attack
-    and key must be the same too."""
+    """Names of utterances that both partitions have.
+
+    Names like 0001 recur from corpus to corpus; in different corpora, speaker, attack and key must be equal too.
+    """
     if one.corpus == other.corpus:
         return sorted({trial.utt_id for trial in one.trials} & {trial.utt_id for trial in other.trials})
     return sorted(utt_id for utt_id, *_ in _described(one) & _described(other))
@@ -81,14 +87,27 @@ def _described(partition: Partition) -> set[tuple[str, str, str, str]]:
 
 
 def shared(one: CachedFeatures, other: CachedFeatures) -> list[str]:
-    """Utterances that two caches of the same features share. In corpora of different names the features decide whether
-    namesakes are one utterance: those of some are compared."""
+    """Names of the utterances that two caches of the same features share.
+
+    If the corpora have different names, the features of some utterances of the same name are compared to find out
+    whether they are the same recordings.
+    """
     found = namesakes(partition_of(one), partition_of(other))
     if one.plan.corpus == other.plan.corpus or not found:
         return found
-    some = {found[place] for place in np.linspace(0, len(found) - 1, LOOKED_AT).astype(int)}
+    some = {found[place] for place in np.linspace(0, len(found) - 1, N_COMPARED).astype(int)}
     rows = [_rows(cache, some) for cache in (one, other)]
-    return found if any(_alike(rows[0][utt_id], rows[1][utt_id]) for utt_id in some) else []
+    return found if any(_is_same(rows[0][utt_id], rows[1][utt_id]) for utt_id in some) else []
+
+
+def require_disjoint(one: CachedFeatures, other: CachedFeatures, harm: str) -> None:
+    """RunError, which ends with the harm that it does, if two caches of the same features share utterances."""
+    common = shared(one, other)
+    if common:
+        raise RunError(
+            f"{one.folder} and {other.folder} share {len(common)} utterances, {common[0]} among them; expected "
+            f"none: {harm}"
+        )
 
 
 def _rows(cache: CachedFeatures, utt_ids: set[str]) -> dict[str, np.ndarray]:
@@ -96,5 +115,5 @@ def _rows(cache: CachedFeatures, utt_ids: set[str]) -> dict[str, np.ndarray]:
     return {utt_id: cache[row].features.float().numpy() for utt_id, row in numbers.items()}
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.abs(one - other).mean() <= ALIKE * np.abs(one).mean())
+def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(one - other).mean() <= TOLERANCE * np.abs(one).mean())

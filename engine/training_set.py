@@ -1,4 +1,4 @@
-"""What a run trains on: one corpus or several, each in the views that its config asks for."""
+"""The utterances that a run trains on: one corpus or several, each in the views that the configuration asks for."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -6,7 +6,7 @@ from itertools import combinations
 from spoofcache.engine.checkpoint import RunError
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.sampling import Pool, bonafide_share, draws_per_epoch
-from spoofcache.engine.trained_on import shared
+from spoofcache.engine.trained_on import require_disjoint
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import Identity, ShardMismatch
 from spoofcache.features.views import CachedView, open_views
@@ -14,33 +14,34 @@ from spoofcache.protocols.trial import CLASS_INDEX
 
 
 class TrainingSet:
-    """Cached partitions of one identity, and the views of them that are found beside them.
+    """Cached partitions of one identity to train on, and the augmented views that are found beside them.
+
+    Args:
+        corpora: clean cached partitions.
+        config: the experiment; its `features`, and of `train` the views, the corpus weights and the balance are used.
 
     Attributes:
-        corpora: the clean partitions.
-        caches: what rows are read from, in the order in which `pool` numbers them.
-        pool: what `draw_rows` draws from.
-        plan: of the first corpus: the features' identity and shape.
+        corpora: as given.
+        caches: the caches that rows are read from, in the order in which `pool` numbers their rows.
+        pool: the rows that `draw_rows` draws from.
+        plan: the plan of the first corpus, with the identity and the shape of the features.
 
     Raises:
-        RunError: corpora that share utterances, are not as many as their weights, or are of a single class together.
-        ShardMismatch: corpora of another identity than the config's `features`, or of different ones.
-        StoreError: a view that is not there; `train.augment` names no effect.
+        RunError: corpora share utterances, have another number than their weights, or have a single class together.
+        ShardMismatch: a corpus has another identity than the config's `features`, or than the first corpus.
+        StoreError: a view is missing, or `train.augment` names no effect.
     """
 
     def __init__(self, corpora: Sequence[CachedFeatures], config: ExperimentConfig) -> None:
         train = config.train
         self.corpora, self.plan = list(corpora), corpora[0].plan
+        _require_both_classes(corpora)
+        _require_a_weight_for_each(corpora, train.corpus_weights)
         for corpus in corpora:
             corpus.plan.identity.require(Identity(config.features).flat(), corpus.folder)
             corpus.plan.identity.require_same(self.plan.identity, corpus.folder)
         for one, other in combinations(corpora, 2):
-            _require_disjoint(one, other, "what is in both would count twice")
-        _require_both_classes(corpora)
-        if train.corpus_weights and len(train.corpus_weights) != len(corpora):
-            raise RunError(
-                f"train.corpus_weights are {len(train.corpus_weights)}; expected {len(corpora)}, one a --train"
-            )
+            require_disjoint(one, other, "an utterance in both would count twice")
         views = [open_views(corpus, train.views, train.augment) for corpus in corpora]
         _require_same_views(corpora, views)
         self.caches = [view.data for of_corpus in views for view in of_corpus]
@@ -50,12 +51,12 @@ class TrainingSet:
         self._bonafide = bonafide_share(self.pool, train) if train.balanced else 0.5
 
     def __len__(self) -> int:
-        """Rows that an epoch sees."""
+        """Number of rows that an epoch draws."""
         return self._draws
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every `corpus/partition`, and `corpus/partition+effect` for each effect whose views are drawn from."""
+        """`corpus/partition` of each corpus, and `corpus/partition+effect` for each effect whose views are used."""
         clean = [f"{corpus.plan.corpus}/{corpus.plan.partition}" for corpus in self.corpora]
         effects = dict.fromkeys(cache.plan.identity.effect for cache in self.caches)
         return (*clean, *(f"{name}+{effect}" for name in clean for effect in effects if effect))
@@ -64,22 +65,24 @@ class TrainingSet:
         n_views = len(self.pool.strengths)
         text = f"{', '.join(self.names)} ({n_views} view{'s' * (n_views > 1)})"
         if round(self._bonafide, 6) != 0.5:
-            text += f", {self._bonafide:.0%} bona fide: not balanced, since a corpus with a weight is of one class"
+            text += f", {self._bonafide:.0%} bona fide: not balanced, since a weighted corpus has only one class"
         return text
 
     def require_dev(self, dev: CachedFeatures) -> None:
-        """ShardMismatch or RunError unless these features and none of these utterances can select the best epoch.
+        """Check that a partition can select the best epoch. It may be an augmented view.
 
-        An augmented view will do.
+        Raises:
+            ShardMismatch: its features have another identity than those of the training set.
+            RunError: it has a single class, or shares utterances with the training set.
         """
-        dev.plan.identity.clean.require_same(self.plan.identity, dev.folder)
         _require_both_classes([dev])
+        dev.plan.identity.clean.require_same(self.plan.identity, dev.folder)
         for corpus in self.corpora:
-            _require_disjoint(corpus, dev, "the best epoch would be selected on what was trained on")
+            require_disjoint(corpus, dev, "the best epoch would be selected on utterances of the training set")
 
 
 def condition(caches: Sequence[CachedFeatures]) -> str:
-    """Of which features, trials and utterances they are: what a resumed run must share with its beginning."""
+    """Features, trials and numbers of utterances of caches, as text: a resumed run must have the same."""
     return "; ".join(f"{each.plan.identity.digest} {each.plan.trial_list_sha256} {len(each)}" for each in caches)
 
 
@@ -90,21 +93,19 @@ def _require_both_classes(corpora: Sequence[CachedFeatures]) -> None:
         raise RunError(f"{where}: all utterances are {', '.join(classes)}; expected both bonafide and spoof")
 
 
-def _require_disjoint(one: CachedFeatures, other: CachedFeatures, harm: str) -> None:
-    common = shared(one, other)
-    if common:
+def _require_a_weight_for_each(corpora: Sequence[CachedFeatures], weights: Sequence[float]) -> None:
+    if weights and len(weights) != len(corpora):
         raise RunError(
-            f"{one.folder} and {other.folder} share {len(common)} utterances, {common[0]} among them; expected "
-            f"none: {harm}"
+            f"train.corpus_weights has {len(weights)} weights; expected {len(corpora)}, one for each --train"
         )
 
 
 def _require_same_views(corpora: Sequence[CachedFeatures], views: Sequence[Sequence[CachedView]]) -> None:
-    """Augmentation of one corpus alone would tell the corpora apart."""
+    """ShardMismatch unless all corpora have the same views: a network could tell them apart by the augmentation."""
     identities = [[view.data.plan.identity for view in of_corpus] for of_corpus in views]
     for corpus, own in zip(corpora, identities, strict=True):
         if own != identities[0]:
             raise ShardMismatch(
-                f"{corpora[0].folder} has {len(identities[0])} views and {corpus.folder} {len(own)}, which are not the "
-                "same; expected every --train in the same views (train.views can name some by number)"
+                f"{corpora[0].folder} has {len(identities[0])} views and {corpus.folder} has {len(own)}, which are "
+                "not the same; expected every --train in the same views (train.views can select views by number)"
             )

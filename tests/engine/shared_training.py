@@ -12,8 +12,8 @@ from torch import distributed, nn
 
 from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.config_file import load_config
-from spoofcache.engine.processes import ALONE, join, one_voice
-from spoofcache.engine.train import Listener, fit
+from spoofcache.engine.processes import ALONE, join, report_error_once
+from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def train(folder, name, run, processes=ALONE, **options):
     """On the config and the caches of `folder`."""
     config = load_config(folder / "config.toml", TRAININGS[name])
     caches = (CachedFeatures(folder / part) for part in ("train", "dev"))
-    return fit(config, *caches, run, CPU, processes=processes, **options)
+    return fit(config, *caches, run, FitOptions(processes=processes, **options))
 
 
 def norm_case(name):
@@ -99,7 +99,7 @@ def main(folder, out):
         found[name] = through(norm, x[own], gradient[own])
     after_one = Listener(epoch=lambda line: line.epoch or shutil.copytree(out / "dropout", out / "resumed"))
     for name in TRAININGS:
-        listener = after_one if name == "dropout" else None
+        listener = after_one if name == "dropout" else Listener()
         found[f"best of {name}"] = train(folder, name, out / name, processes, listener=listener)[:-1]  # but its seconds
     train(folder, "dropout", out / "resumed", processes, resume=True)
     torch.save(found, out / f"found{processes.rank}.pt")
@@ -108,5 +108,5 @@ def main(folder, out):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     in_double()
-    with one_voice():
+    with report_error_once():
         main(*map(Path, sys.argv[1:]))

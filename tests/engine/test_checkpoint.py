@@ -13,7 +13,7 @@ from tests.limits import file_size_limit
 
 @pytest.fixture
 def run(experiment, caches, tmp_path):
-    fit(experiment("train.epochs=1"), *caches, tmp_path / "run", torch.device("cpu"))
+    fit(experiment("train.epochs=1"), *caches, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -93,7 +93,7 @@ def test_a_run_folder_may_be_moved(run, tmp_path):
 def test_the_objective_is_saved_beside_the_bare_network_and_scores_again(experiment, caches, tmp_path):
     run = tmp_path / "run"
     config = experiment("loss.name=oc_softmax", "loss.settings.scale=10", "train.epochs=1")
-    fit(config, *caches, run, torch.device("cpu"))
+    fit(config, *caches, run)
     assert set(load_file(run / "model.safetensors")) == {"linear.weight", "linear.bias", "objective.vectors"}
     about = json.loads((run / "model.json").read_text())
     assert (about["format_version"], about["loss"], about["loss_settings"]) == (2, "oc_softmax", {"scale": 10})

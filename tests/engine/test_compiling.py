@@ -6,7 +6,7 @@ import torch
 from spoofcache.engine import compiling
 from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last
 from spoofcache.engine.compiling import Forward
-from spoofcache.engine.train import Listener, fit
+from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
 from tests.engine.test_train import EPOCH, LCNN, assert_resumes, assert_same_weights, interrupt_after, last_weights
@@ -37,7 +37,7 @@ def forward_of(backend):
 def train(config, caches, run):
     """What the training says of the compiler."""
     notes = []
-    fit(config, *caches, run, CPU, listener=Listener(note=notes.append))
+    fit(config, *caches, run, FitOptions(listener=Listener(note=notes.append)))
     return notes[-1]
 
 
@@ -64,12 +64,12 @@ def test_a_training_that_the_trial_compiled_resumes_compiled_without_one(experim
     assert load_last(tmp_path / "run")["compiled"]
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(RunError, match=r"run: begun with a compiled network, but no C\+\+ compiler"):
-        fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU, resume=True)
+        fit(experiment("train.epochs=1"), *caches, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_a_trial_leaves_no_trace(experiment, caches, tmp_path, monkeypatch):
     config = experiment(*LCNN, "train.epochs=1", "train.batch_size=16")  # with dropout and batch norms
-    assert "too short to compile for" in train(config, caches, tmp_path / "without")
+    assert "too short for compiling to pay" in train(config, caches, tmp_path / "without")
     monkeypatch.setattr(compiling, "PAYS_FROM", 0)
     monkeypatch.setattr(compiling, "LEAST_GAIN", float("inf"))
     monkeypatch.setattr(Forward, "compile", lambda self, batch_size: None)  # the trials only
@@ -101,10 +101,10 @@ def test_a_compiler_that_fails_though_it_is_asked_for_is_said_in_a_sentence(expe
         with pytest.raises(RunError, match=r"^train.compile is on, but the network cannot be compiled \(no such"):
             train(config, caches, tmp_path / "new")
     with pytest.raises(KeyboardInterrupt):
-        fit(config, *caches, tmp_path / "run", CPU, listener=interrupt_after(EPOCH + 5))
+        fit(config, *caches, tmp_path / "run", FitOptions(listener=interrupt_after(EPOCH + 5)))
     monkeypatch.setattr(torch, "compile", refuse)
     with pytest.raises(RunError, match=r"run: begun with a compiled network, but the network cannot be compiled \(no"):
-        fit(config, *caches, tmp_path / "run", CPU, resume=True)
+        fit(config, *caches, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tmp_path, monkeypatch):
@@ -117,8 +117,8 @@ def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tm
 
 
 def test_recurrent_networks_are_left_as_they_are():
-    assert "recurrent" in forward_of("lcnn_lstm").hindrance(CPU)
-    assert not forward_of("pooled_linear").hindrance(CPU)
+    assert "recurrent" in forward_of("lcnn_lstm").obstacle(CPU)
+    assert not forward_of("pooled_linear").obstacle(CPU)
 
 
 @pytest.mark.parametrize(("micro_batch", "size"), [(0, 8), (3, 3), (4, 4), (5, 4), (100, 8)])

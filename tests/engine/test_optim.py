@@ -174,7 +174,7 @@ def test_a_rehearsal_that_fails_leaves_no_trace_either(batch, monkeypatch):
 
     monkeypatch.setattr(model.objective, "forward", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        updater(model).rehearse(*batch)
+        updater(model).trial_step(*batch)
     assert torch.equal(model.backend.linear.weight, drawn.backend.linear.weight)
     assert all(gradient is None for gradient in gradients(model).values())
 

@@ -19,10 +19,10 @@ from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last, load_model
 from spoofcache.engine.compiling import Forward
 from spoofcache.engine.config_file import load_config
-from spoofcache.engine.processes import Processes, even_parts, join, one_voice
+from spoofcache.engine.processes import Processes, even_parts, join, report_error_once
 from spoofcache.engine.sampling import seed_epoch
 from spoofcache.engine.score import score_partition
-from spoofcache.engine.train import fit
+from spoofcache.engine.train import FitOptions, fit
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models import BACKENDS
 from tests.corpora import make_trials, separable_rows, write_cache
@@ -147,7 +147,7 @@ def test_the_command_trains_on_two_processes_and_one_of_them_speaks(folder, tmp_
     assert load_last(tmp_path / "two")["conditions"]["number of processes"] == "2"
     assert len(list((tmp_path / "two").glob("events.*"))) == 1
     caches = (CachedFeatures(folder / part) for part in ("train", "dev"))
-    fit(load_config(folder / "config.toml", overrides), *caches, tmp_path / "one", CPU)
+    fit(load_config(folder / "config.toml", overrides), *caches, tmp_path / "one")
     scores = [dev_scores(folder, tmp_path / name, "best") for name in ("one", "two")]
     np.testing.assert_allclose(*scores, rtol=0, atol=1e-3)
 
@@ -174,15 +174,18 @@ def test_shares_are_even_and_make_the_parts_of_the_whole_batch(count, most, size
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (("train.batch_size=13",), "27 utterances in batches of 13 leave 1 to 2 processes once; expected at least one"),
-        (("train.micro_batch=1",), "batches of 8 and parts of 1 leave 1 to 2 processes once"),
+        (
+            ("train.batch_size=13",),
+            "27 utterances in batches of 13 leave 1 utterances for 2 processes .*; expected one or more",
+        ),
+        (("train.micro_batch=1",), "batches of 8 and parts of 1 leave 1 utterances for 2 processes"),
     ],
 )
 def test_a_process_without_a_share_is_refused_before_the_run_begins(folder, tmp_path, overrides, sentence):
     config = load_config(folder / "config.toml", ("backend.name=pooled_linear", *overrides))
     caches = (CachedFeatures(folder / part) for part in ("train", "dev"))
     with pytest.raises(RunError, match=sentence):
-        fit(config, *caches, tmp_path / "run", CPU, processes=Processes(count=2))
+        fit(config, *caches, tmp_path / "run", FitOptions(processes=Processes(count=2)))
     assert not (tmp_path / "run").exists()
 
 
@@ -204,7 +207,10 @@ def test_on_gpus_batch_norms_become_those_of_pytorch_under_the_same_names():
 def test_batch_norms_over_all_processes_hinder_compiling():
     model = Countermeasure(BACKENDS["lcnn"]((32, 20)), nn.Identity())
     over_all_processes(model, CPU)
-    assert Forward(model).hindrance(CPU) == "its batch norms wait for the other processes (train.batch_norm is global)"
+    assert (
+        Forward(model).obstacle(CPU)
+        == "its batch norms exchange statistics between processes (train.batch_norm is global)"
+    )
 
 
 def test_dropout_of_every_process_is_its_own():
@@ -228,10 +234,12 @@ def two_of(monkeypatch):
 
 def test_processes_take_the_gpus_by_themselves(two_of, monkeypatch):
     two_of(0)
-    with pytest.raises(RunError, match="--device cuda:1 for 2 processes; expected cuda, of which each takes one"):
+    with pytest.raises(RunError, match=r"--device cuda:1 for 2 processes; expected cuda .each takes a GPU of its own."):
         join(torch.device("cuda:1"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(RunError, match="2 processes on a machine with 1 CUDA devices; expected at most one for each"):
+    with pytest.raises(
+        RunError, match="2 processes on a machine with 1 CUDA devices; expected at most one process per"
+    ):
         join(torch.device("cuda"))
 
 
@@ -243,7 +251,7 @@ def test_others_than_the_main_process_wait_to_be_ended_before_they_speak(two_of,
     two_of(rank)
     waits = []
     monkeypatch.setattr(room.time, "sleep", waits.append)
-    with pytest.raises(type(error)), one_voice():
+    with pytest.raises(type(error)), report_error_once():
         raise error
     assert (not waits) == at_once
 
@@ -251,5 +259,5 @@ def test_others_than_the_main_process_wait_to_be_ended_before_they_speak(two_of,
 @pytest.mark.parametrize(("rank", "leaves_with"), [(0, KeyboardInterrupt), (1, SystemExit)])
 def test_an_interrupt_reaches_all_and_the_main_process_tells_of_it(two_of, rank, leaves_with):
     two_of(rank)
-    with pytest.raises(leaves_with), one_voice():
+    with pytest.raises(leaves_with), report_error_once():
         raise KeyboardInterrupt

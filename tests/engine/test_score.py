@@ -22,7 +22,7 @@ def run(tmp_path_factory, caches):
     folder = tmp_path_factory.mktemp("scored")
     (folder / "experiment.toml").write_text(CONFIG)
     config = load_config(folder / "experiment.toml", [*LCNN, "train.epochs=3", "train.average=swa"])
-    fit(config, *caches, folder / "run", CPU)
+    fit(config, *caches, folder / "run")
     return folder / "run"
 
 

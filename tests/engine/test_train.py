@@ -10,9 +10,9 @@ from spoofcache.common.files import exclusive
 from spoofcache.engine import checkpoint
 from spoofcache.engine.checkpoint import RunError, load_last, load_model
 from spoofcache.engine.config import ClassWeights
-from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES
+from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
 from spoofcache.engine.score import run_network, score_partition
-from spoofcache.engine.train import Listener, Updater, _by_index, fit
+from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
 from spoofcache.features.plan import Identity, ShardMismatch
@@ -40,7 +40,7 @@ def assert_same_weights(one, other):
 
 def test_learns_what_can_be_learnt_and_leaves_a_run_folder(experiment, caches, tmp_path):
     run = tmp_path / "run"
-    best = fit(experiment("train.epochs=6"), *caches, run, CPU)
+    best = fit(experiment("train.epochs=6"), *caches, run)
     assert best.dev_eer < 0.05
     assert [line["epoch"] for line in metrics(run)] == [0, 1, 2, 3, 4, 5]
     assert metrics(run)[-1]["train_loss"] < metrics(run)[0]["train_loss"]
@@ -50,7 +50,7 @@ def test_learns_what_can_be_learnt_and_leaves_a_run_folder(experiment, caches, t
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(experiment, caches, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fit(experiment(*LCNN, "train.epochs=1", f"train.seed={seed}"), *caches, tmp_path / name, CPU)
+        fit(experiment(*LCNN, "train.epochs=1", f"train.seed={seed}"), *caches, tmp_path / name)
     assert_same_weights(last_weights(tmp_path / "a"), last_weights(tmp_path / "b"))
     assert not torch.equal(last_weights(tmp_path / "a")["fc_mu.weight"], last_weights(tmp_path / "c")["fc_mu.weight"])
 
@@ -74,10 +74,10 @@ def interrupt_after(utterances):
 def assert_resumes(config, caches, folder, utterances):
     """Interrupted after so many utterances and resumed, a training ends as one that is not."""
     whole, interrupted = folder / "whole", folder / "interrupted"
-    fit(config, *caches, whole, CPU)
+    fit(config, *caches, whole)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, *caches, interrupted, CPU, listener=interrupt_after(utterances))
-    fit(config, *caches, interrupted, CPU, resume=True)
+        fit(config, *caches, interrupted, FitOptions(listener=interrupt_after(utterances)))
+    fit(config, *caches, interrupted, FitOptions(resume=True))
     assert_same_weights(last_weights(whole), last_weights(interrupted))
     for name in ("model", "average"):
         if (whole / f"{name}.json").exists():
@@ -130,11 +130,11 @@ def test_killed_before_it_wrote_the_best_weights_a_resumed_run_writes_them(exper
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("spoofcache.engine.train.save_best", die)
+        patch.setattr("spoofcache.engine.snapshots.save_best", die)
         with pytest.raises(KeyboardInterrupt):
-            fit(experiment("train.epochs=1"), *caches, run, CPU)
+            fit(experiment("train.epochs=1"), *caches, run)
     assert not (run / "model.safetensors").exists()
-    fit(experiment("train.epochs=1"), *caches, run, CPU, resume=True)
+    fit(experiment("train.epochs=1"), *caches, run, FitOptions(resume=True))
     assert load_model(run, "best")[1] == load_model(run, "last")[1]
 
 
@@ -148,39 +148,39 @@ def test_killed_between_the_metrics_and_the_checkpoint_an_epoch_is_repeated(expe
         checkpoint.save_last(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("spoofcache.engine.train.save_last", die)
+        patch.setattr("spoofcache.engine.snapshots.save_last", die)
         with pytest.raises(KeyboardInterrupt):
-            fit(experiment(), *caches, run, CPU)
+            fit(experiment(), *caches, run)
     assert len(metrics(run)) == 2
     assert load_last(run)["epoch"] == 0
-    fit(experiment(), *caches, run, CPU, resume=True)
+    fit(experiment(), *caches, run, FitOptions(resume=True))
     assert [line["epoch"] for line in metrics(run)] == [0, 1, 2, 3]
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(experiment, caches, tmp_path):
     run = tmp_path / "run"
-    best = fit(experiment(), *caches, run, CPU)
+    best = fit(experiment(), *caches, run)
     before = (run / "last.ckpt").read_bytes()
-    assert fit(experiment(), *caches, run, CPU, resume=True) == best
+    assert fit(experiment(), *caches, run, FitOptions(resume=True)) == best
     assert (run / "last.ckpt").read_bytes() == before
 
 
 @pytest.mark.parametrize("select", ["dev_eer", "dev_loss"])
 def test_the_best_epoch_is_the_one_the_config_asks_for(experiment, caches, tmp_path, select):
     run = tmp_path / "run"
-    best = fit(experiment(f"train.select={select}"), *caches, run, CPU)
+    best = fit(experiment(f"train.select={select}"), *caches, run)
     rank = {"dev_eer": lambda line: (line["dev_eer"], line["dev_loss"]), "dev_loss": lambda line: line["dev_loss"]}
     assert best.epoch == min(metrics(run), key=rank[select])["epoch"]
     assert json.loads((run / "model.json").read_text())["epoch"] == best.epoch
 
 
 def test_class_weights_go_to_the_class_they_name():
-    assert _by_index(ClassWeights(bonafide=10, spoof=1)).tolist() == [1.0, 10.0]  # index 0 is spoof
+    assert ClassWeights(bonafide=10, spoof=1).by_index() == [1.0, 10.0]  # index 0 is spoof
 
 
 @pytest.mark.parametrize("batch_size", [7, 30])
 def test_dev_loss_is_the_weighted_mean_over_utterances_whatever_the_batch(experiment, caches, tmp_path, batch_size):
-    fit(experiment("train.epochs=1", f"train.batch_size={batch_size}"), *caches, tmp_path / "run", CPU)
+    fit(experiment("train.epochs=1", f"train.batch_size={batch_size}"), *caches, tmp_path / "run")
     model, about = load_model(tmp_path / "run", "last")
     loss = weight = 0.0
     for features, label, _ in caches[1]:
@@ -193,71 +193,71 @@ def test_dev_loss_is_the_weighted_mean_over_utterances_whatever_the_batch(experi
 
 def test_sixteen_bit_training_runs(experiment, caches, tmp_path):
     config = experiment(*LCNN, "train.epochs=1", "train.precision=bfloat16")
-    assert np.isfinite(fit(config, *caches, tmp_path / "run", CPU).dev_loss)
+    assert np.isfinite(fit(config, *caches, tmp_path / "run").dev_loss)
 
 
 def test_a_loss_that_is_not_a_number_stops_with_a_sentence(experiment, caches, tmp_path):
-    with pytest.raises(RunError, match=r"epoch 0, step \d+: the loss is (nan|inf); expected a number"):
-        fit(experiment(*LCNN, "optimizer.lr=1e30"), *caches, tmp_path / "run", CPU)
+    with pytest.raises(RunError, match=r"epoch 0, step \d+: the loss is (nan|inf); expected a finite number"):
+        fit(experiment(*LCNN, "optimizer.lr=1e30"), *caches, tmp_path / "run")
 
 
 def test_an_existing_run_folder_is_never_overwritten(experiment, caches, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     with pytest.raises(RunError, match="exists; expected a new folder, or --resume"):
-        fit(experiment(), *caches, run, CPU)
+        fit(experiment(), *caches, run)
 
 
 def test_another_experiment_does_not_resume_a_run(experiment, caches, tmp_path):
-    fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
-    with pytest.raises(RunError, match=r"config\.toml: another experiment in optimizer\.lr; --resume"):
-        fit(experiment("train.epochs=1", "optimizer.lr=1e-4"), *caches, tmp_path / "run", CPU, resume=True)
+    fit(experiment("train.epochs=1"), *caches, tmp_path / "run")
+    with pytest.raises(RunError, match=r"config\.toml: the run was begun with another optimizer\.lr; --resume"):
+        fit(experiment("train.epochs=1", "optimizer.lr=1e-4"), *caches, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_other_data_does_not_resume_a_run(experiment, caches, tmp_path):
     train, dev = caches
-    fit(experiment("train.epochs=1"), train, dev, tmp_path / "run", CPU)
+    fit(experiment("train.epochs=1"), train, dev, tmp_path / "run")
     with pytest.raises(RunError, match="begun with another train cache, dev cache; --resume"):
-        fit(experiment("train.epochs=1"), dev, train, tmp_path / "run", CPU, resume=True)
+        fit(experiment("train.epochs=1"), dev, train, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_another_precision_does_not_resume_a_run(experiment, caches, tmp_path, monkeypatch):
-    fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU)
+    fit(experiment("train.epochs=1"), *caches, tmp_path / "run")
     monkeypatch.setattr("spoofcache.engine.optim._precision", lambda name, device: torch.bfloat16)
     with pytest.raises(RunError, match="begun with another precision"):
-        fit(experiment("train.epochs=1"), *caches, tmp_path / "run", CPU, resume=True)
+        fit(experiment("train.epochs=1"), *caches, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_a_folder_that_is_no_run_folder_is_not_resumed(experiment, caches, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"not empty and without config\.toml"):
-        fit(experiment(), *caches, tmp_path, CPU, resume=True)
+        fit(experiment(), *caches, tmp_path, FitOptions(resume=True))
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".toml"] == ["thesis.txt"]
 
 
 def test_a_network_that_cannot_be_built_leaves_no_run_folder(experiment, caches, tmp_path):
     with pytest.raises(RunError, match=r"dropout 2; expected 0 ≤ dropout < 1"):
-        fit(experiment(*LCNN, "backend.settings.dropout=2"), *caches, tmp_path / "run", CPU)
+        fit(experiment(*LCNN, "backend.settings.dropout=2"), *caches, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_dev_utterances_that_were_trained_on_are_refused(experiment, caches, tmp_path):
     with pytest.raises(RunError, match=r"share 48 utterances, train_0000 among them; expected none"):
-        fit(experiment(), caches[0], caches[0], tmp_path / "run", CPU)
+        fit(experiment(), caches[0], caches[0], tmp_path / "run")
 
 
 def test_two_processes_do_not_train_in_one_folder(experiment, caches, tmp_path):
     run = tmp_path / "run"
-    fit(experiment("train.epochs=1"), *caches, run, CPU)
-    with exclusive(run), pytest.raises(RunError, match="another process is training there"):
-        fit(experiment("train.epochs=1"), *caches, run, CPU, resume=True)
+    fit(experiment("train.epochs=1"), *caches, run)
+    with exclusive(run), pytest.raises(RunError, match="in use by another process"):
+        fit(experiment("train.epochs=1"), *caches, run, FitOptions(resume=True))
 
 
 def test_a_single_class_is_refused(experiment, caches, tmp_path):
     trials = [trial for trial in make_trials(30) if trial.key == "spoof"]
     spoof_only = CachedFeatures(write_cache(tmp_path / "train", trials, separable_rows(trials)))
     with pytest.raises(RunError, match="all utterances are spoof; expected both bonafide and spoof"):
-        fit(experiment(), spoof_only, caches[1], tmp_path / "run", CPU)
+        fit(experiment(), spoof_only, caches[1], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -266,12 +266,12 @@ def test_features_of_two_kinds_are_refused(experiment, caches, tmp_path):
     zero = Identity({**IDENTITY.settings, "fit": "zero"})
     other = CachedFeatures(write_cache(tmp_path / "dev", trials, separable_rows(trials), zero))
     with pytest.raises(ShardMismatch, match="fit is 'zero', expected 'repeat'"):
-        fit(experiment(), caches[0], other, tmp_path / "run", CPU)
+        fit(experiment(), caches[0], other, tmp_path / "run")
 
 
 def test_features_that_the_config_does_not_ask_for_are_refused(experiment, caches, tmp_path):
     with pytest.raises(ShardMismatch, match=r"front_end\.name is 'test', expected 'xls-r-300m'"):
-        fit(replace(experiment(), features={"front_end": {"name": "xls-r-300m"}}), *caches, tmp_path / "run", CPU)
+        fit(replace(experiment(), features={"front_end": {"name": "xls-r-300m"}}), *caches, tmp_path / "run")
 
 
 def test_features_that_the_back_end_cannot_take_are_refused(experiment, tmp_path):
@@ -280,7 +280,7 @@ def test_features_that_the_back_end_cannot_take_are_refused(experiment, tmp_path
     others = make_trials(30, "other")
     dev = CachedFeatures(write_cache(tmp_path / "dev", others, separable_rows(others, shape=(8, 8))))
     with pytest.raises(RunError, match=r"shape \(8, 8\); expected \(T, D\)"):
-        fit(experiment(*LCNN), short, dev, tmp_path / "run", CPU)
+        fit(experiment(*LCNN), short, dev, tmp_path / "run")
 
 
 def test_a_loss_with_a_wrong_setting_leaves_no_run_folder(experiment, caches, tmp_path):
@@ -289,12 +289,12 @@ def test_a_loss_with_a_wrong_setting_leaves_no_run_folder(experiment, caches, tm
         ("loss.settings.gamma=high", r"loss focal with settings \{'gamma': 'high'\}: "),
     ):
         with pytest.raises(RunError, match=sentence):
-            fit(experiment("loss.name=focal", override), *caches, tmp_path / "run", CPU)
+            fit(experiment("loss.name=focal", override), *caches, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_the_rate_that_is_told_is_that_of_the_last_update(experiment, caches, tmp_path):
-    fit(experiment("schedule.name=cosine_per_step"), *caches, tmp_path / "run", CPU)
+    fit(experiment("schedule.name=cosine_per_step"), *caches, tmp_path / "run")
     # four epochs of six updates: the last ones are 5, 11, 17 and 23 of 24
     expected = [1e-2 * 0.5 * (1 + np.cos(np.pi * step / 24)) for step in (5, 11, 17, 23)]
     assert [line["lr"] for line in metrics(tmp_path / "run")] == pytest.approx(expected)
@@ -303,16 +303,16 @@ def test_the_rate_that_is_told_is_that_of_the_last_update(experiment, caches, tm
 @pytest.mark.parametrize("patience", [1, 2])
 def test_training_ends_when_epochs_in_a_row_are_no_better(experiment, caches, tmp_path, patience):
     run, config = tmp_path / "run", experiment("optimizer.lr=1e-30", f"train.patience={patience}")
-    best = fit(config, *caches, run, CPU)  # weights that do not move: no epoch is better than the first
+    best = fit(config, *caches, run)  # weights that do not move: no epoch is better than the first
     assert (best.epoch, len(metrics(run))) == (0, 1 + patience)
     before = (run / "last.ckpt").read_bytes()
-    assert fit(config, *caches, run, CPU, resume=True) == best
+    assert fit(config, *caches, run, FitOptions(resume=True)) == best
     assert (run / "last.ckpt").read_bytes() == before
 
 
 def test_patience_counts_from_the_best_epoch(experiment, caches, tmp_path):
     config = experiment("train.epochs=30", "train.patience=2", "train.select=dev_loss", "optimizer.lr=2.0")
-    best = fit(config, *caches, tmp_path / "run", CPU)
+    best = fit(config, *caches, tmp_path / "run")
     assert 0 < best.epoch < 27
     assert [line["epoch"] for line in metrics(tmp_path / "run")] == list(range(best.epoch + 3))
 
@@ -321,8 +321,8 @@ def test_the_loss_hears_the_lowest_dev_eer_so_far(experiment, caches, tmp_path, 
     heard, run, config = [], tmp_path / "run", experiment("train.select=dev_loss", "optimizer.lr=1.0")
     monkeypatch.setattr(LOSSES["cross_entropy"], "begin_epoch", lambda self, *progress: heard.append(progress))
     with pytest.raises(KeyboardInterrupt):
-        fit(config, *caches, run, CPU, listener=interrupt_after(2 * EPOCH + 5))
-    fit(config, *caches, run, CPU, resume=True)
+        fit(config, *caches, run, FitOptions(listener=interrupt_after(2 * EPOCH + 5)))
+    fit(config, *caches, run, FitOptions(resume=True))
     eers = [line["dev_eer"] for line in metrics(run)]
     assert heard == [(0, None), *((epoch, min(eers[:epoch])) for epoch in (1, 2, 2, 3))]
 
@@ -330,7 +330,7 @@ def test_the_loss_hears_the_lowest_dev_eer_so_far(experiment, caches, tmp_path, 
 def test_updates_are_counted_from_the_first_epoch_to_the_last(experiment, caches, tmp_path, monkeypatch):
     steps = []
     monkeypatch.setattr(Updater, "update", lambda self, step, features, labels: steps.append(step) or 1.0)
-    fit(experiment(), *caches, tmp_path / "run", CPU)
+    fit(experiment(), *caches, tmp_path / "run")
     assert steps == list(range(4 * 6))  # 48 utterances in batches of 8
 
 
@@ -339,7 +339,7 @@ def test_balanced_epochs_draw_both_classes_equally_often(experiment, caches, tmp
         drawn = []
         with monkeypatch.context() as patch:
             patch.setattr(Updater, "update", lambda self, step, features, labels: drawn.append(labels) or 1.0)
-            fit(experiment("train.epochs=20", *overrides), *caches, tmp_path / name, CPU)
+            fit(experiment("train.epochs=20", *overrides), *caches, tmp_path / name)
         return torch.cat(drawn).reshape(20, len(caches[0])).float()
 
     plain, balanced = draws("plain"), draws("balanced", "train.balanced=true")
@@ -352,7 +352,12 @@ def test_balanced_epochs_draw_both_classes_equally_often(experiment, caches, tmp
 def weights_by_epoch(config, caches, run):
     """Weights of a pooled linear network after every epoch, as `last.ckpt` has them."""
     seen = []
-    fit(config, *caches, run, CPU, listener=Listener(epoch=lambda _: seen.append(last_weights(run)["linear.weight"])))
+    fit(
+        config,
+        *caches,
+        run,
+        FitOptions(listener=Listener(epoch=lambda _: seen.append(last_weights(run)["linear.weight"]))),
+    )
     return seen, load_file(run / "average.safetensors")["linear.weight"]
 
 
@@ -379,7 +384,7 @@ def test_the_best_epochs_are_averaged(experiment, caches, tmp_path):
 
 def test_the_average_is_judged_on_dev_and_says_so(experiment, caches, tmp_path):
     run, heard = tmp_path / "run", []
-    fit(experiment("train.average=swa"), *caches, run, CPU, listener=Listener(average=heard.append))
+    fit(experiment("train.average=swa"), *caches, run, FitOptions(listener=Listener(average=heard.append)))
     model, about = load_model(run, "average")
     scores = score_partition(model, caches[1], 7, CPU)
     assert about.epoch == 3
@@ -391,7 +396,7 @@ def test_the_average_is_judged_on_dev_and_says_so(experiment, caches, tmp_path):
 
 
 def test_batch_norms_of_the_average_are_estimated_anew_on_train(experiment, caches, tmp_path):
-    fit(experiment(*LCNN, "train.epochs=1", "train.batch_size=48", "train.average=swa"), *caches, tmp_path / "run", CPU)
+    fit(experiment(*LCNN, "train.epochs=1", "train.batch_size=48", "train.average=swa"), *caches, tmp_path / "run")
     model, _ = load_model(tmp_path / "run", "average")
     seen = []
     model.backend.conv2[-1].register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
@@ -408,29 +413,29 @@ def test_killed_at_its_end_a_resumed_run_makes_the_average(experiment, caches, t
         raise KeyboardInterrupt
 
     config = experiment("train.average=ema", "train.epochs=1")
-    fit(config, *caches, tmp_path / "whole", CPU)
+    fit(config, *caches, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(f"spoofcache.engine.train.{name}", die)
+        patch.setattr(f"spoofcache.engine.snapshots.{name}", die)
         with pytest.raises(KeyboardInterrupt):
-            fit(config, *caches, tmp_path / "run", CPU)
+            fit(config, *caches, tmp_path / "run")
     assert not (tmp_path / "run/average.json").exists()
-    fit(config, *caches, tmp_path / "run", CPU, resume=True)
+    fit(config, *caches, tmp_path / "run", FitOptions(resume=True))
     for file in ("average.safetensors", "average.json"):
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 def test_a_finished_average_stays_as_it_is(experiment, caches, tmp_path):
     run, heard = tmp_path / "run", []
-    fit(experiment("train.average=swa"), *caches, run, CPU)
+    fit(experiment("train.average=swa"), *caches, run)
     before = (run / "average.json").stat()
-    fit(experiment("train.average=swa"), *caches, run, CPU, resume=True, listener=Listener(average=heard.append))
+    fit(experiment("train.average=swa"), *caches, run, FitOptions(resume=True, listener=Listener(average=heard.append)))
     assert (run / "average.json").stat() == before
     assert not heard
 
 
 @pytest.mark.parametrize("loss", ["oc_softmax", "aam_softmax"])
 def test_dev_is_judged_by_the_score_of_the_loss(experiment, caches, tmp_path, loss):
-    fit(experiment(f"loss.name={loss}", "train.epochs=1"), *caches, tmp_path / "run", CPU)
+    fit(experiment(f"loss.name={loss}", "train.epochs=1"), *caches, tmp_path / "run")
     model, about = load_model(tmp_path / "run", "last")
     scores = score_partition(model, caches[1], 7, CPU)
     assert about.dev_eer == equal_error_rate(scores.bonafide, scores.spoof).rate
@@ -442,5 +447,7 @@ def test_dev_is_judged_by_the_score_of_the_loss(experiment, caches, tmp_path, lo
 
 def test_a_batch_of_one_utterance_that_batch_norms_cannot_take_is_refused_in_a_sentence(experiment, caches, tmp_path):
     config = experiment("backend.name=ecapa_w2v", "train.batch_size=47")  # of 48
-    with pytest.raises(RunError, match=r"48 utterances in batches of 47 leave one alone, .* another train.batch_size"):
-        fit(config, *caches, tmp_path / "run", CPU)
+    with pytest.raises(
+        RunError, match=r"48 utterances in batches of 47 leave a batch of one utterance, .* another train.batch_size"
+    ):
+        fit(config, *caches, tmp_path / "run")

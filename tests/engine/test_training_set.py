@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spoofcache.engine.checkpoint import RunError, load_last, read_about
-from spoofcache.engine.train import Listener, fit
+from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.engine.training_set import TrainingSet
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
@@ -66,7 +66,7 @@ def test_a_run_says_what_it_was_trained_on(experiment, augmented, tmp_path):
     clean, dev = augmented
     for views in ("[0]", "random"):
         config = experiment("train.epochs=1", f"train.views={views}")
-        fit(config, clean, dev, tmp_path / views, CPU, listener=Listener(note=told.append))
+        fit(config, clean, dev, tmp_path / views, FitOptions(listener=Listener(note=told.append)))
     assert read_about(tmp_path / "[0]").trained_on == ("LA/train",)
     assert read_about(tmp_path / "random").trained_on == ("LA/train", "LA/train+rawboost-5")
     assert read_about(tmp_path / "random").identity == IDENTITY.settings
@@ -77,7 +77,7 @@ def test_what_is_cached_beside_it_changes_no_run_that_does_not_ask(experiment, a
     clean, dev = augmented
     alone = CachedFeatures(write_cache(tmp_path / "alone/train", clean.trials, separable_rows(clean.trials)))
     for name, train in {"alone": alone, "beside": clean}.items():
-        fit(experiment("train.epochs=1"), train, dev, tmp_path / name / "run", CPU)
+        fit(experiment("train.epochs=1"), train, dev, tmp_path / name / "run")
     one, other = (load_last(tmp_path / name / "run")["model"]["linear.weight"] for name in ("alone", "beside"))
     assert torch.equal(one, other)
 
@@ -116,23 +116,23 @@ def test_augmentation_grows_in_step_with_the_loss_of_seed_001(experiment, augmen
     config = experiment("train.epochs=7", "train.views=random", *GROWING.split(), *loss)
     interrupt = interrupt_after(3 * (24 + 15) + 5).advance
     with pytest.raises(KeyboardInterrupt):
-        fit(config, *augmented, tmp_path / "run", CPU, listener=Listener(advance=interrupt, epoch=look))
-    fit(config, *augmented, tmp_path / "run", CPU, resume=True, listener=Listener(epoch=look))
+        fit(config, *augmented, tmp_path / "run", FitOptions(listener=Listener(advance=interrupt, epoch=look)))
+    fit(config, *augmented, tmp_path / "run", FitOptions(resume=True, listener=Listener(epoch=look)))
     assert grown == shares
     assert set(grown.values()) == {0, 0.5, 1}
 
 
 def test_a_view_that_was_cached_meanwhile_is_another_training_set(experiment, cache, augmented, tmp_path):
     config = experiment("train.epochs=1", "train.views=random")
-    fit(config, *augmented, tmp_path / "run", CPU)
+    fit(config, *augmented, tmp_path / "run")
     cache("LA", 3)
     with pytest.raises(RunError, match=r"run: begun with another train cache; --resume expects the same$"):
-        fit(config, *augmented, tmp_path / "run", CPU, resume=True)
+        fit(config, *augmented, tmp_path / "run", FitOptions(resume=True))
 
 
 def test_dev_may_be_an_augmented_view_where_it_is_asked_for(experiment, cache, augmented, tmp_path):
     dev = cache("LA", 1, trials=make_trials(15, "dev"), partition="dev")
-    best = fit(experiment("train.epochs=1"), augmented[0], dev, tmp_path / "run", CPU)
+    best = fit(experiment("train.epochs=1"), augmented[0], dev, tmp_path / "run")
     assert best.epoch == 0
 
 
@@ -159,8 +159,8 @@ def test_corpora_in_different_views_are_refused(experiment, cache):
     corpora = [cache("LA"), cache("ITW")]
     told = refused(ShardMismatch, TrainingSet, corpora, experiment("train.views=random"))
     assert told == (
-        f"LA/{slug()}/train has 3 views and ITW/{slug()}/train 2, which are not the same; expected every --train in "
-        "the same views (train.views can name some by number)"
+        f"LA/{slug()}/train has 3 views and ITW/{slug()}/train has 2, which are not the same; expected every --train "
+        "in the same views (train.views can select views by number)"
     )
     assert len(TrainingSet(corpora, experiment("train.views=[0,1]")).caches) == 4
 
@@ -178,7 +178,9 @@ def test_corpora_may_call_their_utterances_alike_but_one_may_not_come_twice(expe
     la, itw = cache("LA", trials=alike), cache("ITW", trials=alike, sound=1)
     assert len(TrainingSet([la, itw], experiment())) == 2 * N
     told = refused(RunError, TrainingSet, [la, itw, la], experiment())
-    assert told.endswith(f"share {N} utterances, U_0000 among them; expected none: what is in both would count twice")
+    assert told.endswith(
+        f"share {N} utterances, U_0000 among them; expected none: an utterance in both would count twice"
+    )
 
 
 def test_dev_may_share_no_utterance_with_any_of_them(experiment, cache):
@@ -195,13 +197,13 @@ def test_dev_may_be_no_copy_under_another_name_either(experiment, cache):
     dev = cache("mini2", trials=trials, partition="eval")
     assert "share 8 utterances, mini_0000 among them" in refused(RunError, train.require_dev, dev)
     both = (cache("mini3"), cache("mini4", trials=make_trials(N, "mini3")))
-    assert "what is in both would count twice" in refused(RunError, TrainingSet, both, experiment())
+    assert "an utterance in both would count twice" in refused(RunError, TrainingSet, both, experiment())
 
 
 def test_a_corpus_of_one_class_that_unbalances_weights_is_said(experiment, cache):
     spoof = [trial for trial in make_trials(N, "MLAAD") if trial.key == "spoof"]
     corpora = [cache("LA"), cache("MLAAD", trials=spoof)]
-    unbalanced = ", 25% bona fide: not balanced, since a corpus with a weight is of one class"
+    unbalanced = ", 25% bona fide: not balanced, since a weighted corpus has only one class"
     for weights, told in {"[]": "", "[1,1]": unbalanced}.items():
         train = TrainingSet(corpora, experiment("train.balanced=true", f"train.corpus_weights={weights}"))
         assert str(train) == f"LA/train, MLAAD/train (1 view){told}"
@@ -218,12 +220,12 @@ def test_corpora_of_one_class_each_make_a_training_set_together(experiment, cach
 def test_there_is_a_weight_for_every_corpus(experiment, cache):
     corpora = [cache("LA"), cache("ITW")]
     told = refused(RunError, TrainingSet, corpora, experiment("train.corpus_weights=[1.0]"))
-    assert told == "train.corpus_weights are 1; expected 2, one a --train"
+    assert told == "train.corpus_weights has 1 weights; expected 2, one for each --train"
 
 
 def test_two_corpora_are_trained_on(experiment, cache, tmp_path):
     config = experiment("train.epochs=2", "train.corpus_weights=[1,3]", "train.balanced=true")
     train = TrainingSet([cache("LA"), cache("ITW")], config)
     dev = cache("LA", trials=make_trials(15, "dev"), partition="dev")
-    fit(config, train, dev, tmp_path / "run", CPU)
+    fit(config, train, dev, tmp_path / "run")
     assert read_about(Path(tmp_path / "run")).trained_on == ("LA/train", "ITW/train")

@@ -1,7 +1,6 @@
 """Which run folders are one experiment, what they were trained on, and what is refused."""
 
 import pytest
-import torch
 
 from spoofcache.engine.checkpoint import ABOUT, CONFIG, RunError, read_about
 from spoofcache.engine.train import fit
@@ -90,7 +89,7 @@ def test_the_digest_is_that_of_weights_and_description(tmp_path):
 
 
 def test_a_training_writes_down_what_it_was_trained_on(experiment, caches, tmp_path):
-    fit(experiment("train.epochs=1"), *caches, tmp_path / "run", torch.device("cpu"))
+    fit(experiment("train.epochs=1"), *caches, tmp_path / "run")
     assert read_about(tmp_path / "run").trained_on == ("test/train",)
     ((corpus, partition, trials),) = read_trained_on(tmp_path / "run")
     assert (corpus, partition, trials) == ("test", "train", caches[0].trials)
@@ -101,7 +100,7 @@ def test_seeds_with_another_dev_are_not_one_experiment(experiment, caches, tmp_p
     other = CachedFeatures(write_cache(tmp_path / "dev", make_trials(9, "x"), separable_rows(make_trials(9, "x"))))
     for seed, judge in enumerate([dev, other]):
         config = experiment("train.epochs=1", f"train.seed={seed}")
-        fit(config, train, judge, tmp_path / f"run-seed{seed}", torch.device("cpu"))
+        fit(config, train, judge, tmp_path / f"run-seed{seed}")
     with pytest.raises(RunError, match=r"both are run, but differ in trials and features of\.dev; expected"):
         read_runs([str(tmp_path / "run-seed0"), str(tmp_path / "run-seed1")])
 

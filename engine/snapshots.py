@@ -1,0 +1,105 @@
+"""What a training writes into its run folder after every epoch, and how a resumed run continues from there."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from spoofcache.engine.checkpoint import (
+    ABOUT_AVERAGE,
+    LAST,
+    METRICS,
+    About,
+    RunError,
+    load_last,
+    save_average,
+    save_best,
+    save_last,
+)
+from spoofcache.engine.history import Epoch
+from spoofcache.engine.run_folder import append_line, keep_lines, require_same_conditions
+from spoofcache.engine.trained_on import write_trained_on
+from spoofcache.engine.training_setup import TrainingSetup
+from spoofcache.engine.validation import DevFigures
+
+
+class Snapshots:
+    """Saves and restores the state of a training. Of several processes only the main one writes."""
+
+    def __init__(self, run: Path, setup: TrainingSetup) -> None:
+        self._run, self._setup = run, setup
+        self._writes = setup.processes.is_main
+
+    def save_epoch(self, line: Epoch) -> None:
+        """Add a finished epoch to the history, and save it.
+
+        A run that is killed before `last.ckpt` is written repeats the epoch when it is resumed; one that is killed
+        between `last.ckpt` and the best weights restores them from `last.ckpt`.
+        """
+        setup = self._setup
+        if self._writes:
+            append_line(self._run / METRICS, line._asdict())
+        is_best = setup.history.add(line)
+        setup.average.after_epoch(dict(setup.model.named_parameters()), line.epoch, setup.history.rank(line))
+        about = replace(setup.about, epoch=line.epoch, dev_eer=line.dev_eer, dev_loss=line.dev_loss)
+        if self._writes:
+            save_last(self._run, self._state(about))
+        if self._writes and is_best:
+            save_best(self._run, setup.model, about)
+
+    def _state(self, about: About) -> dict[str, Any]:
+        """What `restore` needs to continue after the epoch that `about` describes."""
+        setup = self._setup
+        return {
+            **setup.history.state_dict(),
+            "about": asdict(about),
+            "conditions": dict(setup.conditions),
+            "compiled": setup.compiling.is_compiled,
+            "model": setup.model.state_dict(),
+            "average": setup.average.state_dict(),
+            **setup.updater.state_dict(),
+        }
+
+    @property
+    def needs_average(self) -> bool:
+        """There is an average of weights that the run folder does not have yet."""
+        return self._setup.average.weights() is not None and not (self._run / ABOUT_AVERAGE).exists()
+
+    def save_average(self, dev: DevFigures) -> None:
+        """Save the network as the average of a finished training, with its figures on the dev partition."""
+        setup = self._setup
+        about = replace(setup.about, epoch=setup.history.next_epoch - 1, dev_eer=dev.eer, dev_loss=dev.loss)
+        if self._writes:
+            save_average(self._run, setup.model, about)
+
+    def restore(self) -> None:
+        """Continue after the last finished epoch in the run folder, if there is one.
+
+        Raises:
+            RunError: the run was begun under other conditions, or other processes see other files.
+        """
+        setup, state = self._setup, load_last(self._run)
+        if state is not None:
+            begun = {"number of processes": "1"} | state["conditions"]  # runs of earlier versions do not record it
+            require_same_conditions(self._run, begun, setup.conditions)
+            setup.model.load_state_dict(state["model"])
+            setup.updater.load_state_dict(state)
+            if state.get("compiled"):
+                setup.compiling.restore(str(self._run))
+            setup.average.load_state_dict(state["average"], setup.processes.device)
+            setup.history.load_state_dict(state)
+        here = (setup.history.next_epoch, dict(setup.conditions))
+        if setup.processes.broadcast(here) != here:
+            raise RunError(
+                f"{self._run}: {LAST} or the caches differ from those that the main process sees; expected the same "
+                "files on every machine"
+            )
+        if self._writes:
+            write_trained_on(self._run, setup.train.corpora)
+            self._complete(state)
+
+    def _complete(self, state: dict[str, Any] | None) -> None:
+        """Write what a killed process may not have written after `last.ckpt`, and remove what it wrote later."""
+        best = self._setup.history.best
+        if state is not None and best is not None and best.epoch == state["epoch"]:
+            save_best(self._run, self._setup.model, About.from_json(state["about"], self._run))
+        keep_lines(self._run / METRICS, self._setup.history.next_epoch)
