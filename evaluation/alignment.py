@@ -55,15 +55,15 @@ def check_attacks(attacks: Collection[str], asv: AsvScores, where: str) -> None:
 
 
 def _keys_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    said = scores.is_bonafide
-    return np.zeros(rows.size, bool) if said is None else said[rows] != trials.is_bonafide
+    stated = scores.is_bonafide
+    return np.zeros(rows.size, bool) if stated is None else stated[rows] != trials.is_bonafide
 
 
 def _attacks_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     if scores.attacks is None or "attack" not in trials.columns:
         return np.zeros(rows.size, bool)
-    said, expected = np.array(scores.attacks)[rows], trials.columns["attack"]
-    return (said != expected) & (said != UNKNOWN) & (expected != UNKNOWN)
+    stated, expected = np.array(scores.attacks)[rows], trials.columns["attack"]
+    return (stated != expected) & (stated != UNKNOWN) & (expected != UNKNOWN)
 
 
 def _where(names: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:

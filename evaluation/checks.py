@@ -1,4 +1,4 @@
-"""Traps that scores fall into, said in sentences; nothing is turned or dropped, and every number stays as it is."""
+"""Warnings about scores that are not what they seem. No score is changed or dropped because of them."""
 
 from collections.abc import Iterator
 

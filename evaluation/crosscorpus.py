@@ -37,7 +37,7 @@ KEYS = ("cache", "where")
 
 
 @dataclass(frozen=True)
-class NamedTest:
+class NamedTestSet:
     """A test set: the folders of its caches, one for each identity among the runs, and which of the trials count."""
 
     name: str
@@ -47,7 +47,7 @@ class NamedTest:
     """Conditions on the columns of the trials, `language=en`."""
 
 
-def named_tests(texts: Sequence[str], known: Sequence[NamedTest] = ()) -> list[NamedTest]:
+def named_tests(texts: Sequence[str], known: Sequence[NamedTestSet] = ()) -> list[NamedTestSet]:
     """Test sets as the user wrote them: `NAME=CACHE` adds one (or one more cache of it), `NAME` picks one of `known`.
 
     Where none is picked all that are known are taken.
@@ -67,13 +67,13 @@ def named_tests(texts: Sequence[str], known: Sequence[NamedTest] = ()) -> list[N
             there = ", ".join(by_name) or "none"
             raise StoreError(f"--test {name}: expected NAME=CACHE, or a name from --test-sets, which has {there}")
     tests = [by_name[name] for name in dict.fromkeys(picked or by_name)]
-    tests += [NamedTest(name, tuple(caches)) for name, caches in added.items()]
+    tests += [NamedTestSet(name, tuple(caches)) for name, caches in added.items()]
     if not tests:
         raise StoreError("no test set; expected --test NAME=CACHE or --test-sets FILE")
     return tests
 
 
-def read_test_sets(path: Path) -> list[NamedTest]:
+def read_test_sets(path: Path) -> list[NamedTestSet]:
     """Named test sets in TOML: a table for each, with `cache` (a folder or several, relative to the file) and `where`.
 
     Raises:
@@ -86,7 +86,7 @@ def read_test_sets(path: Path) -> list[NamedTest]:
     return [_from_table(path, name, table) for name, table in tables.items()]
 
 
-def _from_table(path: Path, name: str, table: object) -> NamedTest:
+def _from_table(path: Path, name: str, table: object) -> NamedTestSet:
     if not isinstance(table, dict) or "cache" not in table:
         raise StoreError(f'{path}: {name} has no cache; expected a table [{name}] with cache = "folder"')
     unknown = [key for key in table if key not in KEYS]
@@ -98,7 +98,7 @@ def _from_table(path: Path, name: str, table: object) -> NamedTest:
         if not all(isinstance(text, str) for text in texts[key]):
             raise StoreError(f"{path}: {name}.{key} is {value!r}; expected a text or a list of texts")
     caches = tuple(str(path.parent / cache) for cache in texts["cache"])
-    return NamedTest(name, caches, texts.get("where", ()))
+    return NamedTestSet(name, caches, texts.get("where", ()))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class _Cell:
         plan, digest = self.data.plan, hashlib.sha256(self.run.weights_digest.encode())
         digest.update(plan.identity.to_json().encode())
         digest.update(plan.trial_list_sha256.encode())
-        digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())  # some may have been left out
+        # of the rows that there are: extraction may have skipped some trials
+        digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())
         return self.run.folder / SCORES / f"{plan.corpus}-{plan.partition}-{digest.hexdigest()[:12]}.tsv"
 
 
@@ -131,7 +132,7 @@ class CrossCorpus:
             that hold different trials.
     """
 
-    def __init__(self, runs: Sequence[Run], tests: Sequence[NamedTest]) -> None:
+    def __init__(self, runs: Sequence[Run], tests: Sequence[NamedTestSet]) -> None:
         self._opened: dict[Path, CachedFeatures] = {}
         self._tests = {test: self._cells(test, runs) for test in tests}
         cells = {cell.path: cell for cells in self._tests.values() for cell in cells}
@@ -178,7 +179,7 @@ class CrossCorpus:
         files = {path: read_scores(path) for path in paths}
         return [_evaluation_set(test, cells, files, where) for test, cells in self._tests.items()]
 
-    def _cells(self, test: NamedTest, runs: Sequence[Run]) -> list[_Cell]:
+    def _cells(self, test: NamedTestSet, runs: Sequence[Run]) -> list[_Cell]:
         plans = {folder: read_manifest(folder) for folder in _folders(test)}
         cells = [_Cell(run, self._open(_fitting(test, plans, run))) for run in runs]
         first = cells[0].data
@@ -196,7 +197,7 @@ class CrossCorpus:
         return self._opened[folder]
 
 
-def _folders(test: NamedTest) -> list[Path]:
+def _folders(test: NamedTestSet) -> list[Path]:
     """Those that are there; a pattern's incomplete ones may be some other front-end's."""
     folders: list[Path] = []
     for cache in test.caches:
@@ -210,7 +211,7 @@ def _folders(test: NamedTest) -> list[Path]:
     return folders
 
 
-def _fitting(test: NamedTest, plans: dict[Path, Plan], run: Run) -> Path:
+def _fitting(test: NamedTestSet, plans: dict[Path, Plan], run: Run) -> Path:
     """The cache of the very features that the run was trained on; an augmented view where there is no clean one."""
     fitting, misfits = [], []
     for folder, plan in plans.items():
@@ -230,7 +231,7 @@ def _fitting(test: NamedTest, plans: dict[Path, Plan], run: Run) -> Path:
 
 
 def _evaluation_set(
-    test: NamedTest, cells: Sequence[_Cell], files: dict[Path, CmScores], where: Sequence[str]
+    test: NamedTestSet, cells: Sequence[_Cell], files: dict[Path, CmScores], where: Sequence[str]
 ) -> EvaluationSet:
     data, conditions = cells[0].data, (*test.where, *where)
     try:

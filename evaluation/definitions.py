@@ -15,9 +15,9 @@ DEFINITIONS: Mapping[str, str] = {
     "twenty trials, its acceptance ten times as bad as a rejected bona fide).",
     "act_dcf": "The detection cost of ASVspoof 5 at the threshold that is right for log-likelihood ratios.",
     "cllr": "Cost of log-likelihood ratios (Brümmer and du Preez, Computer Speech & Language 2006), in bits: 0 is "
-    "perfect, 1 says nothing.",
-    "min_cllr": "Cllr after the best non-decreasing mapping of the scores (isotonic regression on these trials): what "
-    "is left of it when calibration is perfect.",
+    "perfect, and 1 is what scores without any information cost.",
+    "min_cllr": "Cllr after the best non-decreasing mapping of the scores (isotonic regression on these trials): its "
+    "value if calibration were perfect.",
     "a_dcf": "Architecture-agnostic detection cost (Shim et al., Odyssey 2024): the smallest normalised cost of one "
     "score for speaker and spoofing together. 1 is no better than accepting or rejecting every trial.",
 }

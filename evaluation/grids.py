@@ -20,7 +20,7 @@ class Cell(NamedTuple):
     mark: str = ""
     """BEST, SAME (it does not differ significantly from the best) or nothing."""
     heat: float | None = None
-    """How bad it is, from 0 (perfect) to 1 (it says nothing), where a page is to colour it."""
+    """How bad it is, from 0 (perfect) to 1 (no better than chance), where a page is to colour it."""
 
 
 class Row(NamedTuple):

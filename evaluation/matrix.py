@@ -17,7 +17,7 @@ from spoofcache.evaluation.tables import grids_as_text
 
 MEAN = "mean over test sets"
 COIN = {"eer": 0.5}
-"""The value at which a measure says nothing, where it is not 1: the others are normalised, or in bits."""
+"""The value that a measure has for random scores, where it is not 1: the others are normalised, or in bits."""
 CSV_HEADER = (
     *("system", "trained_on", "seeds", "test_set", "n_bonafide", "n_spoof", "measure"),
     *("value", "low", "high", "best", "p_value", "threshold", "warnings"),
@@ -47,7 +47,7 @@ class Matrix:
 
     experiments: tuple[Experiment, ...]
     comparisons: tuple[Comparison, ...]
-    """What is said of the single runs, test set by test set."""
+    """The comparisons of the single runs, test set by test set."""
     columns: Mapping[str, Mapping[str, tuple[Figure, ...]]]
     """`columns[test set][measure]`: a figure for each experiment. With several test sets the last column is MEAN."""
     notes: tuple[str, ...]
@@ -101,7 +101,7 @@ def grids(matrix: Matrix) -> list[Grid]:
 
 
 def heat(figure: Figure, measure: str) -> float | None:
-    """How bad a figure is, from 0 to 1, where it says nothing or worse; a root, so that small ones differ too."""
+    """How bad a figure is: 0 for perfect, 1 for chance or worse; a square root, so that small figures differ too."""
     return None if figure.value is None else min(figure.value / COIN.get(measure, 1.0), 1.0) ** 0.5
 
 
@@ -186,9 +186,9 @@ def _notes(experiments: Sequence[Experiment], comparisons: Sequence[Comparison],
     several = [experiment for experiment in experiments if len(experiment.systems) > 1]
     if several:
         yield (
-            f"Rows of several seeds: the mean over their runs, with Student's t-interval ({level:.0%}) over these: how "
-            "much another training would differ, not other trials. Beside such rows no difference is tested: the tests "
-            "of a test set are between its single runs."
+            f"Rows of several seeds: the mean over their runs, with Student's t-interval ({level:.0%}) over these: they state "
+            "how much another training would differ, not how much other trials would. Differences are tested "
+            "between the single runs of a test set, not between rows of several seeds."
         )
     if len(comparisons) > 1:
         yield f"{MEAN.capitalize()}: every test set counts once, however large, and whether or not it shares trials."

@@ -37,7 +37,7 @@ WIDEST_NAME = 20
 
 
 class Picture(NamedTuple):
-    """A picture with the sentence beneath it and what a reader is told who cannot see it."""
+    """A picture with its caption, and with the text for readers who cannot see it."""
 
     svg: str
     caption: str
@@ -53,7 +53,7 @@ def report_page(
     """The report of all test sets, pictures included, as HTML.
 
     Args:
-        evaluated: test sets with what is said of them; one without trials (None) gets tables and no pictures.
+        evaluated: test sets with their comparisons; one without trials (None) gets tables and no pictures.
         made_by: program, version and date, for the line beneath the title.
         matrix: the same figures, train set × test set: goes first, as a heat map.
     """
@@ -87,7 +87,7 @@ def as_html(
 
 
 def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
-    # here, not above: whoever wants no pictures must not wait for matplotlib
+    # imported here because matplotlib is slow to import, and only pictures need it
     from spoofcache.evaluation import det_pictures, pictures
 
     yield Picture(
@@ -163,13 +163,13 @@ def _section(comparison: Comparison, pictures: Sequence[Picture], numbers: Mappi
 
 
 def _matrix(matrix: Matrix, numbers: Mapping[str, Iterator[int]]) -> str:
-    said = {note for comparison in matrix.comparisons for note in comparison.notes}  # those sections repeat them
+    repeated = {note for comparison in matrix.comparisons for note in comparison.notes}
     parts = [
         "<section><h2>Train set × test set</h2>",
-        "<p>The darker a cell, the worse: white is perfect, and the darkest says nothing, like a coin's EER of 50 %. "
+        "<p>The darker a cell, the worse: white is perfect, and the darkest is no better than chance (an EER of 50 %). "
         "The shade is that of the square root, so that small figures differ too.</p>",
         *(_table(grid, numbers) for grid in cross.grids(matrix)),
-        *(f"<p>{_text(note)}</p>" for note in matrix.notes if note not in said),
+        *(f"<p>{_text(note)}</p>" for note in matrix.notes if note not in repeated),
     ]
     return _joined([*parts, "</section>"])
 

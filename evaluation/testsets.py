@@ -63,7 +63,7 @@ def evaluation_sets(
     Without a protocol the keys are those of the first file, and all files must score the same trials.
 
     Args:
-        where: conditions on the protocols' columns, `phase=eval`; other trials of the protocol are left out.
+        where: conditions on the protocols' columns, `phase=eval`; other trials of the protocol are excluded.
         asv: files of ASV scores: one for each protocol, or one in all.
 
     Raises:
@@ -174,7 +174,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     """Coefficients of the t-DCF of 2021 by condition: a tab-separated table with header `condition c0 c1 c2`.
 
     Raises:
-        ScoreError: another header, a row that is none, coefficients that are no cost, a condition that stands twice.
+        ScoreError: another header, a row that is none, coefficients that form no cost, a condition that occurs twice.
     """
     table = csv.reader(io.StringIO(read_text(path, f"{COSTS}, tab-separated")), delimiter="\t")
     header = " ".join(next(table, []))
@@ -190,7 +190,7 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
             raise ScoreError(f"{where}: {' '.join(row)[:60]!r}; expected {COSTS}, tab-separated") from None
         check_cost(cost, where)
         if condition in costs:
-            raise ScoreError(f"{where}: condition {condition} stands twice; expected every condition once")
+            raise ScoreError(f"{where}: condition {condition} occurs twice; expected every condition once")
         costs[condition] = cost
     return costs
 
@@ -220,7 +220,7 @@ def _read_protocol(protocol: NamedFile, where: Sequence[str]) -> EvaluationSet:
 def _test_of(file: CmScores, tests: Sequence[EvaluationSet]) -> EvaluationSet:
     """The one test set that the file has scores of."""
     if len(tests) == 1:
-        return tests[0]  # whether it fits, `align` says better
+        return tests[0]  # if it does not fit, `align` raises the more precise error
     found = set(file.utt_ids)
     fitting = [test for test in tests if not found.isdisjoint(map(without_ending, test.trials.utt_ids))]
     if len(fitting) != 1:
@@ -252,5 +252,5 @@ def _formula(name: str, systems: Sequence[str], calibration: Calibration, dev: S
     files = ", ".join(map(str, dev))
     sentence = f"{kind}, fitted on {files}: {name} = {calibration.offset:.6g} {terms}."
     if (calibration.weights < 0).any():
-        sentence += " A negative weight says that a system's sign is inverted, or that the systems repeat each other."
+        sentence += " A negative weight means that a sign is inverted, or that the systems carry the same information."
     return sentence

@@ -31,7 +31,7 @@ class Calibration(NamedTuple):
 def fit_calibration(systems: Sequence[FloatArray], is_bonafide: NDArray[np.bool_]) -> Calibration:
     """Logistic regression of the key on the scores of one system or several, each [N], in the order of the keys [N].
 
-    Both classes weigh the same, so that the log-odds it finds are log-likelihood ratios: the prior is left to the
+    Both classes weigh the same, so that the log-odds it finds are log-likelihood ratios: the prior belongs to the
     cost that they are used with.
 
     Raises:

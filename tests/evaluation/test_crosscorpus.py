@@ -10,7 +10,7 @@ import torch
 from spoofcache.engine.checkpoint import RunError
 from spoofcache.engine.trained_on import write_trained_on
 from spoofcache.evaluation import crosscorpus
-from spoofcache.evaluation.crosscorpus import CrossCorpus, NamedTest, named_tests, read_test_sets
+from spoofcache.evaluation.crosscorpus import CrossCorpus, NamedTestSet, named_tests, read_test_sets
 from spoofcache.evaluation.runs import read_runs
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
@@ -36,7 +36,7 @@ def place(tmp_path):
 
 def sets_of(place, **where):
     easy, hard = (str(place / "cache" / name / "one" / part) for name, part in (("easy", "eval"), ("hard", "test")))
-    return [NamedTest("hard", (hard,), **where), NamedTest("easy", (easy,))]
+    return [NamedTestSet("hard", (hard,), **where), NamedTestSet("easy", (easy,))]
 
 
 def work(place, tests=None, names=("first", "second")):
@@ -73,7 +73,7 @@ def test_every_run_is_scored_on_every_test_set(place):
 def test_an_augmented_test_set_is_one_of_its_own_and_taken_only_where_it_is_named(place):
     augmented = Identity({**IDENTITY.settings, "augment": dict(View("codec:mp3", 0, 1).settings())})
     write_test(place / "cache/easy/one+codec-mp3/eval", ONE_IN_FOUR, identity=augmented)
-    either, coded = (NamedTest(name, (f"{place}/cache/easy/{name}/eval",)) for name in ("one*", "*codec*"))
+    either, coded = (NamedTestSet(name, (f"{place}/cache/easy/{name}/eval",)) for name in ("one*", "*codec*"))
     clean, noisy = scored(place, [either, coded]).evaluation_sets()
     assert [eer(clean, "first"), eer(noisy, "first")] == [0, 0.25]
     assert len(kept(place)) == 2
@@ -172,7 +172,7 @@ def test_a_score_that_is_no_number_names_run_and_cache(place):
 
 
 def test_trials_are_picked_by_their_columns_and_scored_with_the_whole(place):
-    halves = [NamedTest(n, (str(place / "cache/hard/*/test"),), (f"language={n}",)) for n in ("en", "zh")]
+    halves = [NamedTestSet(n, (str(place / "cache/hard/*/test"),), (f"language={n}",)) for n in ("en", "zh")]
     done = work(place, halves)
     assert done.n_to_score == 2 * 8
     done.score(8, CPU)
@@ -189,7 +189,7 @@ def test_each_run_takes_the_cache_of_its_own_front_end(place):
     write_run(place / "runs/third", (1, 0), identity=OTHER)
     write_test(place / "cache/hard/two/test", PERFECT, identity=OTHER)
     (hard,) = scored(
-        place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))], ("first", "third")
+        place, [NamedTestSet("hard", (str(place / "cache/hard/*/test"),))], ("first", "third")
     ).evaluation_sets()
     assert [eer(hard, "first"), eer(hard, "third")] == [0.25, 0]
 
@@ -208,7 +208,7 @@ def test_a_cache_of_another_identity_is_refused_before_anything_is_scored(place)
 def test_caches_of_one_test_set_hold_the_same_trials(place):
     write_run(place / "runs/third", identity=OTHER)
     write_test(place / "cache/hard/two/test", PERFECT[:7], PERFECT[:7], trials=TRIALS[:7], identity=OTHER)
-    tests = [NamedTest("hard", (str(place / "cache/hard/*/test"),))]
+    tests = [NamedTestSet("hard", (str(place / "cache/hard/*/test"),))]
     with pytest.raises(ShardMismatch, match=r"test \(8 trials\) and .*two/test \(7\) hold different trials"):
         work(place, tests, ("first", "third"))
 
@@ -216,16 +216,16 @@ def test_caches_of_one_test_set_hold_the_same_trials(place):
 def test_two_caches_of_one_identity_are_one_too_many(place):
     shutil.copytree(place / "cache/hard/one", place / "cache/hard/two")
     with pytest.raises(ShardMismatch, match=r"one/test and .*two/test both fit run .*first; expected one for each run"):
-        work(place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))])
+        work(place, [NamedTestSet("hard", (str(place / "cache/hard/*/test"),))])
 
 
 def test_an_unfinished_cache_is_another_front_ends_or_a_sentence(place):
     (place / "cache/hard/unfinished/test").mkdir(parents=True)
-    assert work(place, [NamedTest("hard", (str(place / "cache/hard/*/test"),))]).n_to_score == 16
+    assert work(place, [NamedTestSet("hard", (str(place / "cache/hard/*/test"),))]).n_to_score == 16
     with pytest.raises(StoreError, match=r"nowhere/\*: no complete cache; expected at least one"):
-        work(place, [NamedTest("hard", (str(place / "nowhere/*"),))])
+        work(place, [NamedTestSet("hard", (str(place / "nowhere/*"),))])
     with pytest.raises(StoreError, match=r"unfinished/test: no manifest\.json; expected a complete cache"):
-        work(place, [NamedTest("hard", (str(place / "cache/hard/unfinished/test"),))])
+        work(place, [NamedTestSet("hard", (str(place / "cache/hard/unfinished/test"),))])
 
 
 def test_a_test_on_the_training_data_is_said(place):
@@ -299,11 +299,11 @@ def test_utterances_without_features_are_said(place, monkeypatch):
 
 
 def test_named_tests_are_added_or_picked():
-    known = [NamedTest("BD", ("bd",)), NamedTest("ITW", ("itw",), ("language=en",))]
+    known = [NamedTestSet("BD", ("bd",)), NamedTestSet("ITW", ("itw",), ("language=en",))]
     assert named_tests([], known) == known
     assert named_tests(["ITW"], known) == known[1:]
-    assert named_tests(["LA=a/*", "LA=b"], known) == [*known, NamedTest("LA", ("a/*", "b"))]
-    assert named_tests(["ITW", "LA=a"], known) == [known[1], NamedTest("LA", ("a",))]
+    assert named_tests(["LA=a/*", "LA=b"], known) == [*known, NamedTestSet("LA", ("a/*", "b"))]
+    assert named_tests(["ITW", "LA=a"], known) == [known[1], NamedTestSet("LA", ("a",))]
 
 
 @pytest.mark.parametrize(
@@ -323,15 +323,15 @@ def test_test_sets_without_name_or_cache_are_refused(texts, sentence):
 
 def test_a_name_of_the_file_is_not_given_again():
     with pytest.raises(StoreError, match="--test BD=x: a name that --test-sets has; expected a new NAME=CACHE"):
-        named_tests(["BD=x"], [NamedTest("BD", ("bd",))])
+        named_tests(["BD=x"], [NamedTestSet("BD", ("bd",))])
 
 
 def test_test_sets_are_read_relative_to_their_file(tmp_path):
     path = tmp_path / "sets.toml"
     path.write_text('[BD]\ncache = "bd/*/test"\n[EN]\ncache = ["a", "b"]\nwhere = ["language=en"]\n')
     assert read_test_sets(path) == [
-        NamedTest("BD", (str(tmp_path / "bd/*/test"),)),
-        NamedTest("EN", (str(tmp_path / "a"), str(tmp_path / "b")), ("language=en",)),
+        NamedTestSet("BD", (str(tmp_path / "bd/*/test"),)),
+        NamedTestSet("EN", (str(tmp_path / "a"), str(tmp_path / "b")), ("language=en",)),
     ]
 
 

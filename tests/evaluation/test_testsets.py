@@ -183,7 +183,7 @@ class TestCosts:
             ("condition\tc0\tc1\tc2\nalaw\t1\t2\tx\n", "costs.tsv:2: 'alaw 1 2 x'; expected"),
             ("condition\tc0\tc1\tc2\nalaw\t0\t1_0\t1\n", "costs.tsv:2: 'alaw 0 1_0 1'; expected"),
             ("condition\tc0\tc1\tc2\nalaw\t0\t-1\t1\n", "costs.tsv:2: C0 = 0, C1 = -1, C2 = 1; expected"),
-            ("condition\tc0\tc1\tc2\na\t0\t1\t1\na\t0\t1\t1\n", "costs.tsv:3: condition a stands twice"),
+            ("condition\tc0\tc1\tc2\na\t0\t1\t1\na\t0\t1\t1\n", "costs.tsv:3: condition a occurs twice"),
         ],
     )
     def test_what_is_no_cost_is_refused_by_line(self, write, content, sentence):
