@@ -186,7 +186,7 @@ def _notes(experiments: Sequence[Experiment], comparisons: Sequence[Comparison],
     several = [experiment for experiment in experiments if len(experiment.systems) > 1]
     if several:
         yield (
-            f"Rows of several seeds: the mean over their runs, with Student's t-interval ({level:.0%}) over these: they "
+            f"Rows of several seeds: the mean over their runs, with Student's t-interval ({level:.0%}) over them. They "
             "state how much another training would differ, not how much other trials would. Differences are tested "
             "between the single runs of a test set, not between rows of several seeds."
         )
