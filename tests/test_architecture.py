@@ -1,12 +1,16 @@
 """The structure of the house: one import name, and which room may import which."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from spoofcache.common.children import child_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "spoofcache"
@@ -67,7 +71,9 @@ def test_no_file_uses_a_bare_name(path):
     assert not {name for name in imports(path) if name.partition(".")[0] in bare}
     inside = "|".join(sorted(bare))
     text = path.read_text(encoding="utf-8")
-    assert not re.findall(rf"(?:setattr|import_module|\"-m\",)\s*\(?\s*f?[\"'](?:{inside})\.[a-z]", text)
+    assert not re.findall(
+        rf"(?:setattr|delattr|import_module|patch|__import__|\"-m\",)\s*\(?\s*f?[\"'](?:{inside})\b[.\"']", text
+    )
     assert not re.findall(rf"(?:^|[;\n]\s*|\bimport [\w, ]*)import (?:{inside})\b", text)
 
 
@@ -104,3 +110,64 @@ def test_only_extraction_reaches_the_front_ends():
 def test_a_room_does_without_that_library(room, library):
     for path in (ROOT / room).rglob("*.py"):
         assert library not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+def product():
+    """Our Python files that an installation has."""
+    return [path for path in sources() if not path.is_relative_to(ROOT / "tests") and "benchmarks" not in path.parts]
+
+
+@pytest.mark.parametrize("path", product(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_child_of_python_finds_our_modules_and_not_those_of_the_current_folder(path):
+    """A user's numpy.py would end it: `-m` puts the current folder first, unless `-P` says otherwise."""
+    text = path.read_text(encoding="utf-8")
+    if "sys.executable" in text:
+        assert '"-P"' in text or "child_environment()" in text
+    if '"-m", "spoofcache' in text or '"-m", module' in text:
+        assert '"-P", "-m"' in text
+
+
+def test_pythonpath_of_the_user_comes_after_ours_and_stays(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    *before, last = child_environment()["PYTHONPATH"].split(os.pathsep)
+    assert last == "/somewhere"
+    assert set(before) <= {str(ROOT)}
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.py"), *(ROOT / "tools").glob("*.py")], ids=lambda path: path.name)
+def test_a_script_whose_work_is_spread_over_processes_defines_no_class(path):
+    """Other processes unpickle by the module's name, and a script's is `__main__`."""
+    text = path.read_text(encoding="utf-8")
+    if "spread(" in text or "multiprocessing" in text:
+        assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+
+
+def test_a_clone_without_symbolic_links_says_so_at_the_first_import(tmp_path):
+    """git writes the targets of the links into text files where `core.symlinks` is false."""
+    package = tmp_path / "spoofcache"
+    package.mkdir()
+    for path in PACKAGE.iterdir():
+        if path.is_symlink():
+            (package / path.name).write_text(os.fspath(path.readlink()))
+        elif path.is_file():
+            shutil.copy(path, package)
+    for command in (["-c", "import spoofcache.preprocess"], ["-m", "spoofcache", "--help"]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, env=without_ours(), capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(f"ImportError: {package} should hold symbolic links, but ")
+
+
+def without_ours():
+    """The environment without our place in it."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def test_a_link_of_the_package_and_its_room_are_one_module():
+    from spoofcache import detect
+    from spoofcache.common import files
+
+    assert Path(files.__file__).resolve() == ROOT / "common" / "files.py"
+    assert Path(detect.__file__).resolve() == ROOT / "detect.py"
+    assert (files.__name__, detect.__name__) == ("spoofcache.common.files", "spoofcache.detect")
