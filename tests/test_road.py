@@ -132,7 +132,7 @@ def test_verify_finds_a_changed_byte_and_names_the_utterance(road, tmp_path):
     assert "1 rows changed since they were written, first dev_0" in refusal("preprocess.py", "--verify", "--out", copy)
 
 
-@pytest.mark.parametrize("form", ["asvspoof2019", "asvspoof2021", "asvspoof5", "seed003"])
+@pytest.mark.parametrize("form", ["asvspoof2019", "asvspoof2021", "asvspoof5", "xieyuankun"])
 def test_scores_are_written_in_every_form(road, tmp_path, form):
     out, folders = road
     options = ("--run", out / "run", "--features", folders["dev"], "--checkpoint", "last", "--format", form)
