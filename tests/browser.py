@@ -41,7 +41,6 @@ def visit(page: str, folder: Path, *options: str) -> Visit:
         [browser, *OPTIONS, *options, *places, (folder / "page.html").as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
         check=True,
     )
     return Visit(done.stdout, _requests(log), CONSOLE.findall(done.stderr))

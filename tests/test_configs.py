@@ -19,7 +19,9 @@ BLOCKS = 6
 SHORT = 9_600
 """Samples of a window, 0.6 s: what is run here is the road, not the recipe."""
 SOURCES = (REPOSITORY / "docs/sources.md").read_text(encoding="utf-8")
-SMALL = ("train.epochs=2", "train.batch_size=8", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
+UTTERANCES = 12
+"""Of train, and of dev."""
+SMALL = ("train.epochs=2", "train.batch_size=4", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
 
 
 def run(command, *arguments):
@@ -43,7 +45,7 @@ def test_the_header_says_command_figure_and_source(path):
 
 @pytest.fixture(scope="module")
 def caches(shared, tmp_path_factory):
-    """`caches(config)`: train and dev caches of 32 utterances each, 0.6 s long, as the config wants them."""
+    """`caches(config)`: train and dev caches of a few utterances, 0.6 s long, as the config wants them."""
     root, corpus = tmp_path_factory.mktemp("configs"), shared / "data/minicorpus"
     weights, made = root / "xls-r", {}
 
@@ -69,7 +71,7 @@ def caches(shared, tmp_path_factory):
                     "--partition",
                     partition,
                     "--limit",
-                    32,
+                    UTTERANCES,
                     "--length",
                     SHORT,
                     "--out",
@@ -99,4 +101,4 @@ def test_two_epochs_and_a_score_for_every_utterance(path, caches, tmp_path):
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 2
     scores = tmp_path / "scores.txt"
     run(generate_score.main, "--run", tmp_path / "run", "--features", dev, "--out", scores)
-    assert len(scores.read_text().splitlines()) == 32
+    assert len(scores.read_text().splitlines()) == UTTERANCES

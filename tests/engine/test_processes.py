@@ -41,7 +41,6 @@ def torchrun(*command, module=False):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
     )
 
 
