@@ -1,5 +1,7 @@
 """Shards → what a back-end trains on. Never imports a front-end: training must not pay for a speech model."""
 
+import hashlib
+import os
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
-from spoofcache.features.store import ShardReader, from_stored
+from spoofcache.features.store import ShardReader, crc32_of, from_stored
 from spoofcache.protocols.trial import Trial
 
 
@@ -26,9 +28,12 @@ class Item(NamedTuple):
 class CachedFeatures(Dataset[Item]):
     """A complete cached partition, read through memory maps: rows are copies out of the page cache.
 
+    The first time that a row is read, its bytes are held against the checksum that was stored with them, and its
+    numbers must be numbers.
+
     Attributes:
         plan: what the cache is: `identity`, `row_shape`, `trial_list_sha256`, ….
-        trials: the trial of each row, in row order; utterances left out of the cache have none.
+        trials: the trial of each row, in row order; utterances that were left out of the cache have none.
         is_mapped: no shard is compressed, so that a row that was read once stays readable at the speed of memory.
 
     Args:
@@ -48,18 +53,24 @@ class CachedFeatures(Dataset[Item]):
         self.plan = plan
         trials = read_trials(folder, plan)
         self.trials: list[Trial] = []
-        self._rows: list[Any] = []
+        self._shards: list[_Rows] = []
         for index in range(plan.shard_count):
             shard = ShardReader(plan.shard_path(folder, index))
             shard.require(plan, index)
             group = trials[plan.group(index)]
             shard.require_utterances([trial.utt_id for trial in group])
             self.trials += [trial for trial in group if trial.utt_id not in shard.skipped]
-            self._rows.append(_plain(shard.features))
+            self._shards.append(_Rows.of(shard))
         if not self.trials:
             raise StoreError(f"{folder}: every utterance was left out; expected at least one")
-        self._ends = list(accumulate(len(rows) for rows in self._rows))
-        self.is_mapped = all(isinstance(rows, np.ndarray) for rows in self._rows if len(rows))
+        self._ends = list(accumulate(len(shard.rows) for shard in self._shards))
+        self._is_checked = np.zeros(len(self.trials), bool)
+        self.is_mapped = all(shard.end is not None for shard in self._shards if len(shard.rows))
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of the checksums of all rows: caches with equal digests hold equal features."""
+        return hashlib.sha256(b"".join(shard.checksums.tobytes() for shard in self._shards)).hexdigest()
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -76,12 +87,65 @@ class CachedFeatures(Dataset[Item]):
         """
         np.copyto(out, self._row(index))
 
-    def _row(self, index: int) -> Any:
-        """Row [*row] as stored: a view of its pages, or what h5py has unpacked."""
-        shard = bisect_right(self._ends, index)
-        return self._rows[shard][index - self._ends[shard]]
+    def _row(self, index: int) -> NDArray[Any]:
+        """Row [*row] as stored: a view of its pages, or unpacked.
+
+        Raises:
+            StoreError: the row is not what was written, or is not made of numbers, or its shard was cut short.
+        """
+        number = bisect_right(self._ends, index)
+        shard = self._shards[number]
+        shard.require_whole()
+        place = index - self._ends[number]
+        row: NDArray[Any] = shard.rows[place]
+        if not self._is_checked[index]:
+            self._check(index, shard, row, int(shard.checksums[place]))
+        return row
+
+    def _check(self, index: int, shard: "_Rows", row: NDArray[Any], checksum: int) -> None:
+        if crc32_of(row) != checksum:
+            fault = "changed since it was written"
+        elif not _is_finite(row):
+            fault = "holds values that are not numbers"
+        else:
+            self._is_checked[index] = True
+            return
+        raise StoreError(
+            f"{shard.path}: the row of utterance {self.trials[index].utt_id} {fault}. Check the cache with "
+            "preprocess.py --verify, delete the shards that it names, and run the preprocess.py command that made them "
+            "again: it makes only what is missing"
+        )
 
 
-def _plain(rows: Any) -> Any:
-    """A memory map as a plain array over the same pages, quicker to index; an h5py dataset stays what it is."""
-    return np.asarray(rows) if isinstance(rows, np.memmap) else rows
+def _is_finite(row: NDArray[Any]) -> bool:
+    """Whether all of a row's values are finite numbers; 25 times as fast as numpy's own answer for float16."""
+    if row.dtype == np.float16:
+        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; from 0x7C00 on: infinite, or no number
+        return bool(magnitudes.max() < 0x7C00)
+    return bool(np.isfinite(row).all())
+
+
+class _Rows(NamedTuple):
+    """The rows of one shard with their checksums; `end` is the byte at which mapped rows end."""
+
+    path: Path
+    rows: Any
+    checksums: NDArray[np.uint32]
+    end: int | None
+
+    @classmethod
+    def of(cls, shard: ShardReader) -> "_Rows":
+        offset = shard.layout.offset
+        end = None if offset is None else offset + shard.features.nbytes
+        return cls(shard.path, shard.features, shard.layout.checksums, end)
+
+    def require_whole(self) -> None:
+        """Raise StoreError when a mapped file has become too short: reading beyond its end ends the process."""
+        if self.end is None:
+            return
+        try:
+            size = os.stat(self.path).st_size
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read any more ({error.strerror})") from error
+        if size < self.end:
+            raise StoreError(f"{self.path}: was cut short after it was opened, to {size} bytes; expected {self.end}")

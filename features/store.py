@@ -20,9 +20,15 @@ import torch
 from numpy.typing import NDArray
 
 from spoofcache.common.files import Claim
+from spoofcache.features.inspection import inspect
 from spoofcache.features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
+from spoofcache.features.rows import PackedRows, map_rows, system_error
+from spoofcache.features.sealing import check_seal, seal
+from spoofcache.features.shard_layout import read_layout
 
 CHECKSUM = "crc32"
+SEALED = "sealed"
+"""Attribute of a shard that has a seal behind it (features/sealing.py)."""
 INT16_SCALE = 32_768.0
 """int16 waveforms are stored in the scale of 16-bit audio files: full scale ±1 is ±32,768."""
 
@@ -72,6 +78,11 @@ def from_stored(rows: torch.Tensor) -> torch.Tensor:
     return rows.float() / INT16_SCALE if rows.dtype == torch.int16 else rows
 
 
+def crc32_of(row: NDArray[Any]) -> int:
+    """The checksum of a row [*row] as stored."""
+    return zlib.crc32(np.ascontiguousarray(row).data)
+
+
 class ShardWriter:
     """Writes shard `index` of a plan row by row, under a claim; `commit` makes it visible.
 
@@ -93,7 +104,7 @@ class ShardWriter:
         """Add the rows [B, *row] of these utterances."""
         start = len(self._utt_ids)
         self._utt_ids += utt_ids
-        self._checksums += [zlib.crc32(row) for row in rows]
+        self._checksums += [crc32_of(row) for row in rows]
         self._guard(lambda: self._features.write_direct(rows, dest_sel=np.s_[start : start + len(rows)]))
 
     def skip(self, utt_id: str, reason: str) -> None:
@@ -127,11 +138,20 @@ class ShardWriter:
             self._close()
             self._create(n_rows)
             self._features[...] = kept
-        self._file.create_dataset("utt_id", data=self._utt_ids, dtype=h5py.string_dtype(), shape=(n_rows,))
+        names = [utt_id.encode() for utt_id in self._utt_ids]
+        text = h5py.string_dtype(
+            "utf-8", max(map(len, names), default=1)
+        )  # of fixed length: no heap that damage can loop
+        self._file.create_dataset("utt_id", data=np.array(names, text), dtype=text, shape=(n_rows,))
         self._file.create_dataset("checksum", data=np.array(self._checksums, np.uint32))
         self._file.attrs.update(_header(self._plan, self._index))
         self._file.attrs["skipped"] = json.dumps(self._skipped)
-        self._close()
+        self._file.attrs[SEALED] = 1
+        stretches = _stretches(self._features)
+        self._file.close()
+        self._disk.check()  # what was refused cannot be sealed
+        seal(self._disk, stretches)
+        self._disk.close()
 
     def _guard(self, act: Callable[[], None]) -> None:
         """Run a step; when the disk refuses it, remove the unfinished shard and say so in a sentence."""
@@ -184,6 +204,17 @@ class _Disk(io.FileIO):
             return size or 0
 
 
+def _stretches(features: Any) -> list[tuple[int, int]]:
+    """Offset and length in bytes of each piece of a dataset, in ascending order."""
+    features.file.flush()  # HDF5 gives a place to what it has not written yet
+    if features.size == 0:
+        return []
+    if features.chunks is None:
+        return [(features.id.get_offset(), features.id.get_storage_size())]
+    chunks = [features.id.get_chunk_info(number) for number in range(features.id.get_num_chunks())]
+    return sorted((chunk.byte_offset, chunk.size) for chunk in chunks)
+
+
 def _first_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
@@ -206,69 +237,89 @@ def _header(plan: Plan, index: int) -> dict[str, Any]:
 
 
 class ShardReader:
-    """One finished shard.
+    """One finished shard. No file is open between two uses of it, so that a cache may have any number of shards.
 
     Attributes:
-        features: [N, *row] in the stored type: a copy-on-write memory map of a contiguous dataset, else the
-            h5py dataset. Index it; nothing is read before.
-        utt_ids: the utterance of each row.
-        skipped: utterance → reason, for those of the group that were left out.
-        identity: what made the numbers.
+        path: of the file.
+        layout: all but the features.
+        features: [N, *row] in the stored type: a copy-on-write memory map of contiguous features, else rows that are
+            unpacked when they are indexed. Nothing is read before.
 
     Raises:
-        StoreError: not a whole shard of ours.
+        StoreError: the file cannot be read, or is not a whole shard of ours.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            file = h5py.File(path, "r", locking=False)
-            self.header = dict(file.attrs)
-            self.utt_ids: list[str] = file["utt_id"].asstr()[:].tolist()
-            self.skipped: dict[str, str] = json.loads(self.header["skipped"])
-            self.identity = Identity.from_json(self.header["identity"])
-            self._checksums = file["checksum"][:]
-            self.features = _map(path, file["features"])
-            if not len(self.features) == len(self.utt_ids) == len(self._checksums):
-                raise ValueError("features, utt_id and checksum of different lengths")
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise StoreError(
-                f"{path}: not a whole shard of ours ({_first_line(error)}); delete it and run preprocess.py again"
-            ) from error
+            is_sealed = check_seal(path)
+            if not is_sealed:
+                inspect(path)
+            self.layout = read_layout(path)
+            if SEALED in self.header and not is_sealed:
+                raise ValueError("it was changed or cut short since it was written")
+            self.features = self._open_features()
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, RecursionError) as error:
+            raise StoreError(_refusal(path, error)) from error
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What the shard says of itself."""
+        return self.layout.header
+
+    @property
+    def identity(self) -> Identity:
+        """What made the numbers."""
+        return self.layout.identity
+
+    @property
+    def utt_ids(self) -> list[str]:
+        """The utterance of each row."""
+        return self.layout.utt_ids
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Utterance → reason, for those of the group that were left out."""
+        return self.layout.skipped
 
     def require(self, plan: Plan, index: int) -> None:
-        """ShardMismatch unless this is shard `index` of the plan."""
+        """Raise ShardMismatch unless this is shard `index` of the plan."""
         self.identity.require_same(plan.identity, self.path)
         for name, expected in _header(plan, index).items():
             found = self.header.get(name)
-            if found != expected:
+            if type(found) is not type(expected) or found != expected:
                 raise ShardMismatch(f"{self.path}: {name} is {found}; expected {expected}")
-        form, expected_form = (self.features.shape[1:], str(self.features.dtype)), (plan.row_shape, plan.identity.dtype)
+        form, expected_form = (self.layout.shape[1:], self.layout.dtype), (plan.row_shape, plan.identity.dtype)
         if form != expected_form:
             raise ShardMismatch(f"{self.path}: rows of {form}; expected {expected_form}")
 
     def require_utterances(self, group: Sequence[str]) -> None:
-        """ShardMismatch unless rows and left-out utterances are those of the group, in its order."""
+        """Raise ShardMismatch unless rows and left-out utterances are those of the group, in its order."""
         if self.utt_ids != [utt_id for utt_id in group if utt_id not in self.skipped]:
             raise ShardMismatch(f"{self.path}: its utterances and those it left out are not those of the trial list")
 
     def corrupt(self) -> list[str]:
-        """Re-read every row; the utterances whose bytes no longer have their checksum."""
+        """Re-read every row, and return the utterances whose bytes no longer have their checksum."""
         if self.header["checksum_algorithm"] != CHECKSUM:
             raise StoreError(f"{self.path}: checksums by {self.header['checksum_algorithm']}; expected {CHECKSUM}")
         return [utt_id for row, utt_id in enumerate(self.utt_ids) if not self._is_intact(row)]
 
     def _is_intact(self, row: int) -> bool:
         try:
-            return bool(zlib.crc32(self.features[row].tobytes()) == self._checksums[row])
-        except OSError:  # compressed, and it unpacks no more
+            return crc32_of(self.features[row]) == int(self.layout.checksums[row])
+        except StoreError:  # compressed, and it unpacks no more
             return False
 
+    def _open_features(self) -> Any:
+        shape, dtype, offset = self.layout.shape, self.layout.dtype, self.layout.offset
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        return PackedRows(self.path, shape, dtype) if offset is None else map_rows(self.path, offset, shape, dtype)
 
-def _map(path: Path, dataset: Any) -> Any:
-    """Map a contiguous dataset copy-on-write (torch wants writable memory), else give h5py's own."""
-    if dataset.size == 0 or dataset.id.get_offset() is None:
-        return dataset
-    features = np.memmap(path, dataset.dtype, "c", dataset.id.get_offset(), dataset.shape)
-    dataset.file.close()
-    return features
+
+def _refusal(path: Path, error: Exception) -> str:
+    """What to tell of a shard that cannot be opened: only a bad content is a reason to delete it."""
+    number = system_error(error)
+    if number is not None:
+        return f"{path}: cannot be read ({os.strerror(number)}); the shard itself may be in order"
+    return f"{path}: not a whole shard of ours ({_first_line(error)}); delete it and run preprocess.py again"

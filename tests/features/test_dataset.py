@@ -1,5 +1,7 @@
 """What a back-end trains on: rows, labels and names out of a complete cache, and nothing out of any other."""
 
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -138,7 +140,7 @@ def test_a_folder_that_is_no_cache_is_refused(tmp_path):
 def test_a_missing_shard_is_refused(sharded):
     folder = sharded()
     (folder / "shard-00001.h5").unlink()
-    with pytest.raises(StoreError, match=r"shard-00001\.h5: not a whole shard of ours \(No such file or directory\)"):
+    with pytest.raises(StoreError, match=r"shard-00001\.h5: cannot be read \(No such file or directory\)"):
         CachedFeatures(folder)
 
 
@@ -182,3 +184,82 @@ def test_reading_a_cache_never_imports_a_speech_model_or_a_decoder():
     program = f"import sys, spoofcache.features.dataset; {top}"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"transformers", "av", "soundfile", "soxr", "librosa"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("compression", [None, "lzf"])
+def test_a_row_that_changed_is_refused_by_name_when_it_is_first_read(sharded, compression):
+    folder = sharded(compression=compression)
+    flip_a_bit_of_the_first_row(folder / "shard-00001.h5")
+    dataset = CachedFeatures(folder)
+    first = next(index for index, trial in enumerate(dataset.trials) if trial.utt_id == "U_0004")
+    dataset[first - 1]
+    with pytest.raises(StoreError, match=r"shard-00001.h5: .*U_0004 changed|shard-00001.h5: row 0 cannot be unpacked"):
+        dataset[first]
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_row_of_values_that_are_no_numbers_is_refused_by_name(tmp_path, value, dtype):
+    rows = ROWS.astype(dtype)
+    rows[3, 1, 2] = value
+    identity = Identity({**IDENTITY.settings, "dtype": dtype})
+    dataset = CachedFeatures(write_cache(tmp_path / "train", make_trials(7), rows, identity))
+    dataset[2]
+    with pytest.raises(StoreError, match=r"utterance U_0003 holds values that are not numbers.*--verify"):
+        dataset[3]
+
+
+def test_a_shard_that_is_cut_short_under_a_reader_is_a_sentence(cache):
+    """To read beyond the end of a mapped file would end the process without a word."""
+    dataset = CachedFeatures(cache)
+    dataset[0]
+    with (cache / "shard-00000.h5").open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(StoreError, match=r"shard-00000.h5: was cut short after it was opened, to 100 bytes"):
+        dataset[6]
+
+
+@pytest.mark.parametrize("compression", [None, "lzf"])
+def test_a_cache_may_have_more_shards_than_a_process_may_open_files(corpus, tmp_path, monkeypatch, compression):
+    monkeypatch.setattr("spoofcache.features.plan.SHARD_ROWS", 1)
+    monkeypatch.setattr("spoofcache.features.rows.OPEN_FILES", 3)
+    extract(corpus(60), tmp_path / "cache", Frames(), replace(OPTIONS, compression=compression))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 20, limit[1]))
+    try:
+        dataset = CachedFeatures(tmp_path / "cache")
+        assert len(list(items(dataset))) == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def test_a_lack_of_descriptors_is_no_reason_to_delete_a_shard(cache):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limit[1]))
+    try:
+        with pytest.raises((StoreError, OSError)) as refusal:
+            CachedFeatures(cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert "Too many open files" in str(refusal.value)
+    assert "delete" not in str(refusal.value)
+
+
+def test_equal_features_have_equal_digests(tmp_path):
+    other = ROWS.copy()
+    other[6, 4, 3] += 1
+    one, two, three = (
+        CachedFeatures(write_cache(tmp_path / name, make_trials(7), rows)).content_digest
+        for name, rows in (("a", ROWS), ("b", ROWS), ("c", other))
+    )
+    assert one == two != three
+
+
+def flip_a_bit_of_the_first_row(path):
+    with h5py.File(path) as file:
+        features = file["features"].id
+        contiguous = features.get_offset()
+        place = features.get_chunk_info(0).byte_offset if contiguous is None else contiguous
+    data = bytearray(path.read_bytes())
+    data[place + 3] ^= 16
+    path.write_bytes(data)

@@ -15,8 +15,10 @@ import torch
 
 from spoofcache.common.files import Claim
 from spoofcache.features.plan import Identity, Plan, ShardMismatch, StoreError
+from spoofcache.features.rows import PackedRows
 from spoofcache.features.store import ShardReader, ShardWriter, from_stored, to_stored
 from tests.corpora import IDENTITY, make_trials
+from tests.features.shards import changed
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {"float16": (5, 4), "float32": (3, 5, 4), "int16": (50,)}
@@ -61,7 +63,7 @@ def write(tmp_path):
 
 
 class TestForm:
-    """DESIGN.md §3, read with bare h5py."""
+    """The format of docs/cache-format.md, read with bare h5py."""
 
     @pytest.mark.parametrize(("dtype", "row_shape"), SHAPES.items())
     def test_rows_are_contiguous_and_uncompressed(self, write, dtype, row_shape):
@@ -86,6 +88,7 @@ class TestForm:
             attributes = dict(file.attrs)
         assert json.loads(attributes.pop("identity")) == plan.identity.settings
         assert attributes == {
+            "sealed": 1,
             "format_version": 1,
             "corpus": "la",
             "partition": "train",
@@ -115,10 +118,10 @@ class TestReading:
         assert shard.corrupt() == []
         shard.require(plan, 0)
 
-    def test_contiguous_rows_are_mapped_and_compressed_ones_read_by_h5py(self, write):
+    def test_contiguous_rows_are_mapped_and_compressed_ones_unpacked_when_asked_for(self, write):
         plan = plan_of()
-        assert isinstance(ShardReader(write(plan, rows_of(plan))).features, np.memmap)
-        assert isinstance(ShardReader(write(plan, rows_of(plan), compression="gzip")).features, h5py.Dataset)
+        assert isinstance(ShardReader(write(plan, rows_of(plan))).features, np.ndarray)
+        assert isinstance(ShardReader(write(plan, rows_of(plan), compression="gzip")).features, PackedRows)
 
     def test_changing_a_mapped_row_changes_no_file(self, write):
         plan = plan_of()
@@ -211,7 +214,7 @@ class TestDamage:
             ShardReader(path)
 
     def test_a_missing_shard_is_refused(self, tmp_path):
-        with pytest.raises(StoreError, match=r"shard-00001\.h5: not a whole shard of ours \(No such file"):
+        with pytest.raises(StoreError, match=r"shard-00001\.h5: cannot be read \(No such file"):
             ShardReader(tmp_path / "shard-00001.h5")
 
     def test_any_other_hdf5_file_is_refused(self, tmp_path):
@@ -225,11 +228,11 @@ class TestDamage:
     def test_parts_of_different_lengths_are_refused(self, write, name):
         plan = plan_of()
         path = write(plan, rows_of(plan))
-        with h5py.File(path, "r+") as file:
+        with changed(path) as file:
             shorter = file[name][:-1]
             del file[name]
             file[name] = shorter
-        with pytest.raises(StoreError, match="features, utt_id and checksum of different lengths"):
+        with pytest.raises(StoreError, match="features, utt_id and checksum are of different lengths"):
             ShardReader(path)
 
 
@@ -254,7 +257,7 @@ class TestBelonging:
     def test_a_shard_that_does_not_say_is_refused(self, write):
         plan = plan_of()
         path = write(plan, rows_of(plan))
-        with h5py.File(path, "r+") as file:
+        with changed(path) as file:
             del file.attrs["corpus"]
         with pytest.raises(ShardMismatch, match="corpus is None; expected la"):
             ShardReader(path).require(plan, 0)

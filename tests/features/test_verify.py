@@ -9,6 +9,7 @@ import pytest
 from spoofcache.features.plan import skipped_table
 from spoofcache.features.verify import cached_partitions, verify_partition
 from tests.features.frames import OPTIONS, Frames, extract
+from tests.features.shards import changed
 
 
 @pytest.fixture(params=[None, "lzf", "gzip"])
@@ -46,7 +47,7 @@ def test_a_missing_shard_is_found(cache):
     (cache / "shard-00001.h5").unlink()
     steps = []
     (problem,) = verify_partition(cache, steps.append)
-    assert problem.startswith(f"{cache}/shard-00001.h5: not a whole shard of ours (No such file or directory)")
+    assert problem.startswith(f"{cache}/shard-00001.h5: cannot be read (No such file or directory)")
     assert sum(steps) == 3
 
 
@@ -117,7 +118,7 @@ def test_a_list_where_nothing_was_left_out_is_found(corpus, tmp_path):
 
 
 def test_a_row_that_vanished_without_a_word_is_found(cache):
-    with h5py.File(cache / "shard-00001.h5", "r+") as file:
+    with changed(cache / "shard-00001.h5") as file:
         for name in ("features", "utt_id", "checksum"):
             shorter = file[name][:-1]
             del file[name]

@@ -1,0 +1,86 @@
+"""The rows of a shard where they lie: mapped from the page cache, or unpacked when they are asked for.
+
+Neither holds a file descriptor: a cache may have more shards than a process may open files, which is 1,024 by default.
+"""
+
+import errno
+import re
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spoofcache.features.plan import StoreError
+
+OPEN_FILES = 32
+"""How many compressed shards are held open at once, over all caches of this process."""
+
+NOT_THE_CONTENT = {
+    number
+    for name in ("EMFILE", "ENFILE", "EACCES", "EPERM", "EIO", "ENOENT", "ENOMEM", "ESTALE", "ENOTCONN", "ETIMEDOUT")
+    if (number := getattr(errno, name, None)) is not None
+}
+"""Errors of the system that say nothing about what is in the file."""
+
+
+def map_rows(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Rows [N, *row] that begin at a byte of a file, as a copy-on-write memory map (torch wants writable memory).
+
+    Raises:
+        ValueError: the file is too short to hold them; reading beyond its end would end the process.
+    """
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    try:
+        mapped = torch.from_file(str(path), shared=False, size=offset + n_bytes, dtype=torch.uint8)
+    except RuntimeError as error:
+        raise ValueError(f"the file ends before its last row ({str(error).splitlines()[0]})") from error
+    return mapped.numpy()[offset:].view(dtype).reshape(shape)
+
+
+class PackedRows:
+    """Compressed rows [N, *row] of a shard: index it with the number of a row."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self._path = path
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        try:
+            with _LOCK:
+                unpacked: NDArray[Any] = _opened(self._path)[row]
+        except (OSError, RuntimeError) as error:
+            raise StoreError(f"{self._path}: row {row} cannot be unpacked ({str(error).splitlines()[0]})") from error
+        return unpacked
+
+
+_LOCK = Lock()
+_OPEN: OrderedDict[Path, h5py.Dataset] = OrderedDict()
+
+
+def _opened(path: Path) -> h5py.Dataset:
+    """The features of a compressed shard; the one that was used longest ago is closed for it."""
+    if path not in _OPEN:
+        while len(_OPEN) >= OPEN_FILES:
+            _OPEN.popitem(last=False)[1].file.close()
+        _OPEN[path] = h5py.File(path, "r", locking=False)["features"]
+    _OPEN.move_to_end(path)
+    return _OPEN[path]
+
+
+def system_error(error: BaseException) -> int | None:
+    """The number of the system's error that says nothing about the file's content, if it is one.
+
+    HDF5 tells some of them in its text only.
+    """
+    found = re.search(r"errno = (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(found[1]) if found else None)
+    return number if number in NOT_THE_CONTENT else None

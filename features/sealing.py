@@ -1,0 +1,104 @@
+"""The seal behind a shard's HDF5 data: a checksum of everything in the file but the features.
+
+HDF5 has no checksum over its own structures, and one damaged bit in them can make its library loop for ever. So a
+shard ends with a seal, which HDF5 does not see: a line of JSON that says where the features lie and what the SHA-256 of
+all other bytes is, then the length of that line and a magic word. The features have a checksum of each row, which lies
+among the sealed bytes. Shards that earlier editions wrote have no seal.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from spoofcache.common.errors import InputError
+
+MAGIC = b"SPFSEAL1"
+LENGTH_BYTES = 8
+LONGEST = 2**20
+"""Bytes of the longest line of JSON: a compressed shard has one pair of numbers for each row."""
+BLOCK = 2**20
+
+
+class BrokenSeal(InputError):
+    """A sealed shard whose structures are no longer those that were written."""
+
+
+def seal(file: BinaryIO, data: Sequence[tuple[int, int]]) -> None:
+    """Append the seal to an HDF5 file that is open for reading and writing.
+
+    Args:
+        file: all of it is HDF5's so far.
+        data: offset and length in bytes of each stretch of features, in ascending order.
+    """
+    end = file.seek(0, 2)
+    claims = {"end": end, "data": [list(stretch) for stretch in data]}
+    line = json.dumps(claims | {"sha256": _digest(file, claims)}).encode()
+    file.seek(0, 2)
+    file.write(line + len(line).to_bytes(LENGTH_BYTES, "little") + MAGIC)
+
+
+def check_seal(path: Path) -> bool:
+    """Whether a shard has a seal, after checking it; False for a shard of an earlier edition.
+
+    Raises:
+        BrokenSeal: the seal and the sealed bytes do not agree.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        start = size - LENGTH_BYTES - len(MAGIC)
+        if start < 0:
+            return False
+        file.seek(start)
+        tail = file.read()
+        if not tail.endswith(MAGIC):
+            return False
+        n_bytes = int.from_bytes(tail[:LENGTH_BYTES], "little")
+        if n_bytes > min(LONGEST, start):
+            raise BrokenSeal("the seal at its end is damaged")
+        file.seek(start - n_bytes)
+        claims = _claims(file.read(n_bytes), start - n_bytes)
+        digest = claims.pop("sha256")
+        if _digest(file, claims) != digest:
+            raise BrokenSeal("its structures changed since they were written")
+    return True
+
+
+def _claims(line: bytes, end: int) -> dict[str, Any]:
+    """What the seal says; BrokenSeal unless it is of a file of `end` bytes."""
+    try:
+        claims = json.loads(line)
+        stretches = [(int(start), int(length)) for start, length in claims["data"]]
+        edges = [edge for start, length in stretches for edge in (start, start + length)]
+        if claims.keys() != {"end", "data", "sha256"} or claims["end"] != end:
+            raise ValueError("another file's")
+        if not all(before <= after for before, after in pairwise([0, *edges, end])):
+            raise ValueError("stretches out of order")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BrokenSeal("the seal at its end is damaged") from error
+    return dict(claims)
+
+
+def _digest(file: BinaryIO, claims: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(claims).encode())
+    for start, stop in _sealed(claims):
+        file.seek(start)
+        while start < stop:
+            block = file.read(min(BLOCK, stop - start))
+            if not block:
+                raise BrokenSeal("it was cut short")
+            digest.update(block)
+            start += len(block)
+    return digest.hexdigest()
+
+
+def _sealed(claims: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    """Start and stop of each stretch that is not features."""
+    start = 0
+    for offset, length in claims["data"]:
+        yield start, offset
+        start = offset + length
+    yield start, claims["end"]
