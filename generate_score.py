@@ -1,6 +1,8 @@
-"""Run × shards → countermeasure score file."""
+"""Run × cache → countermeasure score file."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,11 +17,6 @@ from spoofcache.common.cli import (
     sentences,
 )
 from spoofcache.common.files import atomic_path
-from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.checkpoint import load_model
-from spoofcache.engine.score import score_partition
-from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.plan import SKIPPED, Identity
 from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
 
 EXAMPLES = """\b
@@ -28,34 +25,77 @@ Example:
 """
 
 
+CHECKPOINT_HELP = "Weights to score with: those of the best epoch, of the last epoch, or the average."
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    run: Path
+    features: Path
+    out: Path
+    form: str
+    checkpoint: str
+    batch_size: int
+    device: str
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--run", type=input_folder, required=True, help="Run folder of main_train.py.")
 @click.option("--features", type=input_folder, required=True, help="Cached partition to score.")
-@click.option("--out", type=output, required=True, help="Score file; must not exist.")
-@click.option("--format", "form", type=ChoiceWithAliases(FORMS, ALIASES), default="asvspoof2019", show_default=True)
-@click.option("--checkpoint", type=click.Choice(["best", "last", "average"]), default="best", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--out", type=output, required=True, help="Score file to write. An existing file is refused.")
+@click.option(
+    "--format",
+    "form",
+    type=ChoiceWithAliases(FORMS, ALIASES),
+    default="asvspoof2019",
+    show_default=True,
+    help="Form of the score file.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last", "average"]),
+    default="best",
+    show_default=True,
+    help=CHECKPOINT_HELP,
+)
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Utterances per batch.")
 @device_option
 @sentences()
-def main(run: Path, features: Path, out: Path, form: str, checkpoint: str, batch_size: int, device: str) -> None:
-    """Score every cached utterance: the score of the run's loss (log-odds for most), higher = more bona fide."""
-    if out.exists():
-        raise Sentence(f"{out} exists; expected a new file")
-    out.parent.mkdir(parents=True, exist_ok=True)
+def main(**given: Any) -> None:
+    """Score every cached utterance with a trained network.
+
+    The score is that of the loss that the network was trained with: for most losses the log-odds of bona fide. A
+    higher score means more likely bona fide.
+    """
+    _score(Options(**given))
+
+
+def _score(options: Options) -> None:
+    from spoofcache.common.machine import keep_freed_memory
+    from spoofcache.engine.checkpoint import load_model
+    from spoofcache.engine.score import score_partition
+    from spoofcache.features.dataset import CachedFeatures
+    from spoofcache.features.plan import SKIPPED, Identity
+
+    if options.out.exists():
+        raise Sentence(f"{options.out} exists; expected a new file")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
-    model, about = load_model(run, checkpoint)
-    data = CachedFeatures(features, expected=Identity(about.identity))
+    model, about = load_model(options.run, options.checkpoint)
+    data = CachedFeatures(options.features, expected=Identity(about.identity))
     if data.plan.identity.effect:
-        click.echo(f"{features}: an augmented view, by {data.plan.identity.effect}", err=True)
+        click.echo(f"{options.features}: an augmented view, by {data.plan.identity.effect}", err=True)
     with progress("scoring", len(data)) as advance:
-        scores = score_partition(model, data, batch_size, resolve_device(device), advance)
-    lines = format_cm_scores(scores, form)
-    with atomic_path(out) as path:
-        path.write_text("".join(lines), encoding="utf-8")
+        scores = score_partition(model, data, options.batch_size, resolve_device(options.device), advance)
+    with atomic_path(options.out) as path:
+        path.write_text("".join(format_cm_scores(scores, options.form)), encoding="utf-8")
     missing = data.plan.n_trials - len(data)
     if missing:
-        click.echo(f"{missing} of {data.plan.n_trials} trials have no score: {features / SKIPPED}", err=True)
-    click.echo(out)
+        skipped = options.features / SKIPPED
+        click.echo(f"{missing} of {data.plan.n_trials} trials have no score: {skipped}", err=True)
+    click.echo(options.out)
 
 
 if __name__ == "__main__":

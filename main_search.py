@@ -1,15 +1,15 @@
-"""Architecture search: shards → genotype, as an experiment that main_train.py trains from scratch."""
+"""Architecture search: cache → genotype, as an experiment that main_train.py trains from scratch."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spoofcache.common.cli import device_option, input_folder, output, progress, resolve_device, sentences
-from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.search import SearchController, SearchEpoch, write_experiment
-from spoofcache.engine.search_picture import PICTURE, draw_cells
-from spoofcache.features.dataset import CachedFeatures
-from spoofcache.models.light_darts import SPACES
+
+if TYPE_CHECKING:  # `--help` must not wait for torch
+    from spoofcache.engine.search import SearchEpoch
 
 EXAMPLES = """\b
 Examples:
@@ -18,64 +18,77 @@ Examples:
   python main_search.py … --out searches/light1 --resume
   python main_train.py --config searches/light1/genotype.toml --train … --dev … --out runs/light1
 """
+SPACES = ("light", "pc")
+SPACE_HELP = (
+    "Operations to choose from: those with max-feature-maps (light, our reading of Light-DARTS) or PC-DARTS (pc)."
+)
+COST_HELP = "Weight of the expected cost, from 0 to 1, in the loss. A larger weight gives a lighter network."
 number = click.IntRange(min=1)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    train: Path
+    out: Path
+    space: str
+    cells: int
+    channels: int
+    cost_weight: float
+    epochs: int
+    batch_size: int
+    seed: int
+    resume: bool
+    device: str
 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--train", type=input_folder, required=True, help="Cached partition to search on.")
-@click.option("--out", type=output, required=True, help="Search folder; new, or with --resume an unfinished one.")
-@click.option(
-    "--space",
-    type=click.Choice(SPACES),
-    default="light",
-    show_default=True,
-    help="light: max-feature-maps, our reading of Light-DARTS; pc: PC-DARTS.",
-)
-@click.option("--cells", type=number, default=8, show_default=True, help="Cells of the network.")
-@click.option("--channels", type=number, default=16, show_default=True, help="Channels of its first cells.")
-@click.option(
-    "--cost-weight",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="What the expected cost, 0…1, counts beside the loss; more makes a lighter network.",
-)
-@click.option("--epochs", type=number, default=50, show_default=True)
-@click.option("--batch-size", type=number, default=64, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the search in --out.")
+@click.option("--out", type=output, required=True, help="Search folder to create, or to continue with --resume.")
+@click.option("--space", type=click.Choice(SPACES), default="light", show_default=True, help=SPACE_HELP)
+@click.option("--cells", type=number, default=8, show_default=True, help="Number of cells in the network.")
+@click.option("--channels", type=number, default=16, show_default=True, help="Number of channels in the first cells.")
+@click.option("--cost-weight", type=float, default=0.5, show_default=True, help=COST_HELP)
+@click.option("--epochs", type=number, default=50, show_default=True, help="Number of epochs to search for.")
+@click.option("--batch-size", type=number, default=64, show_default=True, help="Utterances per update.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the search.")
+@click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the search in --out.")
 @device_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
-def main(
-    train: Path,
-    out: Path,
-    space: str,
-    cells: int,
-    channels: int,
-    cost_weight: float,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    resume: bool,
-    device: str,
-) -> None:
-    """Search for a network's cells; the folder keeps genotype.toml, search.jsonl and cells.png."""
+def main(**given: Any) -> None:
+    """Search for the cells of a network.
+
+    The search folder keeps genotype.toml, search.jsonl and cells.png.
+    """
+    _search(Options(**given))
+
+
+def _search(options: Options) -> None:
+    from spoofcache.common.machine import keep_freed_memory
+    from spoofcache.engine.genotype_file import write_experiment
+    from spoofcache.engine.search import SearchController
+    from spoofcache.engine.search_picture import PICTURE, draw_cells
+    from spoofcache.features.dataset import CachedFeatures
+
     keep_freed_memory()
     controller = SearchController(
-        search_space=space,
-        num_cells=cells,
-        cost_weight=cost_weight,
-        channels=channels,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        device=resolve_device(device),
+        search_space=options.space,
+        num_cells=options.cells,
+        cost_weight=options.cost_weight,
+        channels=options.channels,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        device=resolve_device(options.device),
     )
-    dataset = CachedFeatures(train)
-    with progress("searching", epochs * len(dataset)) as advance:
-        result = controller.train_search(dataset, out, resume=resume, advance=advance, on_epoch=_say)
-    draw_cells(out / PICTURE, result.genotype, space)
-    path = write_experiment(out, controller, result, dataset)
+    dataset = CachedFeatures(options.train)
+    with progress("searching", options.epochs * len(dataset)) as advance:
+        result = controller.train_search(
+            dataset, options.out, resume=options.resume, advance=advance, on_epoch=_print_epoch
+        )
+    draw_cells(options.out / PICTURE, result.genotype, options.space)
+    path = write_experiment(options.out, controller, result, dataset)
     click.echo(
         f"expected cost {result.expected_cost:.4f}; {result.parameters:,} parameters; "
         f"{result.multiply_adds:,} multiply-adds per utterance in the operations found"
@@ -83,8 +96,8 @@ def main(
     click.echo(path)
 
 
-def _say(line: SearchEpoch) -> None:
-    architecture = "at rest" if line.architecture_loss is None else f"loss {line.architecture_loss:.4f}"
+def _print_epoch(line: "SearchEpoch") -> None:
+    architecture = "frozen" if line.architecture_loss is None else f"loss {line.architecture_loss:.4f}"
     click.echo(
         f"epoch {line.epoch}: train loss {line.train_loss:.4f}, architecture {architecture}, "
         f"expected cost {line.expected_cost:.4f}, {line.seconds:.1f} s",

@@ -92,7 +92,7 @@ class MovingAverage(_Running):
 class BestAverage(Average):
     """Mean of the weights after the `average_count` best epochs, of all where there are fewer; earlier ones win ties.
 
-    How Nes2Net and XLSR-Mamba are selected (SPECS.md §9.4, §9.5).
+    Nes2Net and XLSR-Mamba average their three to five best epochs on the dev partition in this way.
     """
 
     def __init__(self, config: TrainConfig) -> None:

@@ -1,14 +1,13 @@
 """Architecture search: cached features → genotype → an experiment that trains it from scratch.
 
-Bi-level and of first order, after Liu et al., "DARTS", ICLR 2019, in the form of Ge et al., Interspeech 2021
-(SPECS.md §5.2): the weights of a network that holds all architectures learn on one half of train, the shares of the
-architectures on the other, in turns. The expected cost in the architecture's loss is ours.
+First-order bi-level search after Liu et al., "DARTS", ICLR 2019, in the form of Ge et al., "Partially-connected
+differentiable architecture search for deepfake and spoofing detection", Interspeech 2021 (public repository
+eurecom-asp/pc-darts-anti-spoofing): updates of the network's weights on one half of the training set alternate with
+updates of the architecture on the other half. The expected cost in the architecture's loss is ours.
 """
 
 import hashlib
-import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -22,22 +21,16 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
-from spoofcache.common.files import atomic_path, exclusive
 from spoofcache.engine.checkpoint import LAST, RunError, load_last, save_last
 from spoofcache.engine.config import (
-    BackendConfig,
     ClassWeights,
-    ExperimentConfig,
-    LossConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    TrainConfig,
 )
+from spoofcache.engine.run_folder import locked, make_folder, require_same_conditions, write_lines
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.models.light_darts import (
+from spoofcache.models.light_darts import LightDARTS
+from spoofcache.models.light_darts_search import (
     Architecture,
     EdgeWeights,
-    LightDARTS,
     SuperNet,
     cost_tables,
     expected_cost,
@@ -46,7 +39,6 @@ from spoofcache.models.light_darts import (
 from spoofcache.protocols.trial import CLASS_INDEX
 
 HISTORY = "search.jsonl"
-GENOTYPE = "genotype.toml"
 CLASS_WEIGHTS = ClassWeights(bonafide=9.0, spoof=1.0)
 LRS = (1e-2, 1e-3)
 """Of the weights, first and last of a cosine."""
@@ -145,7 +137,7 @@ class SearchController:
                 utterances of a class; features or sizes that the network does not take; a loss that is not a number.
         """
         search = _Search(self, dataset)
-        with _held(folder, resume) if folder else nullcontext():
+        with _opened(folder, resume) if folder else nullcontext():
             if folder:
                 search.restore(folder)
             advance(len(search.history) * search.n_utterances)
@@ -158,18 +150,11 @@ class SearchController:
 
 
 @contextmanager
-def _held(folder: Path, resume: bool) -> Iterator[None]:
-    """The folder of a search, for this process alone."""
-    if folder.exists() and not resume:
-        raise RunError(f"{folder} exists; expected a new folder, or --resume to go on with that search")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / LAST).exists() and any(not found.name.startswith(".") for found in folder.iterdir()):
-        raise RunError(f"{folder}: not empty and without {LAST}; --resume expects the folder of a search")
-    try:
-        with exclusive(folder):
-            yield
-    except BlockingIOError:
-        raise RunError(f"{folder}: another process is searching there; expected to be the only one") from None
+def _opened(folder: Path, resume: bool) -> Iterator[None]:
+    """The folder of a search, locked for this process."""
+    make_folder(folder, resume, LAST, "a search")
+    with locked(folder):
+        yield
 
 
 class _Search:
@@ -191,7 +176,7 @@ class _Search:
         self._architecture = Architecture().to(controller.device)
         self._shape = shape
         self._tables = {kind: table.to(controller.device) for kind, table in cost_tables(shape, *size).items()}
-        self._class_weights = _class_weights().to(controller.device)
+        self._class_weights = torch.tensor(CLASS_WEIGHTS.by_index()).to(controller.device)
         self._optimizers = {
             "supernet": torch.optim.Adam(self._supernet.parameters(), LRS[0], weight_decay=WEIGHTS_DECAY),
             "architecture": torch.optim.Adam(
@@ -286,26 +271,22 @@ class _Search:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
         }
         save_last(folder, state)
-        self._write_history(folder)
+        write_lines(folder / HISTORY, (line._asdict() for line in self.history))
 
     def restore(self, folder: Path) -> None:
         """Go on after the last finished epoch in the folder, if there is one."""
         state = load_last(folder, STATE, "the checkpoint of a search")
         if state is None:
             return
-        differing = [name for name, value in self._conditions.items() if state["conditions"].get(name) != value]
-        if differing:
-            raise RunError(f"{folder}: begun with another {', '.join(differing)}; --resume expects the same")
+        require_same_conditions(folder, state["conditions"], self._conditions)
         self._supernet.load_state_dict(state["supernet"])
         self._architecture.load_state_dict(state["architecture"])
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.history = [SearchEpoch(*line) for line in state["history"]]
-        self._write_history(folder)  # it may have been killed before it wrote the last line
-
-    def _write_history(self, folder: Path) -> None:
-        with atomic_path(folder / HISTORY) as path:
-            path.write_text("".join(json.dumps(line._asdict()) + "\n" for line in self.history), encoding="utf-8")
+        write_lines(
+            folder / HISTORY, (line._asdict() for line in self.history)
+        )  # it may have been killed before it wrote the last line
 
 
 def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
@@ -336,50 +317,3 @@ def _conditions(controller: SearchController, dataset: Dataset[Any], labels: NDA
     if isinstance(dataset, CachedFeatures):
         data = f"{dataset.plan.identity.digest} {dataset.plan.trial_list_sha256} {data}"
     return {**settings, "train cache": data}
-
-
-def _class_weights() -> torch.Tensor:
-    """[2] in the order of the class index."""
-    return torch.tensor([getattr(CLASS_WEIGHTS, key) for key in sorted(CLASS_INDEX, key=CLASS_INDEX.__getitem__)])
-
-
-def write_experiment(folder: Path, controller: SearchController, result: SearchResult, train: CachedFeatures) -> Path:
-    """Write `genotype.toml`, the experiment that trains the derived network from scratch.
-
-    The recipe is that of Ge et al. (SPECS.md §5.2) without its drop-path, which grows from epoch to epoch.
-    """
-    front_end = train.plan.identity.settings["front_end"]
-    settings = {
-        "space": controller.search_space,
-        "channels": controller.channels,
-        "layers": controller.num_cells,
-        "genotype": result.genotype,
-    }
-    experiment = ExperimentConfig(
-        backend=BackendConfig("light_darts", settings),
-        loss=LossConfig("cross_entropy", CLASS_WEIGHTS),
-        optimizer=OptimizerConfig(lr=1e-3, weight_decay=WEIGHTS_DECAY),
-        schedule=ScheduleConfig("cosine_per_epoch", epochs=100, lr_min=1e-4),
-        train=TrainConfig(epochs=100, batch_size=128, seed=controller.seed),
-        features={"front_end": {name: front_end[name] for name in ("name", "layers") if name in front_end}},
-    )
-    pair = re.compile(r"\[\s+(\"\w+\"),\s+(\d+),\s+\]")
-    path = folder / GENOTYPE
-    with atomic_path(path) as temporary:
-        text = _header(path, controller, result, train) + pair.sub(r"[\1, \2]", experiment.to_toml())
-        temporary.write_text(text, encoding="utf-8")
-    return path
-
-
-def _header(path: Path, controller: SearchController, result: SearchResult, train: CachedFeatures) -> str:
-    space = "our reading of Light-DARTS" if controller.search_space == "light" else "PC-DARTS"
-    return f"""\
-# {controller.num_cells} cells of {controller.channels} channels, {space}, found by main_search.py on {train.folder}
-# in {controller.epochs} epochs with cost weight {controller.cost_weight:g} and seed {controller.seed}.
-#
-# python main_train.py --config {path} --train {train.folder} --dev … --out runs/…
-#
-# {result.parameters:,} parameters; {result.multiply_adds:,} multiply-adds per utterance in the operations found.
-# Expected cost at the end: {result.expected_cost:.4f}, where 0 is the cheapest architecture and 1 the dearest.
-
-"""

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from spoofcache import main_search, main_train
 from spoofcache.engine.search_picture import PICTURE
+from spoofcache.models import light_darts
 from tests.corpora import make_trials, separable_rows, write_cache
 from tests.threads import one_thread  # noqa: F401
 
@@ -57,7 +58,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_does(caches, tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(main_search, "_say", interrupt)
+        patch.setattr(main_search, "_print_epoch", interrupt)
         stopped = run(main_search, *options)
     assert stopped.exit_code == 130
     assert "The same command with --resume goes on from there." in stopped.stderr
@@ -81,3 +82,7 @@ def test_wrong_input_gets_a_sentence(caches, tmp_path):
 
 def test_help_has_an_example():
     assert "python main_search.py --train" in run(main_search, "--help").stdout
+
+
+def test_the_command_offers_the_spaces_of_the_network():
+    assert main_search.SPACES == light_darts.SPACES

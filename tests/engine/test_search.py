@@ -7,7 +7,8 @@ import torch
 from spoofcache.common.files import exclusive
 from spoofcache.engine.checkpoint import RunError
 from spoofcache.engine.config_file import load_config
-from spoofcache.engine.search import SearchController, _class_weights, _halves, write_experiment
+from spoofcache.engine.genotype_file import write_experiment
+from spoofcache.engine.search import CLASS_WEIGHTS, SearchController, _halves
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models import BACKENDS
 from tests.corpora import make_trials, separable_rows, write_cache
@@ -113,7 +114,7 @@ def test_each_class_is_split_into_two_halves_by_the_seed():
 
 
 def test_class_weights_are_one_for_spoof_and_nine_for_bona_fide():
-    assert _class_weights().tolist() == [1, 9]  # index 0 is spoof
+    assert CLASS_WEIGHTS.by_index() == [1, 9]  # index 0 is spoof
 
 
 def test_a_loss_that_is_not_a_number_stops_with_a_sentence():
@@ -170,5 +171,5 @@ def test_a_folder_that_is_not_of_a_search_is_not_resumed(tmp_path):
 
 def test_two_processes_do_not_search_in_one_folder(tmp_path):
     TINY.train_search(items(12), tmp_path / "search")
-    with exclusive(tmp_path / "search"), pytest.raises(RunError, match="another process is searching there"):
+    with exclusive(tmp_path / "search"), pytest.raises(RunError, match="in use by another process"):
         TINY.train_search(items(12), tmp_path / "search", resume=True)

@@ -7,21 +7,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from spoofcache.models.light_darts import (
-    EDGES,
-    NODE_EDGES,
     OPERATIONS,
     PUBLISHED,
-    Architecture,
     CellPlan,
     DerivedCell,
-    EdgeWeights,
     LightDARTS,
+    operation,
+)
+from spoofcache.models.light_darts_search import (
+    EDGES,
+    NODE_EDGES,
+    Architecture,
+    EdgeWeights,
     SuperNet,
     cost_tables,
     expected_cost,
     genotype_cost,
     multiply_adds,
-    operation,
 )
 from tests.models.reference import GOLDEN, count_parameters
 from tests.recipe import fill
