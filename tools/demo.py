@@ -153,7 +153,7 @@ def _evaluate(corpus: Path, scores: Path, results: Path) -> None:
 @click.option(
     "--speech",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Recordings of your own, a folder for each speaker; Debian's recorded prompts by default.",
+    help="Folder with recordings of your own, one subfolder per speaker; by default, the recorded prompts of Debian.",
 )
 @cli.sentences()
 def main(frontend: str, size: str, speech: Path | None) -> None:

@@ -175,7 +175,7 @@ def arrange(unpacked: Path, folder: Path) -> None:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the speech below.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder in which the speech is written.")
 @cli.sentences()
 def main(out: Path) -> None:
     """Get speech for the demonstration: Debian's recorded prompts, or else a built-in artificial voice."""

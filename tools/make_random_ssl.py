@@ -85,12 +85,18 @@ def _old_name(name: str) -> str:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="xls-r-300m", show_default=True)
-@click.option("--layers", type=click.IntRange(min=1), help="Number of transformer blocks; the model's own by default.")
+@click.option(
+    "--layers",
+    type=click.IntRange(min=1),
+    help="Number of transformer blocks; by default, as many as the architecture has.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option(
-    "--old-form", is_flag=True, help="pytorch_model.bin with weight_g/weight_v names, as XLS-R was published."
+    "--old-form",
+    is_flag=True,
+    help="Write pytorch_model.bin with weight_g and weight_v names, in which XLS-R was published.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; must not exist.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; it must not exist.")
 @sentences()
 def main(architecture: str, layers: int | None, seed: int, old_form: bool, out: Path) -> None:
     """Write a checkpoint with random weights, in the hub's format."""

@@ -38,39 +38,56 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.option("--audio-dir", type=cli.input_folder, help="Where the files of a list lie; its own folder if left.")
+@click.option(
+    "--audio-dir",
+    type=cli.input_folder,
+    help="Folder of the audio that a list names; by default, the folder of the list.",
+)
 @click.option(
     "--column",
     "columns",
     multiple=True,
     callback=cli.named_columns,
     metavar="NAME=HEADER",
-    help="What a table calls file, label, speaker, attack or any other column; may be repeated.",
+    help="Header under which a table has the column file, label, speaker, attack or any other. Repeatable.",
 )
-@click.option("--analyze", is_flag=True, help="Print what the data set consists of, its faulty files, its leaks.")
-@click.option("--json", "json_path", type=cli.output, help="Write the analysis here as JSON, with all files named.")
-@click.option("--picture", type=cli.output, help="Draw the analysis here as PNG.")
-@click.option("--split", "ratio", metavar="N:N:N", help="Write protocols of train:dev:test in this ratio, as in 6:1:3.")
-@click.option("--group", metavar="COLUMN|none", help="What no two partitions share, say speaker or generator.")
+@click.option("--analyze", is_flag=True, help="Print the contents of the data set, its faulty files and its leaks.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed and list give the same split."
+    "--json",
+    "json_path",
+    type=cli.output,
+    help="Write the analysis to this JSON file, with the name of every faulty file.",
 )
-@click.option("--out", type=cli.output, help="Folder for train.csv, dev.csv, test.csv; must not exist.")
+@click.option("--picture", type=cli.output, help="Draw the analysis into this PNG file.")
+@click.option(
+    "--split", "ratio", metavar="N:N:N", help="Write protocols of train, dev and test in this ratio, such as 6:1:3."
+)
+@click.option(
+    "--group", metavar="COLUMN|none", help="Column, such as speaker, whose values never appear in two partitions."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the split.")
+@click.option("--out", type=cli.output, help="Folder for train.csv, dev.csv and test.csv; it must not exist.")
 @click.option(
     "--on-bad-audio",
     type=click.Choice(["stop", "skip"]),
     default="stop",
-    help="Whether a split leaves out missing and unreadable files.",
+    show_default=True,
+    help="Whether missing and unreadable files stop the split or are skipped.",
 )
-@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes; all cores if left.")
-@click.option("--overwrite", is_flag=True, help="Replace the analysis' files where they exist.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    help="Number of processes; by default, one per core.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the files of the analysis if they already exist.")
 @cli.sentences()
 def main(
     source: Path, audio_dir: Path | None, columns: Mapping[str, str], analyze: bool, json_path: Path | None,
     picture: Path | None, ratio: str | None, group: str | None, seed: int, out: Path | None, on_bad_audio: str,
     workers: int, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Survey a data set, and split it.
+    """Survey a data set and split it into partitions.
 
     SOURCE is a folder with bonafide/ and spoof/ (or real/ and fake/) in it, where folders below spoof/ are attacks; or
     a CSV or TSV with a header; or a protocol of a known form. Every file is decoded once; files with the same samples
