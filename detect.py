@@ -33,8 +33,10 @@ A score is a file's own: it does not depend on the files scored with it. Scores 
 recordings, and none of them is by itself a verdict. Unusable files are named on standard error, the others are
 scored, and the exit status is then 2.
 """
-RUN_HELP = "Run folder; its best epoch and the front-end that it was trained behind."
-MODEL_HELP = "Instead of a run: a back-end that hears waveforms (aasist, aasist_l, rawnet2), bona fide = class 1."
+RUN_HELP = "Run folder to score with: its best epoch, and the front-end that it was trained on."
+MODEL_HELP = (
+    "Back-end on raw waveforms to score with instead of a run: aasist, aasist_l or rawnet2 (class 1 = bona fide)."
+)
 WEIGHTS_HELP = "Local checkpoint folder of the run's speech model in the hub's format, instead of the hub."
 SCORES = ("llr", "bonafide-logit", "probability")
 SCORE_HELP = (
@@ -42,17 +44,21 @@ SCORE_HELP = (
     "output for bona fide as it is; "
     "probability: the soft-max, which saturates. Higher = more bona fide."
 )
-THRESHOLD_HELP = "Adds a decision to each file: bonafide from this score up, else spoof."
-WINDOWS_HELP = "Scores windows over the whole file, not its beginning alone; a file's score is then their mean."
-HOP_HELP = "Seconds from window to window; the last one ends with the file.  [default: half a window]"
-JSON_HELP = "Everything in full precision, with --windows every window's score."
-PLOT_HELP = "With --windows: draw the scores over time into this folder, a PNG for each file."
+THRESHOLD_HELP = "Add a decision to each file: bonafide if its score is at least this, otherwise spoof."
+WINDOWS_HELP = (
+    "Score windows over the whole file instead of its beginning only. The score of a file is then their mean."
+)
+HOP_HELP = "Seconds between the starts of two windows; the last one ends with the file.  [default: half a window]"
+JSON_HELP = "Write all results in full precision to this file; with --windows, the scores of all windows too."
+PLOT_HELP = "With --windows, draw the scores over time, as one PNG per file in this folder."
 PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
 @click.argument("recordings", nargs=-1, type=PATH)
-@click.option("--input", "inputs", multiple=True, type=PATH, help="As RECORDINGS; may be repeated.")
+@click.option(
+    "--input", "inputs", multiple=True, type=PATH, help="Audio file or folder, like RECORDINGS. May be repeated."
+)
 @click.option("--run", type=cli.input_folder, help=RUN_HELP)
 @click.option("--model", metavar="BACKEND", help=MODEL_HELP)
 @click.option("--checkpoint", type=cli.input_file, help="Published checkpoint of --model.")

@@ -1,4 +1,4 @@
-"""AVERAGES: one network out of a training's many, kept beside its best and its last."""
+"""AVERAGES: averages of the weights that a training goes through, kept beside its best and its last epoch."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

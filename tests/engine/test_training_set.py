@@ -100,7 +100,7 @@ def test_with_views_too_it_resumes_bit_for_bit(experiment, augmented, tmp_path, 
     assert_resumes(config, augmented, tmp_path, 4 * per_epoch + 7)
 
 
-def test_augmentation_grows_in_step_with_the_loss_of_seed_001(experiment, augmented, tmp_path, monkeypatch):
+def test_augmentation_grows_in_step_with_the_loss_that_becomes_focal(experiment, augmented, tmp_path, monkeypatch):
     """The share of the focal part, which is tested against that code, is the referee; with an interruption."""
     grown, shares = {}, {}
 
