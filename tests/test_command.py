@@ -16,7 +16,7 @@ ROOT = Path(spoofcache.__file__).resolve().parent.parent
 TOOLS = sorted(f"tools/{path.name}" for path in (ROOT / "tools").glob("[!_]*.py"))
 SLOW = ("torch", "transformers", "matplotlib", "sklearn", "librosa", "accelerate")
 """What takes a second or more to import, and what no help text needs."""
-UNMENDED = ("preprocess.py", "main_train.py", "generate_score.py", "main_search.py")
+UNMENDED = ("preprocess.py",)
 
 
 def run(*arguments):
