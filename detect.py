@@ -1,5 +1,7 @@
 """A trained network × audio files → scores of the user's own recordings."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

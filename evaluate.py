@@ -1,5 +1,7 @@
 """Any score files × any protocols, or runs × cached test sets → figures with intervals, a comparison, a report."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import json
 import sys
 from collections.abc import Callable, Sequence

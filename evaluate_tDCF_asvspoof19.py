@@ -1,5 +1,7 @@
 """CM score file (+ ASV score file) → EER, min t-DCF (ASVspoof 2019 form), per-attack table, JSON, pictures."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import json
 import os
 from dataclasses import asdict

@@ -1,5 +1,7 @@
 """Run × cache → countermeasure score file."""
 
+import spoofcache.common.signals  # noqa: F401
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

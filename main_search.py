@@ -1,5 +1,7 @@
 """Architecture search: cache → genotype, as an experiment that main_train.py trains from scratch."""
 
+import spoofcache.common.signals  # noqa: F401
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

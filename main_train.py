@@ -1,5 +1,7 @@
 """Stage two: caches × configuration → run folder."""
 
+import spoofcache.common.signals  # noqa: F401
+
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace

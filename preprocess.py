@@ -1,5 +1,7 @@
 """Stage one: corpus × front-end → HDF5 shards of features, once."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import re
 import shutil
 from collections.abc import Mapping, Sequence

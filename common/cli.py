@@ -5,6 +5,8 @@ Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Results go to standard output; progress
 errors go to standard error.
 """
 
+from spoofcache.common.signals import exit_status, raised_as_interrupts
+
 import functools
 import time
 import warnings
@@ -30,7 +32,6 @@ import spoofcache
 from spoofcache.common import machine
 from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import EXPECTED, PluginChanged, is_plugin
-from spoofcache.common.signals import exit_status, raised_as_interrupts
 
 if TYPE_CHECKING:
     import torch

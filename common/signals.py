@@ -20,7 +20,7 @@ ENDING = tuple(
 )  # Windows has no SIGHUP
 SECONDS_BETWEEN_LOOKS = 0.5
 _CLONE = Path(__file__).resolve().parents[1]
-_FOLDERS_OF_COMMANDS = {_CLONE, _CLONE / "tools", _CLONE / "benchmarks"}
+_FOLDERS_OF_COMMANDS = {_CLONE, *(_CLONE / name for name in ("spoofcache", "tools", "benchmarks"))}
 
 
 class Interrupted(KeyboardInterrupt):

@@ -11,6 +11,8 @@ HOME = Path(__file__).resolve().parent.parent
 if __name__ == "__main__" and Path.cwd() != HOME and sys.path[0] == os.getcwd():
     del sys.path[0]  # `python -m` puts the current folder first, where a numpy.py of the user's would be found
 
+import spoofcache.common.signals
+
 import copy
 import importlib
 import re

@@ -171,3 +171,10 @@ def test_a_link_of_the_package_and_its_room_are_one_module():
     assert Path(files.__file__).resolve() == ROOT / "common" / "files.py"
     assert Path(detect.__file__).resolve() == ROOT / "detect.py"
     assert (files.__name__, detect.__name__) == ("spoofcache.common.files", "spoofcache.detect")
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.py"), *ROOT.glob("tools/[a-z]*.py")], ids=lambda path: path.name)
+def test_a_command_imports_the_handling_of_signals_before_anything_else(path):
+    """So that a signal during the other imports ends it with a sentence too."""
+    first = next(node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Import))
+    assert [alias.name for alias in first.names] == ["spoofcache.common.signals"]

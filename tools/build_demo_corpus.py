@@ -4,6 +4,8 @@ Bona fide utterances are the recordings, spoofs come from the generators of tool
 attacks; the attacks of eval are unseen. ASV scores are written too, so that the t-DCF is defined.
 """
 
+import spoofcache.common.signals  # noqa: F401
+
 import os
 from pathlib import Path
 

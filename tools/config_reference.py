@@ -1,5 +1,7 @@
 """Write docs/configuration.md, the reference of every key of an experiment, from the classes in engine/config.py."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import dataclasses
 import types
 from collections.abc import Iterator, Mapping

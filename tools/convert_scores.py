@@ -1,5 +1,7 @@
 """A score file in one form → the same scores in another."""
 
+import spoofcache.common.signals  # noqa: F401
+
 from pathlib import Path
 
 import click

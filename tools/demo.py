@@ -4,6 +4,8 @@ Speech → a small corpus with spoofs → features → training → scores → r
 what an earlier demo finished is taken as it is. All of it lies below demo/.
 """
 
+import spoofcache.common.signals  # noqa: F401
+
 import hashlib
 import os
 import shlex

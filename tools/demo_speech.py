@@ -5,6 +5,8 @@ Debian packages that apt-get downloads without root. Where that fails, artificia
 output says so.
 """
 
+import spoofcache.common.signals  # noqa: F401
+
 import os
 import shutil
 import subprocess

@@ -1,5 +1,7 @@
 """A published checkpoint → a run folder that generate_score.py and detect.py read."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

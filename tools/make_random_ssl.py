@@ -4,6 +4,8 @@ The geometry is that of the named model, the number of blocks is free. The numbe
 speed are real.
 """
 
+import spoofcache.common.signals  # noqa: F401
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

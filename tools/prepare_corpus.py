@@ -1,5 +1,7 @@
 """A data set without a ready protocol → what it consists of and what leaks; and protocols of train, dev and test."""
 
+import spoofcache.common.signals  # noqa: F401
+
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

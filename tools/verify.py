@@ -1,5 +1,7 @@
 """Check finished caches against the checksums that were stored with them."""
 
+import spoofcache.common.signals  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """How commands end when they are told to: fresh processes, at the start, under way, and their children."""
 
+from spoofcache.common.signals import Interrupted, exit_status, raised_as_interrupts
+
 import os
 import signal
 import subprocess
@@ -8,8 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-from spoofcache.common.signals import Interrupted, exit_status, raised_as_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}

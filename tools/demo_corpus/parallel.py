@@ -1,5 +1,7 @@
 """Work spread over processes, in order, so that the result is the same as in one."""
 
+from spoofcache.common.signals import end_with_parent
+
 import contextlib
 import multiprocessing
 import os
@@ -7,8 +9,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Protocol, TypeVar
-
-from spoofcache.common.signals import end_with_parent
 
 A = TypeVar("A")
 B = TypeVar("B")
