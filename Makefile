@@ -1,5 +1,6 @@
 # make demo   the whole road on real speech, in minutes
 # make test   style, types and tests, the tests in two processes
+# make faults damaged files by the thousand, in minutes
 # make setup  what both need: a virtual environment with the pinned requirements
 PYTHON ?= python3
 FRONTEND ?= lfcc
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test
+.PHONY: setup demo test faults
 
 setup: $(INSTALLED)
 
@@ -29,3 +30,6 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+faults: setup
+	$(BIN)/python -m tests.faults.audio_mutants 10000
