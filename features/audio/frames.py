@@ -10,7 +10,7 @@ from collections.abc import Callable
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO, NamedTuple
 
-from spoofcache.features.audio.kinds import ADTS, HEAD_BYTES, Kind, id3_size
+from spoofcache.features.audio.kinds import ADTS, HEAD_BYTES, MPEG, Kind, id3_size
 from spoofcache.features.audio.result import AudioError
 
 BITRATES = {
@@ -29,6 +29,10 @@ MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_0
 ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 ID3V1_BYTES, APE_BYTES = 128, 32
 SECTOR = 512
+INFO_FRAME_BYTES = 200
+INFO_PLACES = (36, 21, 13)
+"""Where the Info tag stands in its frame: behind the header and the side information of one or two channels."""
+
 DECODER_SECONDS = 1.0
 """A decoder gives nothing for the first frames."""
 
@@ -82,9 +86,41 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
             segments[-1] = (segments[-1][0], at)
             length += frame.samples / frame.rate
             count += 1
+        beginning = data[start : start + INFO_FRAME_BYTES]
     if at > size:
         raise AudioError(f"truncated; its last frame lacks {at - size} bytes")
+    if kind == MPEG and at == size:
+        _check_info(beginning, sum(behind - first for first, behind in segments))
     return Chain([segment for segment in segments if segment[1] > segment[0]], length, count, at == size)
+
+
+def _check_info(frame: bytes, found: int) -> None:
+    """Hold a file to its Info frame, which encoders put first: it states the bytes of all frames and its own checksum.
+
+    More bytes than stated are those of files that were joined. Source: the LAME project's Info tag specification.
+    """
+    at = next((at for at in INFO_PLACES if frame[at : at + 4] in (b"Xing", b"Info")), None)
+    if at is None:
+        return
+    flags = int.from_bytes(frame[at + 4 : at + 8], "big")
+    place = at + 8 + 4 * (flags & 1)
+    stated = int.from_bytes(frame[place : place + 4], "big") if flags & 2 else 0
+    if stated > found:
+        raise AudioError(f"truncated; expected {stated} bytes of frames, found {found}")
+    checksum = int.from_bytes(frame[at + 154 : at + 156], "big")
+    by_lame = flags & 15 == 15 and frame[at + 120 : at + 124] == b"LAME" and checksum != 0  # others count otherwise
+    if by_lame and _crc16(frame[: at + 154]) != checksum:
+        raise AudioError("damaged; its first frame does not have the checksum that it states")
+
+
+def _crc16(data: bytes) -> int:
+    """Polynomial x¹⁶ + x¹⁵ + x² + 1, the lowest bit first, from 0."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
 
 
 def _between(data: mmap, at: int) -> int:

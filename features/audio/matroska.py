@@ -1,11 +1,12 @@
-"""Matroska and WebM: the length and the duration that the header states.
+"""Matroska and WebM: do the elements lead to the end, and which duration does the header state?
 
-Source: RFC 9559 (Segment 0x18538067, TimestampScale 0x2AD7B1, Duration 0x4489), RFC 8794 (sizes of elements).
+Source: RFC 9559 (the elements; TimestampScale 0x2AD7B1, Duration 0x4489), RFC 8794 (EBML: IDs, sizes, CRC-32).
 """
 
 import re
-from io import SEEK_END
-from typing import BinaryIO
+import zlib
+from mmap import ACCESS_READ, mmap
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,19 +17,70 @@ NANOSECONDS = 1_000_000
 """TimestampScale where the header states none."""
 
 
+EBML, SEGMENT, CLUSTER, CRC, VOID = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\xbf", b"\xec"
+DESCRIPTIONS = frozenset({b"\x11M\x9bt", b"\x15I\xa9f", b"\x16T\xaek"}) | frozenset(
+    {b"\x1cS\xbbk", b"\x12T\xc3g", b"\x10C\xa7p", b"\x19A\xa4i"}
+)
+"""SeekHead, Info, Tracks; Cues, Tags, Chapters, Attachments."""
+
+IN_CLUSTERS = frozenset({b"\xe7", b"\xa3", b"\xa0", b"\xa7", b"\xab", b"\x58\x54"})
+"""Timestamp, SimpleBlock, BlockGroup, Position, PrevSize, SilentTracks."""
+
+CRC_BYTES = 6
+
+
+class Element(NamedTuple):
+    """An element: its ID, its first byte behind the header, and the byte behind it, None where its size is unknown."""
+
+    name: bytes
+    start: int
+    end: int | None
+
+
 def check_matroska(file: BinaryIO) -> None:
-    """AudioError, without the file's name, where the file is shorter than its segment."""
-    found = file.seek(0, SEEK_END)
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    at = head.find(b"\x18\x53\x80\x67")
-    if at < 0:
-        raise AudioError("damaged; no segment in it")
-    first = head[at + 4] if at + 4 < len(head) else 0
-    width = 9 - first.bit_length()
-    size = int.from_bytes(head[at + 4 : at + 4 + width], "big") & (1 << 7 * width) - 1
-    if first and size != (1 << 7 * width) - 1 and at + 4 + width + size > found:  # all ones: not known, as in a stream
-        raise AudioError(f"truncated; expected {at + 4 + width + size} bytes, found {found}")
+    """Hold a file to its elements: each leads to the next, up to the end, and has the checksum that it states.
+
+    Raises:
+        AudioError: without the file's name: an element is cut off or damaged, or bytes between two are of none.
+    """
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at, size, within = 0, len(data), 0
+        while at < size:
+            element = _element(data, at)
+            if element.name == SEGMENT:
+                within = element.end or size
+                if within > size:
+                    raise AudioError(f"truncated; expected {within} bytes, found {size}")
+            if element.name in (SEGMENT, CLUSTER):  # their children are looked at one by one
+                at = element.start
+                continue
+            if element.name not in (EBML, VOID, CRC) and element.name not in DESCRIPTIONS | IN_CLUSTERS:
+                raise AudioError(f"damaged; no element at byte {at}")
+            if element.end is None or element.end > size:
+                raise AudioError(f"truncated or damaged; the element at byte {at} does not end")
+            if element.name in DESCRIPTIONS:
+                _check_crc(data[element.start : element.end])
+            at = element.end
+
+
+def _element(data: mmap, at: int) -> Element:
+    name_bytes = 9 - data[at].bit_length()
+    place = at + name_bytes
+    width = 9 - data[place].bit_length() if place < len(data) else 9
+    if name_bytes > 4 or width > 8:
+        raise AudioError(f"damaged; no element at byte {at}")
+    most = (1 << 7 * width) - 1
+    size = int.from_bytes(data[place : place + width], "big") & most
+    start = place + width
+    return Element(data[at:place], start, None if size == most else start + size)
+
+
+def _check_crc(content: bytes) -> None:
+    """AudioError where an element begins with a checksum of what follows, and that is another."""
+    if content[:2] != CRC + b"\x84":
+        return
+    if zlib.crc32(content[CRC_BYTES:]) != int.from_bytes(content[2:CRC_BYTES], "little"):
+        raise AudioError("damaged; its header does not have the checksum that it states")
 
 
 def stated_seconds(file: BinaryIO) -> float | None:

@@ -34,6 +34,9 @@ AGREES = 1e-3
 ENCODER_SAMPLES = 4 * 1_152
 """What MP3 encoders add at most, and its first frame says: where that frame is damaged, the added silence is read."""
 
+LONGER = ("repeat", "insert")
+"""Changes that may add whole frames to a format without a length, as files that were joined have them."""
+
 HANG_SECONDS = 60.0
 SLACK_NOTE = "its header states"
 """A WAV that lacks no more bytes than everyday headers overstate is read with this note."""
@@ -69,8 +72,8 @@ def speech() -> NDArray[np.float32]:
 def write_seeds(folder: Path) -> Mapping[str, Path]:
     """The undamaged files by their format."""
     sound = speech()
-    for name, how in {"wav": {}, "flac": {}, "mp3": {}, "ogg": {}}.items():
-        soundfile.write(folder / f"seed.{name}", sound, RATE, **how)
+    for name in ("wav", "flac", "mp3", "ogg"):
+        soundfile.write(folder / f"seed.{name}", sound, RATE)
     soundfile.write(folder / "seed.opus", sound, RATE, format="OGG", subtype="OPUS")
     for name, codec in {"m4a": "aac", "aac": "aac", "webm": "libopus", "mkv": "flac"}.items():
         _encode(folder / f"seed.{name}", codec, sound)
@@ -176,6 +179,8 @@ def compare(waveform: NDArray[np.float32], expected: NDArray[np.float32], change
         lag = _lag(waveform, expected)
         if lag is not None and compare(waveform[lag : lag + len(expected)], expected, change, size).kind != "differs":
             return Verdict("padded", f"{len(waveform) - len(expected)} samples more")
+        if change.name in LONGER and _agrees_around(waveform, expected, change.first / size):
+            return Verdict("local", f"{len(waveform) - len(expected)} samples more")
         return Verdict("differs", f"{len(waveform)} samples for {len(expected)}")
     wrong = np.flatnonzero(~(np.abs(waveform - expected) < AGREES))
     if not len(wrong):
@@ -184,6 +189,14 @@ def compare(waveform: NDArray[np.float32], expected: NDArray[np.float32], change
     if wrong[0] / RATE >= first - MARGIN and wrong[-1] / RATE <= last + MARGIN:
         return Verdict("local")
     return Verdict("differs", f"{wrong[0] / RATE:.2f} to {wrong[-1] / RATE:.2f} s, changed {first:.2f} to {last:.2f} s")
+
+
+def _agrees_around(waveform: NDArray[np.float32], expected: NDArray[np.float32], place: float) -> bool:
+    """Whether a longer waveform differs only by what stands at that place, a fraction of the file: repeated frames."""
+    middle, margin, more = int(place * len(expected)), int(MARGIN * RATE), len(waveform) - len(expected)
+    before, behind = max(middle - margin, 0), min(middle + margin, len(expected))
+    agrees = np.abs(waveform[:before] - expected[:before]).max(initial=0) < AGREES
+    return more > 0 and bool(agrees and np.abs(waveform[behind + more :] - expected[behind:]).max(initial=0) < AGREES)
 
 
 def _lag(waveform: NDArray[np.float32], expected: NDArray[np.float32]) -> int | None:
