@@ -117,7 +117,7 @@ class _Decoding:
         self._parts: list[Waveform] = []
         self._form: _Form | None = None
         self._found = self._packets = self._bytes = 0
-        self._last = self._step = 0.0
+        self._last = self._step = self._until = 0.0
         self._md5 = Md5(info) if info else None
 
     def run(self) -> Decoded:
@@ -163,11 +163,19 @@ class _Decoding:
                 f"{self._form.rate} Hz, {self._form.layout} becomes {form.rate} Hz, {form.layout}; expected one form"
             )
         self._form, self._channels = form, len(frame.layout.channels)
+        if self._request.demuxer == "matroska" and frame.pts is not None:
+            self._check_time(float(frame.pts * frame.time_base), frame.samples / frame.sample_rate)
         raw = _interleaved(frame, self._channels)
         if self._md5:
             self._md5.update(raw)
         self._parts.append(mono(_as_float(raw), self._request.channel))
         self._found += frame.samples
+
+    def _check_time(self, time: float, seconds: float) -> None:
+        """Refuse a frame that begins later than the one before it ends: a packet gave less than its time."""
+        if self._until and time > self._until + ROUNDING_SECONDS:
+            raise AudioError(f"damaged; nothing between {self._until:.3f} and {time:.3f} s")
+        self._until = time + seconds
 
     def _check_length(self) -> None:
         stream, demuxer = self._stream, self._request.demuxer
@@ -193,6 +201,9 @@ class _Decoding:
 
 GAP_SECONDS = 0.015
 """Matroska and WebM round times to milliseconds; the shortest usual packet is 20 ms."""
+
+ROUNDING_SECONDS = 0.004
+"""How much the times of frames may be off by rounding."""
 
 END_SECONDS = 0.1
 """By how much a stated duration may be longer: writers count what the encoder put before the first sample, or not."""
