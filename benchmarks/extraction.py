@@ -23,11 +23,11 @@ import torch
 from spoofcache.benchmarks.backends import aligned
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
 from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.geometry import ARCHITECTURES
 from spoofcache.features.frontends.networks import CheckedNetwork, LibraryNetwork
 from spoofcache.features.frontends.ssl import PRECISIONS
 from spoofcache.features.frontends.wav2vec2 import Wav2Vec2
 from spoofcache.features.waveform import MIN_SAMPLES, N_SAMPLES
-from spoofcache.tools.make_random_ssl import ARCHITECTURES
 
 ARCHITECTURE = "xls-r-300m"
 ORIGINAL, LIBRARY, OURS, CEILING = "original loop", "library", "ours", "ceiling"
@@ -131,7 +131,7 @@ class Benchmark:
     def whole(self, precision: str) -> dict[str, Any]:
         """The three forms and the ceiling; how our network differs from the library's float32 numbers."""
         dtype, batch_size, said = PRECISIONS[precision], len(self._waveforms), list[str]()
-        options = FrontEndOptions(device=self._device, check=True, batch_size=batch_size)
+        options = FrontEndOptions(device=self._device, check=True, compiled_batch_size=batch_size)
         ours = CheckedNetwork(self._model(), ("last",), dtype, options, said.append)
         ours(self._waveforms)  # decides, and compiles on a GPU
         library = LibraryNetwork(self._model().to(self._device, dtype), ("last",))

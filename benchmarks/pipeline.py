@@ -210,7 +210,7 @@ def main(
             weights = Path(temporary) / "weights"
             write_checkpoint(weights, frontend, blocks)
         options = FrontEndOptions(
-            weights=weights, precision=precision, device=where, batch_size=batch_size, tell=said.append
+            weights=weights, precision=precision, device=where, compiled_batch_size=batch_size, tell=said.append
         )
         how = ExtractOptions(batch_size=batch_size, workers=workers, device=where)
         work = Work.make(Path(temporary), limit, make_frontend(frontend, options), how, seed)

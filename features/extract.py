@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from spoofcache.common.files import Claim, atomic_path, clear_claims
 from spoofcache.features.augment.view import View
-from spoofcache.features.decoding import Decoders, Form, load_row
+from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.device import Device, Pace
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.pipeline import OpenShard, Pipeline
@@ -24,6 +23,7 @@ from spoofcache.features.plan import (
     Identity,
     Plan,
     StoreError,
+    keep_weights_folder,
     require_trial_list,
     write_manifest,
 )
@@ -36,7 +36,7 @@ PROCESSES_FROM = 1_000
 """Utterances from which on processes decode: fewer are done before their start has paid."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
     """How to extract. Only `fit`, `n_samples`, `dtype` and `view` change what is stored.
 
@@ -110,26 +110,6 @@ def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
     )
 
 
-def measure_rate(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions) -> float:
-    """Utterances per second of the slower of decoding and front-end, over the second of two batches.
-
-    The first one warms up. 0 where the first audio files cannot be used.
-    """
-    found = [(trial.utt_id, trial.path) for trial in trials if trial.path is not None][: 2 * options.batch_size]
-    rate = 0.0
-    for batch in (found[: options.batch_size], found[-options.batch_size :]):
-        waveforms = np.empty((len(batch), options.n_samples), np.float32)
-        start = time.perf_counter()
-        for row, (utt_id, path) in zip(waveforms, batch, strict=True):
-            if load_row(row, utt_id, path, options.form):
-                return 0.0
-        decoded = time.perf_counter()
-        frontend.extract(torch.from_numpy(waveforms)).cpu()  # waits for the device
-        extracted = time.perf_counter()
-        rate = len(batch) / max((decoded - start) / options.workers, extracted - decoded)
-    return rate
-
-
 def extract_partition(
     trials: Sequence[Trial],
     plan: Plan,
@@ -159,6 +139,8 @@ def extract_partition(
     with _writing(folder):
         clear_claims(folder)
         write_manifest(folder, plan, skipped)
+        if frontend.weights:
+            keep_weights_folder(folder, frontend.weights)
     return Extracted(made, plan.shard_count - made, skipped, extraction.pace)
 
 

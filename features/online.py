@@ -68,7 +68,9 @@ def rebuild_features(identity: Identity, weights: Path | None, device: torch.dev
         precision = front_end.get("precision")
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error
-    options = FrontEndOptions(layers, weights, front_end.get("normalize"), precision, device)
+    options = FrontEndOptions(
+        layers=layers, weights=weights, normalize=front_end.get("normalize"), precision=precision, device=device
+    )
     online = OnlineFeatures(make_frontend(name, options), how)
     found, expected = online.identity.flat(), identity.flat()
     differing = [

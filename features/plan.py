@@ -2,6 +2,8 @@
 
 `<out>/<corpus>/<slug>/<partition>/` holds `shard-00000.h5 …`, `trials.tsv` (the protocol's snapshot),
 `skipped.tsv` (utterances left out, if any) and `manifest.json`, written last: its presence means complete.
+`weights_folder.txt` says from which local folder the front-end's checkpoint was loaded, where it was. It is a hint for
+commands that need the front-end again, and no part of the identity, which knows the weights by their hash.
 """
 
 import csv
@@ -10,7 +12,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ ITEM_BYTES: Mapping[str, int] = {"float16": 2, "float32": 4, "int16": 2}
 MANIFEST = "manifest.json"
 TRIALS = "trials.tsv"
 SKIPPED = "skipped.tsv"
+WEIGHTS = "weights_folder.txt"
+SHOWN = 12
 
 
 class StoreError(InputError):
@@ -121,9 +125,17 @@ class Plan:
         cls, corpus: str, partition: str, identity: Identity, trials: Sequence[Trial], row_shape: tuple[int, ...]
     ) -> "Plan":
         """Cut the trial list into groups whose shards stay under 256 MiB."""
+        plan = cls.of_count(corpus, partition, identity, len(trials), row_shape)
+        return replace(plan, trial_list_sha256=snapshot_sha256(snapshot(trials)))
+
+    @classmethod
+    def of_count(
+        cls, corpus: str, partition: str, identity: Identity, n_trials: int, row_shape: tuple[int, ...]
+    ) -> "Plan":
+        """The plan of so many trials that are not known one by one: it tells sizes, and fits no shard."""
         row_bytes = math.prod(row_shape) * ITEM_BYTES[identity.dtype]
         size = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes))
-        return cls(corpus, partition, identity, snapshot_sha256(snapshot(trials)), len(trials), row_shape, size)
+        return cls(corpus, partition, identity, "", n_trials, row_shape, size)
 
     @property
     def n_bytes(self) -> int:
@@ -173,9 +185,7 @@ def read_manifest(folder: Path) -> Plan:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        shards = len(list(folder.glob("shard-*.h5")))
-        found = f"{shards} finished shards but no {MANIFEST}" if shards else f"no {MANIFEST}"
-        raise StoreError(f"{folder}: {found}; expected a complete cache (run preprocess.py again to finish one)")
+        raise StoreError(f"{folder}: {_what_is_there(folder)}")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         version = fields["identity"]["format_version"]
@@ -186,6 +196,33 @@ def read_manifest(folder: Path) -> Plan:
         return Plan(**fields | {"row_shape": tuple(fields["row_shape"])})
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not a manifest of ours ({error!r})") from error
+
+
+def _what_is_there(folder: Path) -> str:
+    """What a folder without a manifest holds, and what was expected."""
+    shards = len(list(folder.glob("shard-*.h5")))
+    below = sorted(str(path.parent.relative_to(folder)) for path in folder.rglob(MANIFEST))
+    if below and not shards:
+        more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+        return f"no {MANIFEST}; expected the folder of one partition, here {' or '.join(below[:SHOWN])}{more}"
+    found = f"{shards} finished shards but no {MANIFEST}" if shards else f"no {MANIFEST}"
+    return f"{found}; expected a complete cache (run preprocess.py again to finish one)"
+
+
+def keep_weights_folder(folder: Path, weights: Path) -> None:
+    """Remember in a partition where the front-end's checkpoint lies; a folder that is remembered and exists stays."""
+    if weights_folder(folder) is None:
+        with atomic_path(folder / WEIGHTS) as path:
+            path.write_text(f"{weights}\n", encoding="utf-8", errors="surrogateescape")
+
+
+def weights_folder(folder: Path) -> Path | None:
+    """The local folder from which the checkpoint of a partition's front-end was loaded, if it is still there."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        return None
+    weights = Path(path.read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n"))
+    return weights if weights.is_dir() else None
 
 
 def read_trials(folder: Path, plan: Plan) -> list[Trial]:

@@ -47,6 +47,12 @@ def read_one_file(where: Location, partition: str) -> list[Trial]:
     return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
 
 
-LA = Corpus(partial(read_partition, scenario="LA"), partitions=OFFICIAL)
-PA = Corpus(partial(read_partition, scenario="PA"), partitions=OFFICIAL)
+LA, PA = (
+    Corpus(
+        partial(read_partition, scenario=scenario),
+        partitions=OFFICIAL,
+        published={partition: counts.total for partition, counts in COUNTS[scenario].items()},
+    )
+    for scenario in ("LA", "PA")
+)
 STYLE = Corpus(read_one_file, needs=("protocol", "audio_dir"))

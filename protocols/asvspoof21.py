@@ -61,6 +61,10 @@ def read_partition(where: Location, partition: str, scenario: str) -> list[Trial
 
 
 LA, DF, PA = (
-    Corpus(partial(read_partition, scenario=scenario), partitions=("eval", "progress", "hidden"))
+    Corpus(
+        partial(read_partition, scenario=scenario),
+        partitions=("eval", "progress", "hidden"),
+        published={"eval": EVAL_TOTALS[scenario]} if scenario in EVAL_TOTALS else {},
+    )
     for scenario in ("LA", "DF", "PA")
 )

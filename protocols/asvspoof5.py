@@ -60,4 +60,8 @@ def read_partition(where: Location, partition: str) -> list[Trial]:
     return find_audio(trials, root / about.audio_dir)
 
 
-CORPUS = Corpus(read_partition, partitions=OFFICIAL)
+CORPUS = Corpus(
+    read_partition,
+    partitions=OFFICIAL,
+    published={partition: about.counts.total for partition, about in PARTITIONS.items()},
+)

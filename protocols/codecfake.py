@@ -40,4 +40,4 @@ def read_partition(where: Location, partition: str) -> list[Trial]:
     return find_audio(trials, root / "test" / partition if partition in TEST_SETS else root / partition)
 
 
-CORPUS = Corpus(read_partition, partitions=("train", "dev", *TEST_SETS))
+CORPUS = Corpus(read_partition, partitions=("train", "dev", *TEST_SETS), published=TOTALS)

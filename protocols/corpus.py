@@ -54,12 +54,14 @@ class Corpus:
         needs: attributes of Location without which it cannot be read.
         may: those that it takes besides.
         partitions: its own ones; where it has none, a partition is just the name that the user gives to the whole.
+        published: partition → published number of trials, of those partitions for which one was published.
     """
 
     read: Callable[[Location, str], list[Trial]]
     needs: tuple[str, ...] = ("root",)
     may: tuple[str, ...] = ()
     partitions: tuple[str, ...] = ()
+    published: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, name: str, where: Location, partition: str) -> None:
         """ProtocolError where an option lacks, is one of another corpus, or names an unknown partition."""
@@ -81,6 +83,11 @@ class Counts(NamedTuple):
 
     bonafide: int
     spoof: int
+
+    @property
+    def total(self) -> int:
+        """Trials of both classes."""
+        return self.bonafide + self.spoof
 
 
 def check_counts(trials: Sequence[Trial], published: Counts | int, source: Path) -> None:

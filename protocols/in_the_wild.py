@@ -29,4 +29,4 @@ def read_corpus(where: Location, partition: str) -> list[Trial]:
     return find_audio(trials, root)
 
 
-CORPUS = Corpus(read_corpus, partitions=("eval",))
+CORPUS = Corpus(read_corpus, partitions=("eval",), published={"eval": COUNTS.total})

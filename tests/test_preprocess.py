@@ -1,6 +1,8 @@
 """preprocess.py and the corpora: what it takes for them, and what it says before any model runs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +12,16 @@ from click.testing import CliRunner
 
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.frontends.geometry import ARCHITECTURES, Architecture
+from spoofcache.features.plan import StoreError, weights_folder
 from spoofcache.features.waveform import fit_length, load_waveform
 from spoofcache.preprocess import main
 from spoofcache.protocols import CORPORA
 from spoofcache.protocols.trial import read_snapshot
+from spoofcache.tools.make_random_ssl import narrow, write_checkpoint
 from tests.corpora import make_trials, write_corpus
 
+ROOT = Path(__file__).resolve().parent.parent
 OWN = ("--corpus", "csv", "--column", "utterance=name", "--column", "label=class", "--column", "codec=compression")
 
 
@@ -28,6 +34,11 @@ def own(tmp_path):
     (tmp_path / "my.csv").write_text("name,class,compression\n" + rows)
     where = ("--protocol", tmp_path / "my.csv", "--audio-dir", audio_dir, "--out", tmp_path / "cache")
     return (*OWN, *where, "--partition", "eval", "--frontend", "lfcc", "--device", "cpu")
+
+
+def two_partitions(name):
+    """A corpus of any name that has partitions of its own."""
+    return SimpleNamespace(partitions=("train", "dev"))
 
 
 def preprocess(*options):
@@ -63,7 +74,7 @@ def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_pat
 
 
 def test_missing_audio_of_all_partitions_is_told_in_one_go(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("spoofcache.preprocess.find_corpus", lambda name: SimpleNamespace(partitions=("train", "dev")))
+    monkeypatch.setattr("spoofcache.features.request.find_corpus", two_partitions)
     (tmp_path / "flac/U_0001.flac").unlink()
     status, _, error = preprocess(*train, "--partition", "dev")
     assert status == 2
@@ -160,7 +171,7 @@ def test_other_partitions_are_augmented_only_where_they_are_named(train):
 
 def test_of_several_partitions_train_alone_is_augmented(train, tmp_path, monkeypatch):
     """As of the corpora that have partitions of their own; here both are the same six files."""
-    monkeypatch.setattr("spoofcache.preprocess.find_corpus", lambda name: SimpleNamespace(partitions=("train", "dev")))
+    monkeypatch.setattr("spoofcache.features.request.find_corpus", two_partitions)
     _, folders, _ = preprocess(*train, "--partition", "dev", "--augment", "gain", "--limit", 2)
     names = [Path(folder).relative_to(tmp_path / "cache/mini").as_posix() for folder in folders.split()]
     made = [re.sub("-[0-9a-f]{8}/", "/", name) for name in names]
@@ -211,3 +222,54 @@ def test_views_that_cannot_be_had_are_refused_before_anything_is_done(train, tmp
     assert status == 2
     assert sentence in " ".join(error.split())
     assert not (tmp_path / "cache").exists()
+
+
+def test_help_imports_no_torch():
+    program = (
+        "import sys; from click.testing import CliRunner; from spoofcache.preprocess import main; "
+        "print(CliRunner().invoke(main, ['--help']).exit_code, {'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "set()"]
+
+
+def test_a_dry_run_needs_neither_the_corpus_nor_the_checkpoint(tmp_path, monkeypatch):
+    small = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 2}
+    architecture = Architecture("wav2vec2", {**ARCHITECTURES["xls-r-300m"].settings, **small, "conv_dim": [16] * 7})
+    monkeypatch.setitem(ARCHITECTURES, "xls-r-300m", architecture)
+    monkeypatch.setattr("spoofcache.features.frontends.is_downloaded", lambda repository: False)
+    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
+    options = ("--frontend", "xls-r-300m", "--device", "cpu", "--batch-size", 2, "--out", tmp_path / "cache")
+    status, told, error = preprocess("--corpus", "asvspoof19_la", "--partition", "train", *options, "--dry-run")
+    assert status == 0, error
+    gigabytes = 25_380 * 201 * 64 * 2 / 1e9
+    expected = f"train: 25380 utterances by the published count, no audio looked for; {gigabytes:.2f} GB in 50 shards"
+    assert told.startswith(expected)
+    assert "with random weights of the same geometry, as the checkpoint is not here" in told
+    assert "without the time to decode audio files" in told
+    assert len(told.splitlines()) == 1  # the name of the folder depends on the checkpoint
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_dry_run_of_a_corpus_without_published_counts_asks_for_its_place(tmp_path):
+    options = ("--partition", "eval", "--frontend", "lfcc", "--out", tmp_path, "--dry-run")
+    status, _, error = preprocess("--corpus", "mlaad", *options)
+    assert status == 2
+    assert "mlaad needs --root" in error
+
+
+def test_a_cache_remembers_where_the_weights_were(train, tmp_path):
+    write_checkpoint(tmp_path / "weights", "xls-r-300m", layers=1, **narrow(64))
+    options = [word if word != "raw" else "xls-r-300m" for word in train]
+    status, folder, error = preprocess(*options, "--weights", tmp_path / "weights", "--device", "cpu")
+    assert status == 0, error
+    assert weights_folder(Path(folder)) == tmp_path / "weights"
+    assert str(tmp_path) not in CachedFeatures(Path(folder)).plan.identity.to_json()
+    (tmp_path / "weights").rename(tmp_path / "elsewhere")
+    assert weights_folder(Path(folder)) is None
+
+
+def test_the_partitions_below_a_folder_that_is_none_are_listed(train, tmp_path):
+    preprocess(*train)
+    with pytest.raises(StoreError, match=r"mini: no manifest\.json; expected the folder of one partition, here raw-"):
+        CachedFeatures(tmp_path / "cache/mini")

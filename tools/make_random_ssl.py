@@ -13,24 +13,8 @@ from typing import Any
 import click
 
 from spoofcache.common.cli import Sentence, sentences
+from spoofcache.features.frontends.geometry import ARCHITECTURES, configuration, normalises, random_model
 
-LARGE: dict[str, Any] = {
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-    "feat_extract_norm": "layer",
-    "conv_bias": True,
-    "do_stable_layer_norm": True,
-}
-ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "xls-r-300m": ("wav2vec2", LARGE),
-    "wav2vec2-base": ("wav2vec2", {}),
-    "hubert-large": ("hubert", LARGE | {"conv_bias": False}),
-    "hubert-base": ("hubert", {}),
-    "wavlm-large": ("wavlm", LARGE | {"conv_bias": False}),
-    "wavlm-base": ("wavlm", {}),
-}
 HEAD = 64
 """Size of an attention head in every architecture."""
 OLD_NAMES: Mapping[str, str] = {
@@ -57,28 +41,37 @@ def write_checkpoint(
 
     Args:
         folder: made if need be.
-        architecture: a key of ARCHITECTURES.
+        architecture: a key of `features.frontends.geometry.ARCHITECTURES`.
         layers: number of transformer blocks; the architecture's own when None.
         seed: of the random weights.
         old_form: write `pytorch_model.bin` with the tensor names of the published XLS-R checkpoints.
         overrides: further fields of the model's configuration.
     """
     import torch
-    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+    from transformers import Wav2Vec2FeatureExtractor
 
-    model_type, geometry = ARCHITECTURES[architecture]
     depth = {} if layers is None else {"num_hidden_layers": layers}
     torch.manual_seed(seed)
-    model = AutoModel.from_config(AutoConfig.for_model(model_type, **{**geometry, **depth, **overrides}))
+    model = random_model(configuration(architecture, **{**depth, **overrides}))
     folder.mkdir(parents=True, exist_ok=True)
-    normalises = model.config.feat_extract_norm == "layer"
-    Wav2Vec2FeatureExtractor(do_normalize=normalises, return_attention_mask=normalises).save_pretrained(folder)
+    is_normalised = normalises(model.config)
+    Wav2Vec2FeatureExtractor(do_normalize=is_normalised, return_attention_mask=is_normalised).save_pretrained(folder)
     if not old_form:
         model.save_pretrained(folder)
         return
     model.config.save_pretrained(folder)
     weights = {f"{model.base_model_prefix}.{_old_name(name)}": tensor for name, tensor in model.state_dict().items()}
     torch.save(weights, folder / "pytorch_model.bin")
+
+
+def narrow(width: int) -> dict[str, Any]:
+    """Overrides that make a model `width` wide, a multiple of HEAD, with its heads and convolutions in proportion."""
+    return {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_attention_heads": width // HEAD,
+        "conv_dim": [min(width, 512)] * 7,
+    }
 
 
 def _old_name(name: str) -> str:
@@ -116,10 +109,7 @@ def main(architecture: str, layers: int | None, width: int | None, seed: int, ol
         raise Sentence(f"{out} exists already; expected a new folder")
     if width and width % HEAD:
         raise Sentence(f"--width {width}; expected a multiple of {HEAD}")
-    narrow = (
-        {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // HEAD} if width else {}
-    )
-    write_checkpoint(out, architecture, layers, seed, old_form, **narrow)
+    write_checkpoint(out, architecture, layers, seed, old_form, **(narrow(width) if width else {}))
     click.echo(out)
 
 

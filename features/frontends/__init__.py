@@ -1,38 +1,47 @@
-"""FRONTENDS: registry name → front-end."""
+"""FRONTENDS: registry name → front-end. Its module, and torch with it, is imported when one is made."""
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from importlib import import_module
 
 from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, with_origin
 from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from spoofcache.features.frontends.lfcc import LFCC
-from spoofcache.features.frontends.logmel import LogMel
-from spoofcache.features.frontends.mfcc import MFCC
-from spoofcache.features.frontends.raw import Raw
-from spoofcache.features.frontends.ssl import HUB_NAMES, HiddenStates
+from spoofcache.features.frontends.hub import HUB_NAMES, is_downloaded
 
-FRONTENDS: Mapping[str, Callable[[FrontEndOptions], FrontEnd]] = {
-    "xls-r-300m": partial(HiddenStates, "xls-r-300m"),
-    "xls-r-1b": partial(HiddenStates, "xls-r-1b"),
-    "xls-r-2b": partial(HiddenStates, "xls-r-2b"),
-    "wav2vec2-base": partial(HiddenStates, "wav2vec2-base"),
-    "wav2vec2-large": partial(HiddenStates, "wav2vec2-large"),
-    "hubert-base": partial(HiddenStates, "hubert-base"),
-    "hubert-large": partial(HiddenStates, "hubert-large"),
-    "wavlm-base": partial(HiddenStates, "wavlm-base"),
-    "wavlm-large": partial(HiddenStates, "wavlm-large"),
-    "lfcc": partial(LFCC, "lfcc"),
-    "lfcc-fullband": partial(LFCC, "lfcc-fullband"),
-    "lfcc-air": partial(LFCC, "lfcc-air"),
-    "lfcc-pcdarts": partial(LFCC, "lfcc-pcdarts"),
-    "mfcc": MFCC,
-    "logmel": LogMel,
-    "raw": Raw,
+Maker = Callable[[FrontEndOptions], FrontEnd]
+
+
+def _lazily(module: str, class_name: str, *arguments: str) -> Maker:
+    """A function that imports the module and makes its class with these arguments and the options."""
+
+    def make(options: FrontEndOptions) -> FrontEnd:
+        made: FrontEnd = getattr(import_module(f"{__name__}.{module}"), class_name)(*arguments, options)
+        return made
+
+    return make
+
+
+FRONTENDS: Mapping[str, Maker] = {
+    "xls-r-300m": _lazily("ssl", "HiddenStates", "xls-r-300m"),
+    "xls-r-1b": _lazily("ssl", "HiddenStates", "xls-r-1b"),
+    "xls-r-2b": _lazily("ssl", "HiddenStates", "xls-r-2b"),
+    "wav2vec2-base": _lazily("ssl", "HiddenStates", "wav2vec2-base"),
+    "wav2vec2-large": _lazily("ssl", "HiddenStates", "wav2vec2-large"),
+    "hubert-base": _lazily("ssl", "HiddenStates", "hubert-base"),
+    "hubert-large": _lazily("ssl", "HiddenStates", "hubert-large"),
+    "wavlm-base": _lazily("ssl", "HiddenStates", "wavlm-base"),
+    "wavlm-large": _lazily("ssl", "HiddenStates", "wavlm-large"),
+    "lfcc": _lazily("lfcc", "LFCC", "lfcc"),
+    "lfcc-fullband": _lazily("lfcc", "LFCC", "lfcc-fullband"),
+    "lfcc-air": _lazily("lfcc", "LFCC", "lfcc-air"),
+    "lfcc-pcdarts": _lazily("lfcc", "LFCC", "lfcc-pcdarts"),
+    "mfcc": _lazily("mfcc", "MFCC"),
+    "logmel": _lazily("logmel", "LogMel"),
+    "raw": _lazily("raw", "Raw"),
 }
 
 SHORT_NAMES: Mapping[str, str] = {hub_name: name for name, hub_name in HUB_NAMES.items()}
-"""So that a checkpoint has one identity by either name."""
+"""Repository → registry name, so that a checkpoint has the same identity under either name."""
 
 
 def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
@@ -46,7 +55,7 @@ def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
     if name in FRONTENDS:
         return FRONTENDS[name](options)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
-        return HiddenStates(SHORT_NAMES.get(name, name), options)
+        return _lazily("ssl", "HiddenStates", SHORT_NAMES.get(name, name))(options)
     if is_plugin(name):
         try:
             made: FrontEnd = with_origin(name, FrontEnd)(options)
@@ -56,3 +65,17 @@ def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
     raise FrontEndError(
         f"front-end {name!r}; expected one of {', '.join(FRONTENDS)}, a hub's owner/name, or {EXPECTED}"
     )
+
+
+def make_for_estimate(name: str, options: FrontEndOptions) -> FrontEnd:
+    """The front-end of that name for an estimate of size and time, for which nothing is downloaded.
+
+    Where the checkpoint of a published speech model is not on this machine, a `stand_in.StandIn` takes its place.
+
+    Raises:
+        FrontEndError: as of `make_frontend`.
+    """
+    name = SHORT_NAMES.get(name, name)
+    if name in HUB_NAMES and not options.weights and not is_downloaded(HUB_NAMES[name]):
+        return _lazily("stand_in", "StandIn", name)(options)
+    return make_frontend(name, options)

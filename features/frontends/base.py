@@ -1,48 +1,65 @@
-"""What a front-end is: waveforms in, one array per utterance out, and everything that decides its numbers."""
+"""What a front-end is: waveforms in, one array per utterance out, and everything that decides its numbers.
+
+Neither this file nor the registry imports torch: a command's `--help` names the front-ends and must be quick.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spoofcache.common.errors import InputError
+from spoofcache.features.waveform import NORMALIZATIONS
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISION_NAMES = ("float32", "float16", "bfloat16")
+"""Number types that a network may compute in."""
+
+ZERO_MEAN_UNIT_VARIANCE, NO_NORMALIZATION = NORMALIZATIONS
 
 
 class FrontEndError(InputError):
-    """A front-end that cannot be had as asked for; the message says what was expected."""
+    """A front-end that is unknown, cannot be loaded or does not take an option; the message says what was expected."""
 
 
-@dataclass(frozen=True)
+def _cpu() -> "torch.device":
+    import torch
+
+    return torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrontEndOptions:
-    """What the user may say of a front-end; each one refuses what it does not know.
+    """What the user may choose about a front-end; each front-end refuses the options that it does not have.
 
     Attributes:
-        layers: hidden states by name, `last` or 0…depth; empty is the front-end's own default.
-        weights: a local checkpoint folder in the hub's format instead of the hub.
-        normalize: `zero-mean-unit-variance`, `none`, or None for what the checkpoint says.
-        precision: type that the network computes in: `float32`, `float16` or `bfloat16`; None for the device's own.
-        device: where it runs.
-        check: hold the first batch to the library's float32 numbers, and tell how far it is from them.
-        batch_size: utterances in most calls of `extract`: a network may prepare for that number, which takes its
-            time. None where there is little to do.
-        tell: hears sentences for the user.
+        layers: hidden states by name, `last` or 0…depth; empty for the front-end's default.
+        weights: folder of a checkpoint in the hub's format, instead of the hub.
+        normalize: one of NORMALIZATIONS; None for what the checkpoint says.
+        precision: one of PRECISION_NAMES, the type that the network computes in; None for float32 on a CPU and
+            float16 on a GPU.
+        device: where the front-end runs.
+        check: compare the first batch with the numbers of the library's model in float32, and report the difference.
+        compiled_batch_size: the batch size that the network is compiled for, which takes a minute or so and pays off
+            over many batches; smaller batches are filled up to it. None to compile nothing.
+        tell: called with sentences for the user.
     """
 
     layers: tuple[str, ...] = ()
     weights: Path | None = None
     normalize: str | None = None
     precision: str | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: "torch.device" = field(default_factory=_cpu)
     check: bool = False
-    batch_size: int | None = None
+    compiled_batch_size: int | None = None
     tell: Callable[[str], None] = lambda sentence: None
 
     def refuse_network_options(self, name: str) -> None:
-        """FrontEndError when an option was given that only a network has."""
-        defaults = FrontEndOptions(device=self.device, batch_size=self.batch_size, tell=self.tell)
+        """Raise FrontEndError if an option was given that only a network has."""
+        defaults = FrontEndOptions(device=self.device, compiled_batch_size=self.compiled_batch_size, tell=self.tell)
         given = [option for option, value in vars(self).items() if value != getattr(defaults, option)]
         if given:
             raise FrontEndError(f"front-end {name} has no {', '.join(given)}; expected none of these options")
@@ -54,22 +71,26 @@ class FrontEnd(ABC):
     Attributes:
         slug: readable name for the cache's folder.
         dtypes: number types that its output may be stored in, the default first.
+        weights: folder of the checkpoint, where it was loaded from one that the user named.
     """
 
     slug: str
     dtypes: ClassVar[tuple[str, ...]] = ("float16", "float32")
+    weights: Path | None = None
 
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:
-        """Everything that changes a number of `extract`, JSON-able: the front-end's part of the identity."""
+        """Everything that changes a number of `extract`, as JSON types: the front-end's part of the identity."""
 
     @abstractmethod
-    def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
+    def extract(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Waveforms [B, n] float32 at 16 kHz → features [B, T, D], [B, L, T, D] or [B, n], float32.
 
-        A row does not depend on the others of its batch.
+        A row does not depend on the other rows of its batch.
         """
 
     def row_shape(self, n_samples: int) -> tuple[int, ...]:
-        """Shape of one utterance's features, found on a silent one."""
+        """Shape of one utterance's features, found by extracting those of a silent one."""
+        import torch
+
         return tuple(self.extract(torch.zeros(1, n_samples)).shape[1:])

@@ -95,10 +95,10 @@ class CheckedNetwork:
     def _ours(self, waveforms: torch.Tensor) -> Network:
         """Our network, compiled for the batch size where that pays and works."""
         network = Wav2Vec2(self._library.model, self._layers)
-        if self._options.batch_size is None or self._options.device.type not in COMPILED_ON:
+        if self._options.compiled_batch_size is None or self._options.device.type not in COMPILED_ON:
             return network
         network.compile_parts()
-        compiled = FixedBatch(network, self._options.batch_size)
+        compiled = FixedBatch(network, self._options.compiled_batch_size)
         try:
             compiled(waveforms)
         except torch.OutOfMemoryError:

@@ -5,33 +5,26 @@ k, `0` the input of block 1.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.base import (
+    NO_NORMALIZATION,
+    PRECISION_NAMES,
+    ZERO_MEAN_UNIT_VARIANCE,
+    FrontEnd,
+    FrontEndError,
+    FrontEndOptions,
+)
+from spoofcache.features.frontends.hub import HUB_NAMES, Source, checkpoint_source
 from spoofcache.features.frontends.networks import CheckedNetwork
 from spoofcache.features.waveform import NORMALIZATIONS
 
-HUB_NAMES: Mapping[str, str] = {
-    "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
-    "xls-r-1b": "facebook/wav2vec2-xls-r-1b",
-    "xls-r-2b": "facebook/wav2vec2-xls-r-2b",
-    "wav2vec2-base": "facebook/wav2vec2-base",
-    "wav2vec2-large": "facebook/wav2vec2-large",
-    "hubert-base": "facebook/hubert-base-ls960",
-    "hubert-large": "facebook/hubert-large-ll60k",
-    "wavlm-base": "microsoft/wavlm-base",
-    "wavlm-large": "microsoft/wavlm-large",
-}
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
-PRECISIONS: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+PRECISIONS: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISION_NAMES}
 TRAINING_ONLY = {"masked_spec_embed"}
 """Tensors that a published checkpoint may lack, since they are used in pre-training only."""
 
@@ -49,42 +42,50 @@ SHAPELESS_SETTINGS = (
 """Configuration that changes the numbers and cannot be seen in the shapes of the weights."""
 
 
+class Checkpoint(NamedTuple):
+    """A loaded speech model.
+
+    Attributes:
+        source: where it came from, for messages.
+        model: the library's base model, in float32.
+        normalization: what it expects of waveforms, one of NORMALIZATIONS.
+    """
+
+    source: str
+    model: Any
+    normalization: str
+
+
 class HiddenStates(FrontEnd):
     """Waveform [n] → hidden states [T, D] of one layer, or [L, T, D] of several; T = 201 for 64,600 samples.
 
-    Only the blocks up to the highest layer asked for are kept.
+    Only the blocks up to the highest layer that is asked for are kept.
+
+    Args:
+        name: key of HUB_NAMES, or the hub's `owner/name`.
+        options: layers, weights, normalisation, precision, device and check.
+        checkpoint: a loaded model, which is changed; None to load the one that the name and the options tell.
 
     Raises:
         FrontEndError: a checkpoint that cannot be loaded, is of another family or lacks weights; an unknown layer.
     """
 
-    def __init__(self, name: str, options: FrontEndOptions) -> None:
-        self._name = name
+    def __init__(self, name: str, options: FrontEndOptions, checkpoint: Checkpoint | None = None) -> None:
+        self._name, self._device = name, options.device
         self._layers = options.layers or ("last",)
         self._precision = options.precision or ("float16" if options.device.type == "cuda" else "float32")
-        self._device = options.device
-        if options.weights and not options.weights.is_dir():  # the library would look for it on the hub
-            raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
-        source = str(options.weights or HUB_NAMES.get(name, name))
-        model = _load_model(source)
+        source, model, normalization = checkpoint or load_checkpoint(name, options)
         family = next((family for family in FAMILIES if name.startswith(family)), FAMILIES[0])
         if name in HUB_NAMES and model.config.model_type != family:
             raise FrontEndError(f"{source}: a {model.config.model_type} model; {name} expects one of {family}")
-        self._check_layers(model.config.num_hidden_layers)
-        self._normalize = options.normalize or _normalization_of(source)
+        check_layers(name, self._layers, model.config.num_hidden_layers)
+        self._normalize = options.normalize or normalization
         self._weights_sha256 = weights_sha256(model)
-        self.slug = "-".join((name.replace("/", "-"), *(f"l{k}" if k != "last" else k for k in self._layers)))
+        self.slug = slug_of(name, self._layers)
+        self.weights = options.weights and options.weights.resolve()
         self._network = CheckedNetwork(
             model, self._layers, PRECISIONS[self._precision], options, lambda said: options.tell(f"{name}: {said}")
         )
-
-    def _check_layers(self, depth: int) -> None:
-        known = ("last", *map(str, range(depth + 1)))
-        for layer in self._layers:
-            if layer not in known:
-                raise FrontEndError(f"layer {layer!r} of {self._name}; expected last or 0…{depth}")
-        if len(set(self._layers)) < len(self._layers):
-            raise FrontEndError(f"layers {' '.join(self._layers)}; expected each one once")
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -98,7 +99,7 @@ class HiddenStates(FrontEnd):
     @torch.inference_mode()
     def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
         waveforms = waveforms.to(self._device)
-        if self._normalize == "zero-mean-unit-variance":
+        if self._normalize == ZERO_MEAN_UNIT_VARIANCE:
             waveforms = zero_mean_unit_variance(waveforms)
         features = self._network(waveforms).float()
         return features if len(self._layers) > 1 else features[:, 0]
@@ -107,6 +108,21 @@ class HiddenStates(FrontEnd):
         with torch.inference_mode():
             shape = self._network.row_shape(n_samples)
         return shape if len(self._layers) > 1 else shape[1:]
+
+
+def check_layers(name: str, layers: Sequence[str], depth: int) -> None:
+    """Raise FrontEndError unless the layers of a model with `depth` blocks are `last` or 0…depth, each once."""
+    known = ("last", *map(str, range(depth + 1)))
+    for layer in layers:
+        if layer not in known:
+            raise FrontEndError(f"layer {layer!r} of {name}; expected last or 0…{depth}")
+    if len(set(layers)) < len(layers):
+        raise FrontEndError(f"layers {' '.join(layers)}; expected each one once")
+
+
+def slug_of(name: str, layers: Sequence[str]) -> str:
+    """Readable name of a front-end for the cache's folder: `xls-r-300m-last`, `xls-r-300m-l5-l9`."""
+    return "-".join((name.replace("/", "-"), *(f"l{layer}" if layer != "last" else layer for layer in layers)))
 
 
 def zero_mean_unit_variance(waveforms: torch.Tensor) -> torch.Tensor:
@@ -135,44 +151,56 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _load_model(source: str) -> Any:
+def load_checkpoint(name: str, options: FrontEndOptions) -> Checkpoint:
+    """The checkpoint in `options.weights`, or that of the hub.
+
+    Raises:
+        FrontEndError: it cannot be reached or loaded, is of another family, lacks weights, or does not say whether
+            the waveform is normalised.
+    """
+    source = checkpoint_source(name, options)
+    return Checkpoint(source.name, _load_model(source), options.normalize or _normalization_of(source))
+
+
+def _load_model(source: Source) -> Any:
     """The base model in float32, every weight from the checkpoint."""
     from huggingface_hub.utils import enable_progress_bars
-    from transformers import AutoConfig, AutoModel  # seconds to import: only who extracts pays
+    from transformers import AutoConfig, AutoModel  # seconds to import: only an extraction pays for it
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    enable_progress_bars()  # of downloads: the line above silences them too
+    enable_progress_bars()  # those of downloads, which the line above switches off too
+    name, where = source.name, {"local_files_only": source.only_local}
     try:
-        family = AutoConfig.from_pretrained(source).model_type
+        family = AutoConfig.from_pretrained(name, **where).model_type
         if family not in FAMILIES:
-            raise FrontEndError(f"{source}: a {family} model; expected one of {', '.join(FAMILIES)}")
-        # the type is asked for by name: a checkpoint saved in float16 would stay float16
-        model, info = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+            raise FrontEndError(f"{name}: a {family} model; expected one of {', '.join(FAMILIES)}")
+        # the type is asked for by name: a checkpoint that was saved in float16 would stay float16
+        model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **where)
     except FrontEndError:
         raise
     except Exception as error:  # of any kind: the library, pickle and safetensors each have their own
         reason = (str(error) or repr(error)).splitlines()[0]
         raise FrontEndError(
-            f"{source}: cannot be loaded ({reason}); expected a checkpoint in the hub's "
-            "format. Where the hub cannot be reached give its folder with --weights"
+            f"{name}: cannot be loaded ({reason}); expected a checkpoint in the hub's format. If the hub cannot be "
+            "reached, give the checkpoint's local folder with --weights"
         ) from error
     missing = sorted(set(info["missing_keys"]) - TRAINING_ONLY)
     if missing:  # the library would initialise them at random
-        raise FrontEndError(f"{source}: {len(missing)} weights are missing ({', '.join(missing[:3])} …); expected all")
+        raise FrontEndError(f"{name}: {len(missing)} weights are missing ({', '.join(missing[:3])} …); expected all")
     return model
 
 
-def _normalization_of(source: str) -> str:
-    """What the checkpoint's own feature extractor does."""
+def _normalization_of(source: Source) -> str:
+    """What the checkpoint's own feature extractor does to a waveform."""
     from transformers import Wav2Vec2FeatureExtractor
 
     try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(source)
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(source.name, local_files_only=source.only_local)
     except (OSError, ValueError) as error:
         raise FrontEndError(
-            f"{source}: no preprocessor_config.json to say whether the waveform is normalised; "
+            f"{source.name}: no preprocessor_config.json to say whether the waveform is normalised; "
             f"expected one, or --normalize {'|'.join(NORMALIZATIONS)}"
         ) from error
-    return "zero-mean-unit-variance" if extractor.do_normalize else "none"
+    return ZERO_MEAN_UNIT_VARIANCE if extractor.do_normalize else NO_NORMALIZATION

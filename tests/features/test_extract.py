@@ -18,7 +18,7 @@ from spoofcache.common.files import Claim
 from spoofcache.features import extract as module
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.extract import ExtractOptions, make_identity, measure_rate
+from spoofcache.features.extract import ExtractOptions, make_identity
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import ShardMismatch, StoreError
@@ -424,10 +424,3 @@ class TestDisk:
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(StoreError, match=r"/locked/cache: cannot be written \(Permission denied\)"):
             extract(corpus(3), tmp_path / "locked" / "cache", Frames())
-
-
-def test_the_rate_is_measured_on_the_audio_that_is_there(corpus):
-    trials = [replace(trial, path=None) if index == 0 else trial for index, trial in enumerate(corpus(8))]
-    frontend = Frames()
-    assert measure_rate(trials, frontend, OPTIONS) > 0
-    assert frontend.seen == 2 * OPTIONS.batch_size

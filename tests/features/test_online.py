@@ -34,7 +34,11 @@ def cases(speech_model):
     return {
         "raw": ("raw", FrontEndOptions(), replace(OPTIONS, dtype="int16")),
         "lfcc": ("lfcc", FrontEndOptions(), OPTIONS),
-        "ssl": ("xls-r-300m", FrontEndOptions(("1", "2"), speech_model, "none", "bfloat16"), OPTIONS),
+        "ssl": (
+            "xls-r-300m",
+            FrontEndOptions(layers=("1", "2"), weights=speech_model, normalize="none", precision="bfloat16"),
+            OPTIONS,
+        ),
     }
 
 
@@ -56,7 +60,7 @@ def test_waveforms_are_the_samples_of_the_file_filled_by_the_rule(corpus):
     path = corpus(1)[0].path
     samples = soundfile.read(path, dtype="float32")[0]
     for fit, expected in (("repeat", np.resize(samples, 20_000)), ("zero", np.pad(samples, (0, 12_000)))):
-        online = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions(fit, n_samples=20_000))
+        online = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions(fit=fit, n_samples=20_000))
         np.testing.assert_array_equal(online.extract([load_waveform(path)], "")[0].numpy(), expected)
 
 
@@ -67,7 +71,7 @@ def test_a_feature_that_a_cache_could_not_store_is_refused_by_name():
 
 
 def test_other_weights_than_those_of_the_cache_are_refused(speech_model, tmp_path):
-    given = FrontEndOptions(("last",), speech_model)
+    given = FrontEndOptions(layers=("last",), weights=speech_model)
     identity = OnlineFeatures(make_frontend("xls-r-300m", given), OPTIONS).identity
     write_checkpoint(tmp_path, "xls-r-300m", layers=3, **TINY | {"initializer_range": 0.2})
     sentence = r"not the one that the network was trained on: front_end\.weights_sha256 is '\w+'"

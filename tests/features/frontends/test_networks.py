@@ -143,7 +143,10 @@ class TestCheck:
 class TestCompiled:
     def test_batches_of_any_size_are_computed_by_one_compiled_form(self, make, said, compiling, checkpoint):
         compiling("eager")
-        network, waveforms = make(batch_size=3), torch.randn(7, 8_000, generator=torch.Generator().manual_seed(0))
+        network, waveforms = (
+            make(compiled_batch_size=3),
+            torch.randn(7, 8_000, generator=torch.Generator().manual_seed(0)),
+        )
         network(waveforms[:3])
         with torch._dynamo.config.patch(error_on_recompile=True):
             parts = [network(waveforms[first:last]) for first, last in [(0, 3), (3, 4), (4, 7)]]
@@ -160,13 +163,13 @@ class TestCompiled:
             return graph.forward
 
         compiling(count)
-        make(architecture, batch_size=3)(waveforms)
+        make(architecture, compiled_batch_size=3)(waveforms)
         assert len(graphs) == 4  # after the first convolution, after all others; the embedding, the blocks
         assert said == []
 
     def test_the_graphs_that_a_compiler_gets_give_the_same(self, make, said, compiling, checkpoint, waveforms):
         compiling("aot_eager")
-        network = make(batch_size=3)
+        network = make(compiled_batch_size=3)
         assert_same(network(waveforms), library(checkpoint("xls-r-300m"), waveforms))
         assert said == []
 
@@ -175,7 +178,7 @@ class TestCompiled:
             raise RuntimeError("no compiler found")
 
         compiling(broken)
-        assert_same(make(batch_size=3)(waveforms), library(checkpoint("xls-r-300m"), waveforms))
+        assert_same(make(compiled_batch_size=3)(waveforms), library(checkpoint("xls-r-300m"), waveforms))
         assert said == ["computes uncompiled, slower: no compiler found"]
 
     @pytest.mark.parametrize("batch_size", [None, 3])
@@ -185,7 +188,7 @@ class TestCompiled:
         if batch_size is None:
             compiling("eager")
         monkeypatch.setattr(Wav2Vec2, "compile_parts", lambda self: pytest.fail("compiled"))
-        make(batch_size=batch_size)(waveforms)
+        make(compiled_batch_size=batch_size)(waveforms)
 
 
 def test_the_librarys_model_is_left_as_it_was(checkpoint, waveforms):

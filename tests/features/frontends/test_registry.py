@@ -8,7 +8,7 @@ import torch
 
 from spoofcache.features.frontends import FRONTENDS, make_frontend
 from spoofcache.features.frontends.base import FrontEnd, FrontEndError, FrontEndOptions
-from spoofcache.features.frontends.ssl import HUB_NAMES
+from spoofcache.features.frontends.hub import HUB_NAMES
 from spoofcache.features.plan import ITEM_BYTES
 
 WITHOUT_NETWORK = sorted(set(FRONTENDS) - set(HUB_NAMES))
@@ -96,7 +96,7 @@ def test_options_of_a_network_are_refused_where_there_is_none(name, option, valu
 
 def test_device_batch_size_and_listener_are_options_of_all():
     for name in WITHOUT_NETWORK:
-        make_frontend(name, FrontEndOptions(device=torch.device("cpu"), batch_size=8, tell=print))
+        make_frontend(name, FrontEndOptions(device=torch.device("cpu"), compiled_batch_size=8, tell=print))
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

@@ -1,0 +1,166 @@
+"""What an extraction will take, before it is begun: gigabytes from the plan, time from a few batches."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spoofcache.features.decoding import Decoders
+from spoofcache.features.device import Device
+from spoofcache.features.extract import ExtractOptions
+from spoofcache.features.frontends.base import FrontEnd
+from spoofcache.features.frontends.stand_in import StandIn
+from spoofcache.features.request import Job
+from spoofcache.protocols.trial import Trial
+
+SECONDS = 2.0
+"""How long batches are measured, once the first one is done; at least LEAST_BATCHES of them."""
+
+LEAST_BATCHES = 3
+MOST_SECONDS = 20.0
+"""Where a batch takes long: no further one is begun after this time."""
+
+LOUDNESS = 0.1
+
+
+class Speed(NamedTuple):
+    """How fast a front-end gets through utterances.
+
+    Attributes:
+        batch_size: utterances per batch.
+        first: seconds of the first batch, in which a network is checked and memory is taken.
+        rate: utterances per second in the batches after it.
+    """
+
+    batch_size: int
+    first: float
+    rate: float
+
+    def seconds(self, n_utterances: int) -> float:
+        """Time for so many utterances, the first batch among them."""
+        return self.first + max(0, n_utterances - self.batch_size) / self.rate
+
+
+class Estimate(NamedTuple):
+    """What one cached partition will take, in words.
+
+    Attributes:
+        sentence: utterances, missing files, gigabytes, shards, free space and time.
+        folder: where it will lie; None while the checkpoint, on which the name depends, is not known.
+    """
+
+    sentence: str
+    folder: Path | None
+
+
+class Estimator:
+    """Estimates the jobs of one front-end; each kind of view is timed once, and the first batch once."""
+
+    def __init__(self, frontend: FrontEnd) -> None:
+        self._frontend = frontend
+        self._speeds: dict[str, Speed | None] = {}
+
+    def estimate(self, job: Job) -> Estimate:
+        """What a job will take."""
+        plan = job.plan
+        shape = " × ".join(map(str, plan.row_shape))
+        free = shutil.disk_usage(next(parent for parent in job.folder.absolute().parents if parent.exists())).free
+        sentence = (
+            f"{job.title}: {_utterances(job)}; {plan.n_bytes / 1e9:.2f} GB in {plan.shard_count} shards of {shape} "
+            f"{plan.identity.dtype} ({free / 1e9:.0f} GB free); {self._time(job)}"
+        )
+        return Estimate(sentence, None if isinstance(self._frontend, StandIn) else job.folder)
+
+    def _time(self, job: Job) -> str:
+        stand_in = self._frontend if isinstance(self._frontend, StandIn) else None
+        if stand_in and (obstacle := stand_in.obstacle()):
+            return f"time unknown: {obstacle}"
+        speed = self._speed(job)
+        if speed is None:
+            return "time unknown: no audio file that can be used"
+        notes = [
+            *(["with random weights of the same geometry, as the checkpoint is not here"] if stand_in else []),
+            *(["without the time to decode audio files"] if not job.trials else []),
+        ]
+        minutes = speed.seconds(job.plan.n_trials) / 60
+        return ", ".join((f"about {minutes:.1f} minutes at {speed.rate:.1f} utterances/s", *notes))
+
+    def _speed(self, job: Job) -> Speed | None:
+        """Measured where no job of this effect was; the first batch counts for the first job only."""
+        effect = job.plan.identity.effect
+        if not job.trials:
+            effect = ""
+        if effect in self._speeds:
+            known = self._speeds[effect]
+            return known and known._replace(first=known.batch_size / known.rate)
+        measured = (
+            measure_speed(job.trials, self._frontend, job.options)
+            if job.trials
+            else measure_speed_on_noise(self._frontend, job.options)
+        )
+        self._speeds[effect] = measured
+        return measured
+
+
+def _utterances(job: Job) -> str:
+    if not job.trials:
+        return f"{job.plan.n_trials} utterances by the published count, no audio looked for"
+    missing = sum(trial.path is None for trial in job.trials)
+    return f"{len(job.trials)} utterances, {missing} audio files missing"
+
+
+def measure_speed(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions) -> Speed | None:
+    """Extract a few batches as an extraction does, and keep nothing.
+
+    Files are decoded ahead while the front-end computes, and every batch is full, both as in an extraction. A corpus
+    of few files is gone through several times.
+
+    Returns:
+        None where there is no audio file, or where a batch has none that can be used.
+    """
+    found = [trial for trial in trials if trial.path is not None]
+    device = _device(frontend, options)
+    moments = [time.perf_counter()]
+    with Decoders(options.form, options.workers, in_processes=False) as decoders:
+        for batch in decoders.batches(cycle(found)):
+            if all(batch.reasons):
+                return None
+            device.launch(batch.waveforms).wait()
+            moments.append(time.perf_counter())
+            if _is_enough(moments):
+                return _speed(moments, options.batch_size)
+    return None
+
+
+def measure_speed_on_noise(frontend: FrontEnd, options: ExtractOptions) -> Speed:
+    """As `measure_speed`, on noise instead of audio files: the time to decode files is not part of it."""
+    device = _device(frontend, options)
+    random = np.random.default_rng(0)
+    noise = LOUDNESS * random.standard_normal((options.batch_size, options.n_samples), dtype=np.float32)
+    moments = [time.perf_counter()]
+    while not _is_enough(moments):
+        device.launch(noise).wait()
+        moments.append(time.perf_counter())
+    return _speed(moments, options.batch_size)
+
+
+def _device(frontend: FrontEnd, options: ExtractOptions) -> Device:
+    return Device(options.device, frontend.extract, options.dtype or frontend.dtypes[0])
+
+
+def _is_enough(moments: Sequence[float]) -> bool:
+    """Whether the moments, of the start and of the end of each batch, tell the speed."""
+    n_batches = len(moments) - 2  # after the first one
+    if n_batches < 1:
+        return False
+    whole, measured = moments[-1] - moments[0], moments[-1] - moments[1]
+    return whole > MOST_SECONDS or (n_batches >= LEAST_BATCHES and measured > SECONDS)
+
+
+def _speed(moments: Sequence[float], batch_size: int) -> Speed:
+    n_utterances = (len(moments) - 2) * batch_size
+    return Speed(batch_size, moments[1] - moments[0], n_utterances / (moments[-1] - moments[1]))

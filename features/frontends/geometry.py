@@ -1,0 +1,82 @@
+"""The geometry of the published speech models, and models of that geometry with random weights.
+
+Shapes, sizes and speed are those of the published model; the numbers mean nothing. Sources of the sizes: wav2vec 2.0
+(Baevski et al. 2020, section 4.2), XLS-R (Babu et al. 2021, section 4), HuBERT (Hsu et al. 2021, section IV-B), WavLM
+(Chen et al. 2022, section IV-B), and the configuration files that were published with the checkpoints.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+LARGE: Mapping[str, Any] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "conv_bias": True,
+    "do_stable_layer_norm": True,
+}
+WIDER: Mapping[str, Any] = {"num_hidden_layers": 48, "hidden_size": 1280, "intermediate_size": 5120}
+WIDEST: Mapping[str, Any] = {"num_hidden_layers": 48, "hidden_size": 1920, "intermediate_size": 7680}
+
+
+class Architecture(NamedTuple):
+    """The library's name of a model's family, and the settings in which it differs from the library's defaults."""
+
+    model_type: str
+    settings: Mapping[str, Any]
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "xls-r-300m": Architecture("wav2vec2", LARGE),
+    "xls-r-1b": Architecture("wav2vec2", {**LARGE, **WIDER}),
+    "xls-r-2b": Architecture("wav2vec2", {**LARGE, **WIDEST}),
+    "wav2vec2-base": Architecture("wav2vec2", {}),
+    "wav2vec2-large": Architecture(
+        "wav2vec2", {**LARGE, "feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm": False}
+    ),
+    "hubert-base": Architecture("hubert", {}),
+    "hubert-large": Architecture("hubert", {**LARGE, "conv_bias": False}),
+    "wavlm-base": Architecture("wavlm", {}),
+    "wavlm-large": Architecture("wavlm", {**LARGE, "conv_bias": False}),
+}
+
+
+def configuration(architecture: str, **overrides: Any) -> Any:
+    """The library's configuration of an architecture; `overrides` are fields of it with other values."""
+    from transformers import AutoConfig  # seconds to import: only a command that needs a model pays for it
+
+    model_type, settings = ARCHITECTURES[architecture]
+    return AutoConfig.for_model(model_type, **{**settings, **overrides})
+
+
+def random_model(config: Any) -> Any:
+    """The library's model of that configuration, initialised at random from torch's global generator."""
+    from transformers import AutoModel
+
+    return AutoModel.from_config(config)
+
+
+def n_bytes(config: Any) -> int:
+    """Size of a model's weights in float32; none of them is allocated."""
+    import torch
+
+    with torch.device("meta"):
+        model = random_model(config)
+    return sum(parameter.numel() * 4 for parameter in model.parameters())
+
+
+def n_frames(config: Any, n_samples: int) -> int:
+    """Frames of a waveform of `n_samples`: each convolution gives ⌊(n − width)/stride⌋ + 1 of n."""
+    for width, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+        n_samples = (n_samples - width) // stride + 1
+    return n_samples
+
+
+def normalises(config: Any) -> bool:
+    """Whether the published models of this geometry hear waveforms of zero mean and unit variance.
+
+    Those with layer normalisation in the convolutions do; those with group normalisation do not.
+    """
+    return bool(config.feat_extract_norm == "layer")

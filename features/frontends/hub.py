@@ -1,0 +1,83 @@
+"""Where a checkpoint comes from: a local folder, this machine's cache of the hub, or the hub itself."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
+
+HUB_NAMES: Mapping[str, str] = {
+    "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
+    "xls-r-1b": "facebook/wav2vec2-xls-r-1b",
+    "xls-r-2b": "facebook/wav2vec2-xls-r-2b",
+    "wav2vec2-base": "facebook/wav2vec2-base",
+    "wav2vec2-large": "facebook/wav2vec2-large",
+    "hubert-base": "facebook/hubert-base-ls960",
+    "hubert-large": "facebook/hubert-large-ll60k",
+    "wavlm-base": "microsoft/wavlm-base",
+    "wavlm-large": "microsoft/wavlm-large",
+}
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+SECONDS_TO_ANSWER = 5.0
+
+
+class Source(NamedTuple):
+    """What the library loads a checkpoint from.
+
+    Attributes:
+        name: a folder, or the `owner/name` of a repository on the hub.
+        only_local: whether no file of it may be downloaded.
+    """
+
+    name: str
+    only_local: bool
+
+
+def checkpoint_source(name: str, options: FrontEndOptions) -> Source:
+    """Where the checkpoint of a front-end lies: `options.weights`, else the hub, else what was downloaded earlier.
+
+    The hub is asked once and has five seconds to answer; the library itself would try six times.
+
+    Args:
+        name: key of HUB_NAMES, or `owner/name`.
+        options: the front-end's.
+
+    Raises:
+        FrontEndError: no such folder, or the hub does not answer and nothing was downloaded earlier.
+    """
+    if options.weights:
+        if not options.weights.is_dir():  # the library would look for it on the hub
+            raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
+        return Source(str(options.weights), only_local=True)
+    repository = HUB_NAMES.get(name, name)
+    obstacle = _obstacle(repository)
+    if obstacle and not is_downloaded(repository):
+        raise FrontEndError(
+            f"{repository}: the hub cannot be reached ({obstacle}) and the checkpoint was not downloaded earlier; "
+            "expected its local folder with --weights"
+        )
+    return Source(repository, only_local=bool(obstacle))
+
+
+def is_downloaded(repository: str) -> bool:
+    """Whether this machine's cache of the hub holds the configuration and the weights of a repository."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def is_here(file: str) -> bool:
+        return isinstance(try_to_load_from_cache(repository, file), str)
+
+    return is_here(CONFIG) and any(map(is_here, WEIGHTS))
+
+
+def _obstacle(repository: str) -> str:
+    """Why the hub does not answer, in words; '' where it does, whatever the answer is."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        get_session().head(hf_hub_url(repository, CONFIG), timeout=SECONDS_TO_ANSWER)
+    except Exception as error:  # of the HTTP library, which is another one in other versions
+        return (str(error) or repr(error)).splitlines()[0]
+    return ""

@@ -1,0 +1,66 @@
+"""A speech model whose checkpoint is not on this machine: its shape, and its speed with random weights."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from spoofcache.common.machine import available_memory
+from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
+from spoofcache.features.frontends.geometry import configuration, n_bytes, n_frames, normalises, random_model
+from spoofcache.features.frontends.ssl import (
+    NO_NORMALIZATION,
+    ZERO_MEAN_UNIT_VARIANCE,
+    Checkpoint,
+    HiddenStates,
+    check_layers,
+    slug_of,
+)
+
+COPIES = 2
+"""The model, and what a network of ours adds to it on the first batch."""
+
+
+class StandIn(FrontEnd):
+    """Tells what the front-end of that name would take, without its checkpoint; of its numbers nothing can be told.
+
+    The shape of a row follows from the architecture. The first call of `extract` makes a model with random weights.
+
+    Args:
+        name: key of `geometry.ARCHITECTURES`.
+        options: the front-end's.
+
+    Raises:
+        FrontEndError: an unknown layer.
+    """
+
+    def __init__(self, name: str, options: FrontEndOptions) -> None:
+        self._name, self._options = name, options
+        self._config = configuration(name)
+        self._layers = options.layers or ("last",)
+        check_layers(name, self._layers, self._config.num_hidden_layers)
+        self._front_end: HiddenStates | None = None
+        self.slug = slug_of(name, self._layers)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"name": self._name, "weights_sha256": None, "layers": list(self._layers)}
+
+    def row_shape(self, n_samples: int) -> tuple[int, ...]:
+        shape = (len(self._layers), n_frames(self._config, n_samples), self._config.hidden_size)
+        return shape if len(self._layers) > 1 else shape[1:]
+
+    def obstacle(self) -> str:
+        """Why the model cannot be timed here, in words; '' where it can."""
+        needed, free = COPIES * n_bytes(self._config), available_memory()
+        if needed <= free:
+            return ""
+        return f"a model of this size needs {needed / 1e9:.1f} GB of memory, of which {free / 1e9:.1f} GB are free"
+
+    def extract(self, waveforms: torch.Tensor) -> torch.Tensor:
+        if self._front_end is None:
+            normalization = ZERO_MEAN_UNIT_VARIANCE if normalises(self._config) else NO_NORMALIZATION
+            checkpoint = Checkpoint(f"random {self._name}", random_model(self._config).eval(), normalization)
+            options = replace(self._options, layers=self._layers)
+            self._front_end = HiddenStates(self._name, options, checkpoint)
+        return self._front_end.extract(waveforms)

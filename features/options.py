@@ -1,0 +1,94 @@
+"""What a user asks of `preprocess.py`, as one object, before anything is read or checked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from spoofcache.features.extract import ExtractOptions, default_batch_size, default_workers
+from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.protocols import Location, find_corpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessOptions:
+    """The options of the command line; `help` of each says what it does.
+
+    Attributes:
+        name: of the corpus folder; None for the corpus's own.
+        n_samples: `--length`.
+        effects: `--augment`; `n_views`, `seed` and `augmented` (`--augment-partition`) belong to it.
+    """
+
+    out: Path
+    corpus: str
+    partitions: tuple[str, ...]
+    frontend: str
+    root: Path | None
+    protocol: Path | None
+    audio_dir: Path | None
+    bonafide_dir: Path | None
+    columns: Mapping[str, str]
+    layers: tuple[str, ...]
+    weights: Path | None
+    normalize: str | None
+    precision: str | None
+    check: bool
+    dtype: str | None
+    fit: str
+    n_samples: int
+    effects: tuple[str, ...]
+    n_views: int | None
+    seed: int
+    augmented: tuple[str, ...]
+    name: str | None
+    on_bad_audio: str
+    batch_size: int | None
+    workers: int | None
+    compression: str | None
+    limit: int | None
+    dry_run: bool
+
+    @property
+    def location(self) -> Location:
+        """Where the corpus lies."""
+        return Location(self.root, self.protocol, self.audio_dir, self.bonafide_dir, self.columns)
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the corpus folder; of a corpus of the user's own, `package.module:Name`, the last word."""
+        return self.name or self.corpus.rpartition(":")[2]
+
+    def published(self) -> Mapping[str, int]:
+        """Partition → published number of trials, for a dry run that is told no place of the corpus."""
+        known = find_corpus(self.corpus).published if self.dry_run and self.location == Location() else {}
+        return {name: known[name] for name in self.partitions if name in known}
+
+    def extract_options(self, device: torch.device) -> ExtractOptions:
+        """How utterances are extracted, without the view."""
+        return ExtractOptions(
+            fit=self.fit,
+            n_samples=self.n_samples,
+            dtype=self.dtype,
+            batch_size=self.batch_size or default_batch_size(device),
+            workers=self.workers or default_workers(device),
+            skip_bad_audio=self.on_bad_audio == "skip",
+            compression=self.compression,
+            device=device,
+        )
+
+    def frontend_options(
+        self, device: torch.device, compiled_batch_size: int | None, tell: Callable[[str], None]
+    ) -> FrontEndOptions:
+        """What the front-end is made with."""
+        return FrontEndOptions(
+            layers=self.layers,
+            weights=self.weights,
+            normalize=self.normalize,
+            precision=self.precision,
+            device=device,
+            check=self.check,
+            compiled_batch_size=compiled_batch_size,
+            tell=tell,
+        )
