@@ -23,7 +23,15 @@ from spoofcache.evaluation.figures import Comparison, Uncertainty
 from spoofcache.evaluation.measures import CM_MEASURES, default_measures
 from spoofcache.evaluation.report import report_page
 from spoofcache.evaluation.sasv import compare_sasv
-from spoofcache.evaluation.testsets import NamedFile, calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.evaluation.testsets import (
+    NamedFile,
+    calibrated,
+    evaluation_sets,
+    parse_named,
+    read_costs,
+    read_sasv,
+    with_test_sets,
+)
 from spoofcache.evaluation.trials import groups_of
 
 EXAMPLES = """\b
@@ -39,8 +47,9 @@ Examples:
 TITLE = "Evaluation of spoofing countermeasures"
 PROTOCOL_HELP = """Read the trials and their keys from this file, in any known form, and require a score for each of
 them. Repeat the option for several test sets. By default, the first score file must state the keys."""
-WHERE_HELP = """Judge only the trials that have this value in this column of the protocol, for example `phase=eval`.
-Repeat the option to combine conditions."""
+WHERE_HELP = """Judge only the trials whose column of the protocol meets this condition: `phase=eval`, `codec=alaw,opus`
+(one of these values), `attack!=A17`, or `snr>=10` (also <, <= and >; in quotation marks). Repeat the option to combine
+conditions."""
 ASV_HELP = """Read the scores of a speaker verification system (`attack-or-bonafide target|nontarget|spoof score`),
 which t-DCF and t-EER need. Give one file for all protocols, or one for each."""
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
@@ -77,7 +86,7 @@ HTML_HELP = "Write a report with tables and pictures to this file: one HTML page
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
 @click.argument("scores", nargs=-1)
 @click.option("--protocol", "protocols", metavar="[NAME=]FILE", multiple=True, help=PROTOCOL_HELP)
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help=WHERE_HELP)
+@click.option("--where", multiple=True, metavar="CONDITION", help=WHERE_HELP)
 @click.option("--asv-scores", "asv", type=cli.input_file, multiple=True, help=ASV_HELP)
 @click.option("--tdcf-costs", "costs", type=cli.input_file, help=COSTS_HELP)
 @click.option("--sasv-scores", "sasv", multiple=True, metavar="[NAME=]FILE", help=SASV_HELP)
@@ -106,7 +115,8 @@ def main(**given: Any) -> None:
     """Evaluate the scores of one or more countermeasures: EER, t-DCF, DCF and Cllr, with confidence intervals.
 
     SCORES are score files in any known form, each given as FILE or NAME=FILE. Without --protocol, the first file must
-    state the keys, and trials that are missing from it cannot be noticed.
+    state the keys, and trials that are missing from it cannot be noticed. With several protocols, every file is judged
+    on the one whose trials it covers; NAME@PROTOCOL=FILE chooses one.
 
     With --run, every run is scored on every cached test set, and the results are tabulated by training set and test
     set. The scores are kept in the run folder and are not computed again.
@@ -246,9 +256,10 @@ def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[Evalu
 
 
 def _evaluation_sets(options: Options) -> list[EvaluationSet]:
-    systems = parse_named(options.scores)
+    protocols = parse_named(options.protocols)
+    systems = with_test_sets(parse_named(options.scores), protocols)
     costs = read_costs(options.costs) if options.costs else {}
-    evaluated = evaluation_sets(systems, parse_named(options.protocols), options.where, options.asv, costs)
+    evaluated = evaluation_sets(systems, protocols, options.where, options.asv, costs)
     if not options.dev:
         if options.fuse or options.dev_protocol:
             raise cli.Sentence("--fuse and --dev-protocol need --calibrate, the development scores")

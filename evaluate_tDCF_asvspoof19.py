@@ -12,7 +12,7 @@ import click
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
 from spoofcache.evaluation.asvspoof2019 import Evaluation, as_text, evaluate_2019
-from spoofcache.evaluation.checks import warnings_of
+from spoofcache.evaluation.checks import separation_warning, warnings_of
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
 
@@ -65,10 +65,12 @@ def main(
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
         _draw(evaluated, cm_path.stem, *pictures)
-    click.echo(as_text(evaluation))  # after the files are written: `| head` may end the command here
-    for name, scores in evaluated.systems.items():
-        for warning in warnings_of(name, scores, evaluated.trials.is_bonafide):
-            click.echo(f"Warning: {warning}", err=True)
+    ((name, scores),) = evaluated.systems.items()
+    is_bonafide = evaluated.trials.is_bonafide
+    warning = separation_warning(scores[is_bonafide], scores[~is_bonafide])
+    click.echo(as_text(evaluation, warning))  # after the files are written: `| head` may end the command here
+    for sentence in warnings_of(name, scores, is_bonafide):
+        click.echo(f"Warning: {sentence}", err=True)
     for path in pictures:
         click.echo(f"wrote {path}")
 

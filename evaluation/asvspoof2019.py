@@ -7,7 +7,6 @@ ASVspoof 2019 evaluation plan).
 
 from dataclasses import dataclass, replace
 
-from spoofcache.evaluation.checks import SIGN_WARNING
 from spoofcache.evaluation.comparison import judge
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import Table
@@ -56,11 +55,6 @@ class Evaluation:
     asv: AsvPerformance | None
     per_attack: dict[str, Detection]
 
-    @property
-    def sign_looks_inverted(self) -> bool:
-        """Whether the detector is worse than chance; the numbers are reported as they are."""
-        return self.pooled.eer > 0.5
-
 
 def evaluate_2019(evaluated: EvaluationSet) -> Evaluation:
     """Evaluate the first system of `evaluated` as ASVspoof 2019 did; without ASV scores there are EERs only.
@@ -85,23 +79,27 @@ def evaluate_2019(evaluated: EvaluationSet) -> Evaluation:
     return Evaluation(table.n_bonafide, _detection(table), _asv_performance(evaluated, pooled), per_attack)
 
 
-def as_text(evaluation: Evaluation) -> str:
-    """The evaluation as aligned plain text: the pooled figures, the ASV system, the table of attacks."""
-    blocks = [_pooled_text(evaluation), _table(evaluation)]
+def as_text(evaluation: Evaluation, warning: str = "") -> str:
+    """The evaluation as aligned plain text: the pooled figures, the ASV system, the table of attacks.
+
+    Args:
+        warning: why the pooled EER is doubtful (`checks.separation_warning`), for a line beneath it.
+    """
+    blocks = [_pooled_text(evaluation, warning), _table(evaluation)]
     if evaluation.asv:
         blocks.insert(1, _asv_text(evaluation.asv))
     return "\n\n".join(blocks)
 
 
-def _pooled_text(evaluation: Evaluation) -> str:
+def _pooled_text(evaluation: Evaluation, warning: str) -> str:
     pooled, n_attacks = evaluation.pooled, len(evaluation.per_attack)
     lines = [
         f"Countermeasure: {evaluation.n_bonafide:,} bona fide + {pooled.n_spoof:,} spoof trials "
         f"({n_attacks} attack{'s' * (n_attacks != 1)})",
         f"  EER        {100 * pooled.eer:.10f} %    at threshold {pooled.eer_threshold:.7g}",
     ]
-    if evaluation.sign_looks_inverted:
-        lines.append(f"  WARNING    {SIGN_WARNING}")
+    if warning:
+        lines.append(f"  WARNING    {warning}")
     if pooled.min_tdcf is not None:
         lines.append(
             f"  min t-DCF  {pooled.min_tdcf:.12f}    at threshold {pooled.min_tdcf_threshold:.7g}"

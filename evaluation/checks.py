@@ -8,25 +8,47 @@ from numpy.typing import NDArray
 from spoofcache.metrics.det import FloatArray, equal_error_rate
 
 SIGN_WARNING = "an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
+EQUAL_WARNING = (
+    "all scores are equal ({value:.7g}): they do not distinguish the classes, and the error rates depend only on how equal "
+    "scores are counted"
+)
+    "all scores are equal ({value:.7g}): they distinguish nothing, and every error rate follows from their order"
+)
 FEW_VALUES = 100
 """With fewer distinct scores the steps of a DET curve are wider than 1 % on average, coarser than published EERs."""
+
+
+def separation_warning(accept: FloatArray, reject: FloatArray) -> str:
+    """A sentence where the scores of two classes, [N] and [M], do not separate them; empty where they do.
+
+    Either all scores are equal, or the class to `reject` has the higher ones: an EER above 50 %.
+
+    Raises:
+        ScoreError: a class is empty, or a score is NaN or infinite.
+    """
+    eer = equal_error_rate(accept, reject).rate
+    lowest = min(accept.min(), reject.min())
+    if lowest == max(accept.max(), reject.max()):
+        return EQUAL_WARNING.format(value=lowest + 0.0)  # never -0
+    return SIGN_WARNING if eer > 0.5 else ""
 
 
 def warnings_of(name: str, scores: FloatArray, is_bonafide: NDArray[np.bool_]) -> list[str]:
     """Sentences, each beginning with the system's `name`, on what makes N `scores` [N] doubtful.
 
-    An EER above 50 %, decisions instead of scores, few distinct values, scores that both classes share where the
-    order of equal scores decides the EER, a saturated soft-max.
+    They report scores that are all equal, or else an EER above 50 %, decisions instead of scores, few distinct values,
+    scores that both classes share where the order of equal scores decides the EER, and a saturated soft-max.
 
     Raises:
         ScoreError: a class is empty, or a score is NaN or infinite.
     """
     bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
-    eer = equal_error_rate(bonafide, spoof).rate
+    inseparable = separation_warning(bonafide, spoof)
     values, value_of, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    found = [SIGN_WARNING] if eer > 0.5 else []
-    found += _coarseness(values, counts)
-    found += _ties(eer, bonafide, spoof, np.bincount(value_of[is_bonafide], minlength=values.size), counts)
+    found = [inseparable] if inseparable else []
+    if values.size > 1:
+        n_bonafide = np.bincount(value_of[is_bonafide], minlength=values.size)
+        found += [*_coarseness(values, counts), *_ties(bonafide, spoof, n_bonafide, counts)]
     return [f"{name}: {sentence}" for sentence in found]
 
 
@@ -42,7 +64,7 @@ def not_llr_warning(name: str, scores: FloatArray) -> list[str]:
 
 def _coarseness(values: FloatArray, counts: NDArray[np.intp]) -> Iterator[str]:
     n_trials = int(counts.sum())
-    if len(values) <= 2 < n_trials:
+    if len(values) == 2 < n_trials:
         listed = " and ".join(f"{value:g}" for value in values)
         yield f"no other score than {listed} in {n_trials:,} trials: decisions, where an EER needs graded scores"
         return
@@ -54,14 +76,15 @@ def _coarseness(values: FloatArray, counts: NDArray[np.intp]) -> Iterator[str]:
 
 
 def _ties(
-    eer: float, bonafide: FloatArray, spoof: FloatArray, n_bonafide: NDArray[np.intp], counts: NDArray[np.intp]
+    bonafide: FloatArray, spoof: FloatArray, n_bonafide: NDArray[np.intp], counts: NDArray[np.intp]
 ) -> Iterator[str]:
     """`n_bonafide` and `counts`: bona fide trials and all trials of each distinct score."""
     shared = (n_bonafide > 0) & (n_bonafide < counts)
     if not shared.any():
         return
+    official = f"{100 * equal_error_rate(bonafide, spoof).rate:.4f} %"
     # with the classes swapped, spoof goes first among equal scores, and every rate is one minus what it was
-    official, opposite = f"{100 * eer:.4f} %", f"{100 - 100 * equal_error_rate(spoof, bonafide).rate:.4f} %"
+    opposite = f"{100 - 100 * equal_error_rate(spoof, bonafide).rate:.4f} %"
     if official != opposite:  # other ties decide nothing
         tied, tied_bonafide = int(counts[shared].sum()), int(n_bonafide[shared].sum())
         yield (

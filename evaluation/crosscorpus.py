@@ -28,7 +28,7 @@ from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import CmScores
 from spoofcache.metrics.written_scores import format_cm_scores
-from spoofcache.protocols.forms import select
+from spoofcache.protocols.conditions import select
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 SCORES = "scores"

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from spoofcache.evaluation.checks import SIGN_WARNING, not_llr_warning, warnings_of
+from spoofcache.evaluation.checks import not_llr_warning, separation_warning, warnings_of
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import SIGNIFICANT, Table, Uncertainty, can_be_significant
 from spoofcache.evaluation.measures import MEASURES
 from spoofcache.evaluation.tandem import asv_notes, asv_warnings, uses_asv
 from spoofcache.evaluation.trials import TrialList, first_of, values_of
-from spoofcache.metrics.det import equal_error_rate
 from spoofcache.metrics.scores import UNKNOWN
 
 FEW_CLUSTERS = 20
@@ -29,8 +28,8 @@ def warnings_about(evaluated: EvaluationSet, measures: Sequence[str]) -> Iterato
     wants_llr = any(MEASURES[name].needs == "llr" for name in measures)
     for name, scores in evaluated.systems.items():
         if name in evaluated.derived:
-            turned = equal_error_rate(scores[is_bonafide], scores[~is_bonafide]).rate > 0.5
-            yield from [f"{name}: {SIGN_WARNING}"] * turned
+            inseparable = separation_warning(scores[is_bonafide], scores[~is_bonafide])
+            yield from [f"{name}: {inseparable}"] if inseparable else ()
             continue
         yield from warnings_of(name, scores, is_bonafide)
         yield from not_llr_warning(name, scores) if wants_llr else ()

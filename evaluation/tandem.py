@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spoofcache.evaluation.checks import SIGN_WARNING
+from spoofcache.evaluation.checks import separation_warning
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.measures import MEASURES, Tandem
 from spoofcache.evaluation.trials import Group, TrialList, first_of, pooled_group
@@ -64,8 +64,9 @@ def asv_warnings(evaluated: EvaluationSet) -> Iterator[str]:
     asv, trials = evaluated.asv, evaluated.trials
     if asv is None:
         return
-    if equal_error_rate(asv.target, asv.nontarget).rate > 0.5:
-        yield f"the ASV system: {SIGN_WARNING.replace('bona fide', 'target')}"
+    inseparable = separation_warning(asv.target, asv.nontarget)
+    if inseparable:
+        yield f"the ASV system: {inseparable.replace('bona fide', 'target')}"
     if (trials.columns["attack"][~trials.is_bonafide] == UNKNOWN).any():
         yield "the trials do not name their attacks: whether the ASV scores are of the same corpus cannot be checked"
 

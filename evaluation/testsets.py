@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spoofcache.evaluation.alignment import align, check_attacks
+from spoofcache.evaluation.assignment import Assignment, SystemName, assign, parse_system_name
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.trials import list_trials, phase_warnings, trials_of_scores
 from spoofcache.metrics.calibration import Calibration, fit_calibration
 from spoofcache.metrics.dcf import Coefficients, check_cost
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_files import read_asv_scores, read_scores, without_ending
+from spoofcache.metrics.score_files import read_asv_scores, read_scores
 from spoofcache.metrics.scores import AsvScores, CmScores
-from spoofcache.protocols.forms import read_any_protocol, select
+from spoofcache.protocols.conditions import select
+from spoofcache.protocols.forms import read_any_protocol
 from spoofcache.protocols.trial import UNKNOWN, read_text
 
 COSTS = "condition c0 c1 c2"
@@ -25,10 +27,12 @@ COSTS = "condition c0 c1 c2"
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file, and how the user calls what it holds: a system (scores) or a test set (protocol)."""
+    """A file, and the user's name for what it holds: a system (scores) or a test set (protocol)."""
 
     name: str
     path: Path
+    test_set: str = ""
+    """Name of the test set that the user chose for these scores; empty where the utterances decide."""
 
 
 def parse_named(texts: Sequence[str]) -> list[NamedFile]:
@@ -49,6 +53,16 @@ def parse_named(texts: Sequence[str]) -> list[NamedFile]:
             raise ScoreError(f"{one.path}: no such file; expected FILE or NAME=FILE")
         named.append(one)
     return named
+
+
+def with_test_sets(systems: Sequence[NamedFile], protocols: Sequence[NamedFile]) -> list[NamedFile]:
+    """Score files with the test set that their names state, `SYSTEM@SET`, where SET is the name of a protocol.
+
+    Raises:
+        ScoreError: with several protocols, a name that has an `@` and none of their names behind it.
+    """
+    names = [parse_system_name(one.name, [protocol.name for protocol in protocols]) for one in systems]
+    return [replace(one, name=n.system, test_set=n.test_set) for one, n in zip(systems, names, strict=True)]
 
 
 def evaluation_sets(
@@ -79,12 +93,12 @@ def evaluation_sets(
     asv_paths: list[Path | None] = (
         [None] * len(tests) if not asv else [asv[0]] * len(tests) if len(asv) == 1 else [*asv]
     )
-    found = {test.name: {} for test in tests}  # type: dict[str, dict[str, CmScores]]
+    found: dict[str, dict[str, Assignment]] = {test.name: {} for test in tests}
     for system, file in zip(systems, files, strict=True):
-        test = _test_of(file, tests)
-        if system.name in found[test.name]:
+        one = assign(file, tests, SystemName(system.name, system.test_set))
+        if system.name in found[one.test_set]:
             raise ScoreError(f"{file.path}: a second file of system {system.name}; give each a name, NAME=FILE")
-        found[test.name][system.name] = file
+        found[one.test_set][system.name] = one
     return [
         _with_systems(test, found[test.name], asv_path, costs_2021 or {})
         for test, asv_path in zip(tests, asv_paths, strict=True)
@@ -92,16 +106,18 @@ def evaluation_sets(
 
 
 def _with_systems(
-    test: EvaluationSet, files: Mapping[str, CmScores], asv_path: Path | None, costs: Mapping[str, Coefficients]
+    test: EvaluationSet, files: Mapping[str, Assignment], asv_path: Path | None, costs: Mapping[str, Coefficients]
 ) -> EvaluationSet:
     if not files:
-        raise ScoreError(f"protocol {test.name}: none of the score files is of its utterances; expected at least one")
-    notes = [*test.notes, "Scores: " + ", ".join(f"{name} = {file.path}" for name, file in files.items()) + "."]
+        raise ScoreError(f"protocol {test.name}: no score file has scores of its utterances; expected at least one")
+    notes = [*test.notes, "Scores: " + ", ".join(f"{name} = {one.scores.path}" for name, one in files.items()) + "."]
     if asv_path:
         notes.append(f"ASV scores: {asv_path}.")
     return replace(
         test,
-        systems={name: align(file, test.trials, f"{file.path} against {test.name}") for name, file in files.items()},
+        systems={
+            name: align(one.scores, one.trials, f"{one.scores.path} against {test.name}") for name, one in files.items()
+        },
         asv=_read_asv(asv_path, test) if asv_path else None,
         costs_2021=costs,
         notes=tuple(notes),
@@ -215,21 +231,6 @@ def _read_protocol(protocol: NamedFile, where: Sequence[str]) -> EvaluationSet:
     trials = list_trials(select(everything, where), everything, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
     return EvaluationSet(protocol.name, trials, notes=(note,), warnings=tuple(phase_warnings(trials)))
-
-
-def _test_of(file: CmScores, tests: Sequence[EvaluationSet]) -> EvaluationSet:
-    """The one test set that the file has scores of."""
-    if len(tests) == 1:
-        return tests[0]  # if it does not fit, `align` raises the more precise error
-    found = set(file.utt_ids)
-    fitting = [test for test in tests if not found.isdisjoint(map(without_ending, test.trials.utt_ids))]
-    if len(fitting) != 1:
-        names = ", ".join(test.name for test in fitting) or "none"
-        raise ScoreError(
-            f"{file.path}: scores utterances of {names} of the protocols {', '.join(test.name for test in tests)}; "
-            "expected exactly one"
-        )
-    return fitting[0]
 
 
 def _read_asv(path: Path, test: EvaluationSet) -> AsvScores:

@@ -1,4 +1,4 @@
-"""A protocol of any known form, recognised by its first line, and what is picked from its trials."""
+"""A protocol of any known form, recognised by its first line, and the columns of its trials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -55,30 +55,3 @@ def column(trials: Sequence[Trial], name: str) -> list[str]:
     if name not in conditions:
         raise ProtocolError(f"column {name!r}; expected one of {', '.join((*FIELDS, *sorted(conditions)))}")
     return [trial.conditions.get(name, UNKNOWN) for trial in trials]
-
-
-def select(trials: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
-    """The trials that meet every condition, `name=value` or `name=value,value`, in their order.
-
-    Values may be `-`, the unknown. A condition sees what those before it have left, so that some trial always remains.
-
-    Raises:
-        ProtocolError: a condition of another form, an unknown column, or a value that no trial (left) has.
-    """
-    left = list(trials)
-    for condition in conditions:
-        name, equals, values = condition.partition("=")
-        if not equals:
-            raise ProtocolError(f"condition {condition!r}; expected name=value or name=value,value")
-        left = _where(left, name, values.split(","))
-    return left
-
-
-def _where(trials: Sequence[Trial], name: str, values: Sequence[str]) -> list[Trial]:
-    found = column(trials, name)
-    for value in values:
-        if value not in found:
-            there = sorted(set(found))
-            more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-            raise ProtocolError(f"{name} {value!r}: no such trial; expected some of {', '.join(there[:20])}{more}")
-    return [trial for trial, value in zip(trials, found, strict=True) if value in values]

@@ -163,7 +163,15 @@ def test_a_missing_file_is_named(folder):
     assert f"'{folder / 'none.txt'}' does not exist" in refused(evaluate("--cm-scores", folder / "none.txt"))
 
 
-def test_an_inverted_sign_is_warned_of_and_left_as_it_is(folder):
+def test_equal_scores_are_called_equal_and_not_inverted(folder):
+    (folder / "cm.txt").write_text("".join(f"{line.rpartition(' ')[0]} 0.25\n" for line in CM.splitlines()))
+    result = evaluate("--cm-scores", folder / "cm.txt")
+    assert "EER        100.0000000000 %" in result.stdout
+    assert "WARNING    all scores are equal (0.25): they do not distinguish the classes" in result.stdout
+    assert "sign" not in result.stdout + result.stderr
+
+
+def test_an_inverted_sign_causes_a_warning_and_the_figures_stay_as_they_are(folder):
     lines = [line.rsplit(" ", 1) for line in CM.splitlines()]
     (folder / "cm.txt").write_text("".join(f"{start} {-float(score)}\n" for start, score in lines))
     result = evaluate("--cm-scores", folder / "cm.txt")

@@ -96,12 +96,13 @@ def test_the_text_has_aligned_columns_within_80_characters():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_an_inverted_sign_is_said_beside_the_figure():
+def test_a_warning_stands_below_the_figure_which_stays_as_it_is():
     evaluation = evaluate(-SCORES)
-    assert evaluation.sign_looks_inverted
+    assert evaluation.pooled.eer > 0.5
     assert evaluation.pooled.eer == 0.75
-    assert "EER        75.0000000000 %" in as_text(evaluation)
-    assert "WARNING    an EER above 50 %: the sign of the scores may be inverted" in as_text(evaluation)
+    lines = as_text(evaluation, "the scores are doubtful").splitlines()
+    assert "  EER        75.0000000000 %    at threshold" in lines[1]
+    assert lines[2] == "  WARNING    the scores are doubtful"
 
 
 # EER % and min t-DCF per attack of cm_w2v2_lcnn_eval.txt by the official ASVspoof 2019 evaluation code in float64,

@@ -36,6 +36,15 @@ def test_an_inverted_sign():
     assert said([1, 2, 3], [4, 5, 6]) == [sentence]
 
 
+@pytest.mark.parametrize(("bonafide", "spoof"), [([0.5] * 3, [0.5] * 4), ([0], [0]), ([-0.0, 0.0], [0.0])])
+def test_equal_scores_are_not_an_inverted_sign(bonafide, spoof):
+    """Their EER is 100 % only because bona fide trials are rejected first among equal scores."""
+    assert said(bonafide, spoof) == [
+        f"mine: all scores are equal ({abs(bonafide[0]):g}): they do not distinguish the classes, and the error rates "
+        "depend only on how equal scores are counted"
+    ]
+
+
 def test_decisions_instead_of_scores():
     decisions, ties = said([1, 1, 1, 0], [0, 0, 1, 1])
     assert decisions == "mine: no other score than 0 and 1 in 8 trials: decisions, where an EER needs graded scores"
@@ -83,7 +92,9 @@ levels = st.lists(st.integers(0, 12), min_size=3, max_size=30)
 def test_both_orders_of_equal_scores_are_judged(bonafide, spoof):
     told = [sentence for sentence in said(bonafide, spoof) if "with the other class" in sentence]
     orders = [slow_eers(bonafide, spoof, first) for first in "bs"]
-    if not told:  # then no tie decides
+    if len({*bonafide, *spoof}) == 1:  # another sentence says so
+        assert not told
+    elif not told:  # then no tie decides
         assert any(one == pytest.approx(other, abs=1e-3) for one in orders[0] for other in orders[1])
     for sentence in told:
         tied = [sum(score in spoof for score in bonafide), sum(score in bonafide for score in spoof)]

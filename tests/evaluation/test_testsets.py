@@ -5,7 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from spoofcache.evaluation.testsets import calibrated, evaluation_sets, parse_named, read_costs, read_sasv
+from spoofcache.evaluation.testsets import (
+    calibrated,
+    evaluation_sets,
+    parse_named,
+    read_costs,
+    read_sasv,
+    with_test_sets,
+)
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import ScoreError
 from spoofcache.protocols.trial import ProtocolError
@@ -110,7 +117,7 @@ class TestSets:
 
     def test_a_protocol_without_scores_is_named(self, write):
         tests = named(write("P.txt", PROTOCOL), write("LA.txt", METADATA))
-        with pytest.raises(ScoreError, match="protocol LA: none of the score files is of its utterances"):
+        with pytest.raises(ScoreError, match="protocol LA: no score file has scores of its utterances"):
             evaluation_sets(named(write("a.txt", SCORES)), tests)
 
     def test_endings_of_audio_files_do_not_hide_a_protocol(self, write):
@@ -138,7 +145,9 @@ class TestSets:
 
     def test_a_file_of_no_protocol_is_refused(self, write):
         tests = named(write("P.txt", PROTOCOL), write("LA.txt", METADATA))
-        with pytest.raises(ScoreError, match="scores utterances of none of the protocols P, LA; expected exactly one"):
+        with pytest.raises(
+            ScoreError, match=r"x.txt: it scores none of the utterances of P, LA; expected those of one of them"
+        ):
             evaluation_sets(named(write("x.txt", "x 1\ny 2\n")), tests)
 
     def test_a_single_class_is_refused(self, write):
@@ -149,6 +158,71 @@ class TestSets:
     def test_where_needs_a_protocol(self, write):
         with pytest.raises(ScoreError, match="--where phase=eval needs a --protocol"):
             evaluation_sets(named(write("a.txt", SCORES)), where=["phase=eval"])
+
+
+class TestSeveralSets:
+    """Two parts of one corpus, P and Q, and files that score one part, the other, or both."""
+
+    @pytest.fixture
+    def protocols(self, write):
+        q = PROTOCOL.replace("b1", "c1").replace("b2", "c2").replace("s1", "t1").replace("s2", "t2")
+        return named(write("P.txt", PROTOCOL), write("Q.txt", q))
+
+    def judged(self, protocols, *files):
+        found = evaluation_sets(with_test_sets(named(*files), protocols), protocols)
+        return {one.name: {name: scores.tolist() for name, scores in one.systems.items()} for one in found}
+
+    @pytest.fixture
+    def both(self, write):
+        return write("both.txt", "b1 9\nb2 8\ns1 7\ns2 6\nc1 5\nc2 4\nt1 3\nt2 2\n")
+
+    def test_a_file_that_covers_two_is_refused_with_both_names(self, protocols, both):
+        with pytest.raises(ScoreError) as refused:
+            self.judged(protocols, f"a={both}")
+        assert str(refused.value) == (
+            f"{both}: it scores all trials of P (4) and Q (4); expected a@P={both} or a@Q={both}, or both, to choose"
+        )
+
+    def test_the_user_chooses_the_set_of_a_file(self, protocols, both, write):
+        p, q = {"a": [9, 8, 7, 6]}, {"a": [5, 4, 3, 2]}
+        assert self.judged(protocols, f"a@P={both}", f"a@Q={both}") == {"P": p, "Q": q}
+        ours = write("ours.txt", "c1 1\nc2 2\nt1 3\nt2 4\n")
+        assert self.judged(protocols, f"a@P={both}", ours) == {"P": p, "Q": {"ours": [1, 2, 3, 4]}}
+
+    def test_a_chosen_file_must_cover_the_set_and_have_no_other_scores(self, protocols, both, write):
+        with pytest.raises(ScoreError, match=r"against P: 1 of 5 scores belong to no trial \(x\)"):
+            self.judged(protocols, f"a@P={write('more.txt', both.read_text()[:20] + 'x 1' + chr(10))}", f"b@Q={both}")
+        with pytest.raises(
+            ScoreError, match=r"against P: 1 of 4 trials have no score \(s2\); 1 of 8 scores belong to no trial \(t9\)"
+        ):
+            self.judged(protocols, f"a@P={write('less.txt', both.read_text().replace('s2', 't9'))}", f"b@Q={both}")
+
+    def test_a_file_of_one_set_and_a_part_of_the_other_goes_to_the_one(self, protocols, write):
+        file = write("a.txt", "b1 9\nb2 8\ns1 7\ns2 6\nc1 5\n")
+        with pytest.raises(ScoreError, match=r"a.txt against P: 1 of 5 scores belong to no trial \(c1\)"):
+            self.judged(protocols, file)
+
+    def test_parts_of_two_sets_are_counted(self, protocols, write):
+        with pytest.raises(ScoreError) as refused:
+            self.judged(protocols, write("a.txt", "b1 9\nb2 8\ns1 7\nc1 5\n"))
+        assert str(refused.value).endswith(
+            "a.txt: it scores 3 of 4 trials of P and 1 of 4 trials of Q; expected all trials of one of P, Q"
+        )
+
+    def test_a_part_of_one_set_lacks_scores(self, protocols, write):
+        with pytest.raises(ScoreError, match=r"a.txt against Q: 2 of 4 trials have no score \(t1, t2\)"):
+            self.judged(protocols, write("a.txt", "c1 5\nc2 4\n"), write("b.txt", SCORES))
+
+    def test_a_set_that_does_not_exist_is_refused(self, protocols, both):
+        with pytest.raises(ScoreError, match=r"^a@R: no protocol is called 'R'; expected one of P, Q$"):
+            self.judged(protocols, f"a@R={both}")
+        with pytest.raises(ScoreError, match=r"^@P: the system has no name; expected SYSTEM@P=FILE$"):
+            self.judged(protocols, f"@P={both}")
+
+    def test_with_one_protocol_an_at_sign_may_belong_to_the_name(self, protocols, write):
+        file = write("a.txt", SCORES)
+        assert self.judged(protocols[:1], f"a@epoch7={file}") == {"P": {"a@epoch7": [2, 3, -1, -3]}}
+        assert self.judged(protocols[:1], f"a@P={file}") == {"P": {"a": [2, 3, -1, -3]}}
 
 
 class TestAsv:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from spoofcache.protocols import CORPORA, Location, load_trials
+from spoofcache.protocols.conditions import select
 from spoofcache.protocols.corpus import OPTIONS
-from spoofcache.protocols.forms import column, select
+from spoofcache.protocols.forms import column
 from spoofcache.protocols.trial import ProtocolError, read_snapshot, snapshot
 from tests.protocols.layouts import LAYOUTS
 

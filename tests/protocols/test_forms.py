@@ -1,10 +1,11 @@
-"""A protocol's form is told by its first line; columns and conditions pick among its trials."""
+"""A protocol's form is recognised by its first line; every column has one value per trial."""
 
 from collections import Counter
 
 import pytest
 
-from spoofcache.protocols.forms import column, read_any_protocol, select
+from spoofcache.protocols.conditions import select
+from spoofcache.protocols.forms import column, read_any_protocol
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 TRIALS = [
@@ -15,10 +16,6 @@ TRIALS = [
 ]
 ASV_PLACE = {"asv_room", "asv_microphone", "asv_distance"}
 REPLAY = {"attacker_room", "attacker_microphone", "attacker_distance", "replay_device"}
-
-
-def ids(trials):
-    return [trial.utt_id for trial in trials]
 
 
 @pytest.mark.parametrize(
@@ -77,45 +74,6 @@ def test_a_column_has_one_value_per_trial_and_a_dash_where_it_is_unknown():
 def test_an_unknown_column_is_refused_with_those_that_are_there():
     with pytest.raises(ProtocolError, match=r"^column 'vocoder'; expected one of key, attack, speaker, codec, phase$"):
         column(TRIALS, "vocoder")
-
-
-@pytest.mark.parametrize(
-    ("conditions", "left"),
-    [
-        ([], "abcd"),
-        (["phase=eval"], "acd"),
-        (["codec=alaw,opus"], "abd"),
-        (["codec=-"], "c"),
-        (["phase=eval", "codec=opus,-"], "cd"),
-        (["speaker=S1", "attack=A02"], "b"),
-        (["key=bonafide"], "cd"),
-    ],
-    ids=" ".join,
-)
-def test_every_condition_holds_for_what_is_selected(conditions, left):
-    assert ids(select(TRIALS, conditions)) == list(left)
-
-
-@pytest.mark.parametrize(
-    ("conditions", "sentence"),
-    [
-        (["phase"], "condition 'phase'; expected name=value or name=value,value"),
-        (["vocoder=x"], "column 'vocoder'; expected one of key, attack, speaker, codec, phase"),
-        (["phase=eval,hidden"], "phase 'hidden': no such trial; expected some of eval, progress"),
-        (["phase="], "phase '': no such trial; expected some of eval, progress"),
-        (["phase=progress", "codec=alaw"], "codec 'alaw': no such trial; expected some of opus"),
-    ],
-)
-def test_a_condition_that_nothing_meets_is_refused_with_what_there_is(conditions, sentence):
-    with pytest.raises(ProtocolError) as refused:
-        select(TRIALS, conditions)
-    assert str(refused.value) == sentence
-
-
-def test_of_many_values_twenty_are_listed():
-    speakers = [Trial(f"u{i}", "spoof", speaker=f"S{i:02}") for i in range(67)]
-    with pytest.raises(ProtocolError, match=r"expected some of S00, S01, .*, S19 and 47 more$"):
-        select(speakers, ["speaker=nobody"])
 
 
 @pytest.mark.corpus
