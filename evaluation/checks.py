@@ -9,10 +9,8 @@ from spoofcache.metrics.det import FloatArray, equal_error_rate
 
 SIGN_WARNING = "an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
 EQUAL_WARNING = (
-    "all scores are equal ({value:.7g}): they do not distinguish the classes, and the error rates depend only on how equal "
-    "scores are counted"
-)
-    "all scores are equal ({value:.7g}): they distinguish nothing, and every error rate follows from their order"
+    "all scores are equal ({value:.7g}): they do not distinguish the classes, and the error rates depend only on how "
+    "equal scores are counted"
 )
 FEW_VALUES = 100
 """With fewer distinct scores the steps of a DET curve are wider than 1 % on average, coarser than published EERs."""
