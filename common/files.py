@@ -9,18 +9,27 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LEFT_FOR_DEAD = 24 * 3600.0
+"""Seconds after which a temporary file of another machine is taken for that of a dead process."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; it becomes `path` when the block ends well, and goes when not."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """Yield a temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not.
+
+    What processes that were killed left behind under the same name is removed first.
+    """
+    remove_leftovers(path.parent, path.name)
+    temporary = _temporary(path)
     try:
-        yield temporary
-        _publish(temporary, path)
+        with _held(temporary):
+            yield temporary
+            _publish(temporary, path)
     except OSError as error:
         if error.filename is None:  # a full disk does not say which file
             raise type(error)(error.errno, error.strerror, str(path)) from error
@@ -31,15 +40,92 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; it becomes `folder` when the block ends well, and goes when not."""
+    """Yield a temporary folder beside `folder`; it becomes `folder` when the block ends well, and is removed otherwise.
+
+    What processes that were killed left behind under the same name is removed first.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    remove_leftovers(folder.parent, folder.name)
+    temporary = _temporary(folder)
     temporary.mkdir()
     try:
-        yield temporary
-        temporary.rename(folder)
+        with _locked(os.open(temporary, os.O_RDONLY)):
+            yield temporary
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove the temporary files and folders for `name` (a pattern) that dead processes left in a folder.
+
+    Their names say the machine and the process that writes them, which holds a lock on them besides. What another
+    machine wrote stays for a day, since its locks may be unknown here.
+    """
+    for leftover in folder.glob(f".{name}.*.part"):
+        if _is_dead(leftover):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A name for a temporary file beside `path` that nobody can foresee, and that says who writes it."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.part")
+
+
+def _host() -> str:
+    """This machine's name, without dots."""
+    return socket.gethostname().replace(".", "-")
+
+
+def _is_dead(temporary: Path) -> bool:
+    """Whether the process that wrote a temporary file has ended, as far as that can be known."""
+    try:
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:  # gone, or a link, or not ours to read
+        return temporary.is_symlink()
+    with _locked(descriptor) as lock:
+        if lock is False:
+            return False
+    *_, host, process, _, _ = ["", "", "", *temporary.name.split(".")]
+    if host == _host() and process.isdecimal():
+        return not _is_running(int(process))
+    return time.time() - temporary.stat(follow_symlinks=False).st_mtime > LEFT_FOR_DEAD
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+@contextmanager
+def _held(temporary: Path) -> Iterator[None]:
+    """Create a temporary file, never through a link, and hold a lock on it while the block runs."""
+    with _locked(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)):
+        yield
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[bool | None]:
+    """Lock an open file, and close it when the block ends.
+
+    Yields True, False if another process holds the lock, or None where the file system has no locks.
+    """
+    try:
+        try:
+            lock: bool | None = _lock(descriptor) or None
+        except BlockingIOError:
+            lock = False
+        yield lock
+    finally:
+        os.close(descriptor)
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -65,7 +151,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if _lock(descriptor):
-            for leftover in folder.glob(".*.part"):
+            for leftover in folder.glob(".*.part"):  # whoever wrote it: nobody else may write here now
                 leftover.unlink()
         yield
     finally:
@@ -100,7 +186,7 @@ class Claim:
         if not has_locks:
             os.close(descriptor)
             lock.unlink(missing_ok=True)
-            return cls(path, path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), None, None)
+            return cls(path, _temporary(path), None, None)
         if not _is_still(descriptor, lock):  # its holder has removed it since it was opened
             os.close(descriptor)
             return None

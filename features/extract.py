@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from spoofcache.common.files import Claim, atomic_path, clear_claims
+from spoofcache.common.files import Claim, atomic_path, clear_claims, remove_leftovers
 from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.device import Device, Pace
@@ -130,6 +130,7 @@ def extract_partition(
     """
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         _keep_trial_list(folder, plan, trials)
     extraction = _Extraction(trials, plan, frontend, folder, options, advance)
     made = extraction.run()

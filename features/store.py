@@ -177,7 +177,8 @@ class _Disk(io.FileIO):
     full disk: after the first refusal what it writes goes nowhere, and `check` raises what the disk said."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "w+")
+        path.unlink(missing_ok=True)  # what a killed process left there; a link is removed, never followed
+        super().__init__(path, "x+")
         self._refusal: OSError | None = None
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spoofcache.common.files import Claim, atomic_path, clear_claims, exclusive
+from spoofcache.common.files import Claim, _host, atomic_path, clear_claims, exclusive, new_folder, remove_leftovers
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD_A_CLAIM = """
@@ -210,3 +210,72 @@ class TestExclusive:
         for _ in range(2):
             with exclusive(tmp_path):
                 pass
+
+
+def ended_process():
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+class TestLeftovers:
+    """Temporary files of processes that were killed go with the next one that writes the same name."""
+
+    def test_a_dead_process_s_file_is_removed_when_the_name_is_written_again(self, tmp_path):
+        process = subprocess.run(
+            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+        )
+        left = tmp_path / f".scores.txt.{_host()}.{ended_process()}.0a1b2c3d.part"
+        left.write_text("half")
+        with atomic_path(tmp_path / "scores.txt") as temporary:
+            temporary.write_text("whole")
+        assert [path.name for path in tmp_path.iterdir()] == ["scores.txt"]
+
+    def test_a_dead_process_s_folder_is_removed_too(self, tmp_path):
+        process = subprocess.run(
+            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+        )
+        left = tmp_path / f".corpus.{_host()}.{ended_process()}.0a1b2c3d.part"
+        (left / "flac").mkdir(parents=True)
+        with new_folder(tmp_path / "corpus"):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+    def test_a_living_process_s_file_stays(self, tmp_path):
+        with atomic_path(tmp_path / "scores.txt") as first:
+            first.write_text("one")
+            with atomic_path(tmp_path / "scores.txt") as second:
+                second.write_text("two")
+            assert first.exists()
+        assert (tmp_path / "scores.txt").read_text() == "one"
+
+    def test_another_machine_s_file_stays_for_a_day(self, tmp_path):
+        left = tmp_path / ".scores.txt.another-machine.1.0a1b2c3d.part"
+        left.write_text("half")
+        remove_leftovers(tmp_path)
+        assert left.exists()
+        os.utime(left, (0, 0))
+        remove_leftovers(tmp_path)
+        assert not left.exists()
+
+    def test_a_link_under_a_temporary_name_is_removed_and_what_it_leads_to_stays(self, tmp_path):
+        (tmp_path / "foreign").write_text("mine")
+        (tmp_path / ".scores.txt.a.1.b.part").symlink_to(tmp_path / "foreign")
+        remove_leftovers(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["foreign"]
+
+
+def test_a_link_in_the_place_of_a_claimed_temporary_file_is_never_followed(tmp_path):
+    (tmp_path / "foreign").write_text("mine")
+    claim = Claim.take(tmp_path / "shard-00000.h5")
+    claim.temporary.symlink_to(tmp_path / "foreign")
+    writer = open_shard(claim)
+    writer.abandon()
+    assert (tmp_path / "foreign").read_text() == "mine"
+
+
+def open_shard(claim):
+    from spoofcache.features.store import ShardWriter
+    from tests.features.test_store import plan_of
+
+    return ShardWriter(claim, plan_of(), 0)
