@@ -222,9 +222,6 @@ class TestLeftovers:
     """Temporary files of processes that were killed go with the next one that writes the same name."""
 
     def test_a_dead_process_s_file_is_removed_when_the_name_is_written_again(self, tmp_path):
-        process = subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
-        )
         left = tmp_path / f".scores.txt.{_host()}.{ended_process()}.0a1b2c3d.part"
         left.write_text("half")
         with atomic_path(tmp_path / "scores.txt") as temporary:
@@ -232,9 +229,6 @@ class TestLeftovers:
         assert [path.name for path in tmp_path.iterdir()] == ["scores.txt"]
 
     def test_a_dead_process_s_folder_is_removed_too(self, tmp_path):
-        process = subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
-        )
         left = tmp_path / f".corpus.{_host()}.{ended_process()}.0a1b2c3d.part"
         (left / "flac").mkdir(parents=True)
         with new_folder(tmp_path / "corpus"):
