@@ -90,18 +90,21 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
     if at > size:
         raise AudioError(f"truncated; its last frame lacks {at - size} bytes")
     if kind == MPEG and at == size:
-        _check_info(beginning, sum(behind - first for first, behind in segments))
+        first = header(beginning)
+        if first and _check_info(beginning, sum(behind - first for first, behind in segments)):
+            segments[0] = (segments[0][0] + first.size, segments[0][1])
     return Chain([segment for segment in segments if segment[1] > segment[0]], length, count, at == size)
 
 
-def _check_info(frame: bytes, found: int) -> None:
+def _check_info(frame: bytes, found: int) -> bool:
     """Hold a file to its Info frame, which encoders put first: it states the bytes of all frames and its own checksum.
 
-    More bytes than stated are those of files that were joined. Source: the LAME project's Info tag specification.
+    Returns whether there are more bytes than stated, those of files that were joined: a decoder that believes the Info
+    frame would then take samples away where the first of them ended. Source: the LAME project's Info tag specification.
     """
     at = next((at for at in INFO_PLACES if frame[at : at + 4] in (b"Xing", b"Info")), None)
     if at is None:
-        return
+        return False
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     place = at + 8 + 4 * (flags & 1)
     stated = int.from_bytes(frame[place : place + 4], "big") if flags & 2 else 0
@@ -111,6 +114,7 @@ def _check_info(frame: bytes, found: int) -> None:
     by_lame = flags & 15 == 15 and frame[at + 120 : at + 124] == b"LAME" and checksum != 0  # others count otherwise
     if by_lame and _crc16(frame[: at + 154]) != checksum:
         raise AudioError("damaged; its first frame does not have the checksum that it states")
+    return 0 < stated < found
 
 
 def _crc16(data: bytes) -> int:

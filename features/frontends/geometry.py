@@ -40,6 +40,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "hubert-large": Architecture("hubert", {**LARGE, "conv_bias": False}),
     "wavlm-base": Architecture("wavlm", {}),
     "wavlm-large": Architecture("wavlm", {**LARGE, "conv_bias": False}),
+    "data2vec-audio-base": Architecture("data2vec-audio", {}),
+    "unispeech-large": Architecture("unispeech", LARGE),
+    "unispeech-sat-base": Architecture("unispeech-sat", {}),
+    "wav2vec2-conformer-large": Architecture(
+        "wav2vec2-conformer", {**LARGE, "position_embeddings_type": "rotary", "hidden_act": "swish"}
+    ),
 }
 
 
@@ -79,4 +85,4 @@ def normalises(config: Any) -> bool:
 
     Those with layer normalisation in the convolutions do; those with group normalisation do not.
     """
-    return bool(config.feat_extract_norm == "layer")
+    return bool(getattr(config, "feat_extract_norm", "layer") == "layer")  # data2vec has no other

@@ -1,6 +1,7 @@
 """Where a checkpoint comes from: a local folder, this machine's cache of the hub, or the hub itself."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
@@ -46,8 +47,7 @@ def checkpoint_source(name: str, options: FrontEndOptions) -> Source:
         FrontEndError: no such folder, or the hub does not answer and nothing was downloaded earlier.
     """
     if options.weights:
-        if not options.weights.is_dir():  # the library would look for it on the hub
-            raise FrontEndError(f"{options.weights}: no such folder; expected a checkpoint in the hub's format")
+        _require_folder(options.weights)
         return Source(str(options.weights), only_local=True)
     repository = HUB_NAMES.get(name, name)
     obstacle = _obstacle(repository)
@@ -57,6 +57,18 @@ def checkpoint_source(name: str, options: FrontEndOptions) -> Source:
             "expected its local folder with --weights"
         )
     return Source(repository, only_local=bool(obstacle))
+
+
+def _require_folder(weights: Path) -> None:
+    """FrontEndError where there is no folder of that name: the library would look for it on the hub."""
+    if weights.is_file():
+        raise FrontEndError(
+            f"{weights}: a file; expected the folder of a checkpoint in the hub's format. A checkpoint of fairseq "
+            "(.pt) becomes one by the conversion script of its model in transformers, "
+            "convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py for wav2vec 2.0 and XLS-R"
+        )
+    if not weights.is_dir():
+        raise FrontEndError(f"{weights}: no such folder; expected a checkpoint in the hub's format")
 
 
 def is_downloaded(repository: str) -> bool:

@@ -1,4 +1,4 @@
-"""Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families in the hub's format.
+"""Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families and their relatives.
 
 Hidden states go by name, never by position: `last` is the model's `last_hidden_state`, `k` the raw output of block
 k, `0` the input of block 1.
@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from spoofcache.features.frontends.base import (
-    NO_NORMALIZATION,
     PRECISION_NAMES,
     ZERO_MEAN_UNIT_VARIANCE,
     FrontEnd,
@@ -21,9 +20,8 @@ from spoofcache.features.frontends.base import (
 )
 from spoofcache.features.frontends.hub import HUB_NAMES, Source, checkpoint_source
 from spoofcache.features.frontends.networks import CheckedNetwork
-from spoofcache.features.waveform import NORMALIZATIONS
+from spoofcache.features.frontends.statements import FAMILIES, normalization_of, require_family, require_frame_rate
 
-FAMILIES = ("wav2vec2", "hubert", "wavlm")
 PRECISIONS: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISION_NAMES}
 TRAINING_ONLY = {"masked_spec_embed"}
 """Tensors that a published checkpoint may lack, since they are used in pre-training only."""
@@ -40,6 +38,11 @@ SHAPELESS_SETTINGS = (
     "max_bucket_distance",
 )
 """Configuration that changes the numbers and cannot be seen in the shapes of the weights."""
+
+SETTINGS_OF_FAMILY: Mapping[str, tuple[str, ...]] = {
+    "wav2vec2-conformer": ("position_embeddings_type", "rotary_embedding_base"),
+}
+"""More of that kind, by family."""
 
 
 class Checkpoint(NamedTuple):
@@ -138,8 +141,9 @@ def weights_sha256(model: nn.Module) -> str:
     """Hash of what the model computes with: names, shapes and float32 values of all its tensors, and the settings
     that they do not show. The same for hub and local folder, for safetensors and pickled files."""
     digest = hashlib.sha256()
-    for setting in SHAPELESS_SETTINGS:
-        digest.update(f"{setting}={_plain(getattr(model.config, setting, None))}\n".encode())
+    config: Any = model.config
+    for setting in (*SHAPELESS_SETTINGS, *SETTINGS_OF_FAMILY.get(config.model_type, ())):
+        digest.update(f"{setting}={_plain(getattr(config, setting, None))}\n".encode())
     for name, tensor in sorted(model.state_dict().items()):
         if name not in TRAINING_ONLY:
             digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
@@ -155,17 +159,19 @@ def load_checkpoint(name: str, options: FrontEndOptions) -> Checkpoint:
     """The checkpoint in `options.weights`, or that of the hub.
 
     Raises:
-        FrontEndError: it cannot be reached or loaded, is of another family, lacks weights, or does not say whether
-            the waveform is normalised.
+        FrontEndError: it cannot be reached or loaded, is of another family, needs code of its own, lacks weights, takes
+            audio of another sample rate, gives another frame rate, or does not say whether the waveform is normalised.
     """
     source = checkpoint_source(name, options)
-    return Checkpoint(source.name, _load_model(source), options.normalize or _normalization_of(source))
+    model = _load_model(source)
+    require_frame_rate(source.name, model.config)
+    return Checkpoint(source.name, model, normalization_of(source, options.normalize))
 
 
 def _load_model(source: Source) -> Any:
     """The base model in float32, every weight from the checkpoint."""
     from huggingface_hub.utils import enable_progress_bars
-    from transformers import AutoConfig, AutoModel  # seconds to import: only an extraction pays for it
+    from transformers import AutoModel, PretrainedConfig  # seconds to import: only an extraction pays for it
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -173,11 +179,11 @@ def _load_model(source: Source) -> Any:
     enable_progress_bars()  # those of downloads, which the line above switches off too
     name, where = source.name, {"local_files_only": source.only_local}
     try:
-        family = AutoConfig.from_pretrained(name, **where).model_type
-        if family not in FAMILIES:
-            raise FrontEndError(f"{name}: a {family} model; expected one of {', '.join(FAMILIES)}")
+        require_family(name, PretrainedConfig.get_config_dict(name, **where)[0])
         # the type is asked for by name: a checkpoint that was saved in float16 would stay float16
-        model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **where)
+        model, info = AutoModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **where
+        )
     except FrontEndError:
         raise
     except Exception as error:  # of any kind: the library, pickle and safetensors each have their own
@@ -190,17 +196,3 @@ def _load_model(source: Source) -> Any:
     if missing:  # the library would initialise them at random
         raise FrontEndError(f"{name}: {len(missing)} weights are missing ({', '.join(missing[:3])} …); expected all")
     return model
-
-
-def _normalization_of(source: Source) -> str:
-    """What the checkpoint's own feature extractor does to a waveform."""
-    from transformers import Wav2Vec2FeatureExtractor
-
-    try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(source.name, local_files_only=source.only_local)
-    except (OSError, ValueError) as error:
-        raise FrontEndError(
-            f"{source.name}: no preprocessor_config.json to say whether the waveform is normalised; "
-            f"expected one, or --normalize {'|'.join(NORMALIZATIONS)}"
-        ) from error
-    return ZERO_MEAN_UNIT_VARIANCE if extractor.do_normalize else NO_NORMALIZATION

@@ -7,16 +7,14 @@ from typing import Any
 import torch
 
 from spoofcache.common.machine import available_memory
-from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
-from spoofcache.features.frontends.geometry import configuration, n_bytes, n_frames, normalises, random_model
-from spoofcache.features.frontends.ssl import (
+from spoofcache.features.frontends.base import (
     NO_NORMALIZATION,
     ZERO_MEAN_UNIT_VARIANCE,
-    Checkpoint,
-    HiddenStates,
-    check_layers,
-    slug_of,
+    FrontEnd,
+    FrontEndOptions,
 )
+from spoofcache.features.frontends.geometry import configuration, n_bytes, n_frames, normalises, random_model
+from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, check_layers, slug_of
 
 COPIES = 2
 """The model, and what a network of ours adds to it on the first batch."""

@@ -12,10 +12,12 @@ from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.ssl import HiddenStates, zero_mean_unit_variance
+from spoofcache.features.frontends.statements import FAMILIES
 from tests.recipe import wave
 
 PRE_LN = ["xls-r-300m", "hubert-large", "wavlm-large"]
 POST_LN = ["wav2vec2-base", "hubert-base", "wavlm-base"]
+RELATIVES = ["data2vec-audio-base", "unispeech-large", "unispeech-sat-base", "wav2vec2-conformer-large"]
 DEPTH = 3
 
 
@@ -88,6 +90,14 @@ class TestLayers:
         assert_same(states(folder, waveforms, str(k)), theirs[k])
         others = [float((theirs[k] - other).abs().max()) for j, other in enumerate(theirs) if j != k]
         assert min(others) > 0.01  # or the line above would say nothing
+
+    @pytest.mark.parametrize("architecture", RELATIVES)
+    def test_the_relatives_give_the_librarys_numbers(self, checkpoint, waveforms, architecture):
+        folder = checkpoint(architecture)
+        theirs = library(folder, waveforms)
+        assert_same(states(folder, waveforms), theirs.last_hidden_state)
+        for k in range(DEPTH):
+            assert_same(states(folder, waveforms, str(k)), theirs.hidden_states[k])
 
     @pytest.mark.parametrize("architecture", PRE_LN)
     def test_before_its_layer_norm_the_highest_layer_is_raw(self, checkpoint, waveforms, architecture):
@@ -309,11 +319,44 @@ class TestRefusals:
     def test_a_folder_that_is_not_there(self, tmp_path):
         assert self.refused(tmp_path / "no") == "no such folder; expected a checkpoint in the hub's format"
 
+    def test_a_file_of_fairseq_is_told_how_to_become_a_folder(self, tmp_path):
+        (tmp_path / "xlsr2_300m.pt").write_bytes(b"PK")
+        sentence = self.refused(tmp_path / "xlsr2_300m.pt")
+        assert sentence.startswith(
+            "a file; expected the folder of a checkpoint in the hub's format. A checkpoint of fai"
+        )
+        assert "convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py" in sentence
+
+    @pytest.mark.parametrize("rate", [8_000, 24_000])
+    @pytest.mark.parametrize("normalize", [None, "none"])
+    def test_a_model_of_another_sample_rate(self, copy, rate, normalize):
+        folder = copy("preprocessor_config.json", sampling_rate=rate)
+        with pytest.raises(FrontEndError, match=rf"^{folder}: made for audio at {rate} Hz .*; expected 16000 Hz$"):
+            identity(folder, normalize=normalize)
+
+    def test_a_model_with_code_of_its_own(self, copy, monkeypatch):
+        monkeypatch.setattr("builtins.input", lambda *question: pytest.fail("asked whether to run it"))
+        folder = copy(model_type="mert_model", auto_map={"AutoConfig": "code.Config", "AutoModel": "code.Model"})
+        (folder / "code.py").write_text("raise SystemExit('was run')")
+        expected = "a mert_model model that needs program code from the checkpoint, which is never run; expected one of"
+        assert self.refused(folder).startswith(expected)
+
+    def test_code_beside_a_model_of_a_known_family_is_not_run(self, copy, waveforms):
+        folder = copy(auto_map={"AutoConfig": "code.Config", "AutoModel": "code.Model"})
+        (folder / "code.py").write_text("raise SystemExit('was run')")
+        assert states(folder, waveforms).shape == (3, 24, 32)
+
+    def test_an_adapter_of_another_frame_rate(self, checkpoint):
+        folder = checkpoint("xls-r-300m", add_adapter=True, num_adapter_layers=2, adapter_stride=2)
+        assert self.refused(folder).startswith(
+            "an adapter behind its blocks makes one frame of 4; expected a checkpoint"
+        )
+
     def test_a_folder_without_a_checkpoint(self, tmp_path):
         assert self.refused(tmp_path).startswith("cannot be loaded (")
 
     def test_a_model_of_another_family(self, copy):
-        assert self.refused(copy(model_type="bert")) == "a bert model; expected one of wav2vec2, hubert, wavlm"
+        assert self.refused(copy(model_type="bert")) == f"a bert model; expected one of {', '.join(FAMILIES)}"
 
     def test_missing_weights_which_the_library_would_make_up(self, copy):
         folder = copy()
@@ -327,7 +370,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"model_type": "unheard-of"},
             {"hidden_size": 64},
             {"hidden_size": "wide"},
             {"num_attention_heads": 5},
