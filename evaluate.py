@@ -4,7 +4,7 @@ import spoofcache.common.signals  # noqa: F401
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import zip_longest
@@ -21,6 +21,7 @@ from spoofcache.evaluation.comparison import compare
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import Comparison, Uncertainty
 from spoofcache.evaluation.measures import CM_MEASURES, default_measures
+from spoofcache.evaluation.reading import Reading
 from spoofcache.evaluation.report import report_page
 from spoofcache.evaluation.sasv import compare_sasv
 from spoofcache.evaluation.testsets import (
@@ -52,6 +53,14 @@ WHERE_HELP = """Judge only the trials whose column of the protocol meets this co
 conditions."""
 ASV_HELP = """Read the scores of a speaker verification system (`attack-or-bonafide target|nontarget|spoof score`),
 which t-DCF and t-EER need. Give one file for all protocols, or one for each."""
+ASV_KEY_HELP = """Read what each ASV trial is from this file, for ASV scores of ASVspoof 2021, which do not state it
+(keys/LA/ASV/trial_metadata.txt)."""
+ASV_ANYWAY_HELP = "Use the ASV scores even where they seem to be those of another edition than the protocol."
+COLUMN_HELP = """Name a column of a score file or a protocol where its contents leave it open: utterance, score, key,
+attack, speaker, bonafide or spoof (a column that says 1 for that class), or any condition of a protocol. HEADER names
+the column in every file that has it. A number names one of the score files for utterance and score, and one of the
+protocol for the others; `scores.key=3` and `protocol.utterance=2` say which. Repeat the option for several columns."""
+EXPLAIN_HELP = "Add notes on how the columns of every file were understood."
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
 header `condition c0 c1 c2`. By default, they are computed from the ASV scores."""
 SASV_HELP = "Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF."
@@ -86,8 +95,14 @@ HTML_HELP = "Write a report with tables and pictures to this file: one HTML page
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
 @click.argument("scores", nargs=-1)
 @click.option("--protocol", "protocols", metavar="[NAME=]FILE", multiple=True, help=PROTOCOL_HELP)
+@click.option(
+    "--column", "columns", multiple=True, callback=cli.named_columns, metavar="NAME=HEADER-or-number", help=COLUMN_HELP
+)
+@click.option("--explain", is_flag=True, help=EXPLAIN_HELP)
 @click.option("--where", multiple=True, metavar="CONDITION", help=WHERE_HELP)
 @click.option("--asv-scores", "asv", type=cli.input_file, multiple=True, help=ASV_HELP)
+@click.option("--asv-key", type=cli.input_file, help=ASV_KEY_HELP)
+@click.option("--asv-anyway", is_flag=True, help=ASV_ANYWAY_HELP)
 @click.option("--tdcf-costs", "costs", type=cli.input_file, help=COSTS_HELP)
 @click.option("--sasv-scores", "sasv", multiple=True, metavar="[NAME=]FILE", help=SASV_HELP)
 @click.option("--metrics", default="", metavar="NAMES", help=METRICS_HELP)
@@ -148,8 +163,12 @@ class Options:
 
     scores: tuple[str, ...]
     protocols: tuple[str, ...]
+    columns: Mapping[str, str]
+    explain: bool
     where: tuple[str, ...]
     asv: tuple[Path, ...]
+    asv_key: Path | None
+    asv_anyway: bool
     costs: Path | None
     sasv: tuple[str, ...]
     metrics: str
@@ -183,13 +202,20 @@ class Options:
     def inputs(self) -> list[Path]:
         """Every file that is read."""
         named = (*self.scores, *self.sasv, *self.dev, *self.protocols, *filter(None, [self.dev_protocol]))
-        return [*self.asv, *filter(None, [self.costs, self.test_sets]), *(one.path for one in parse_named(named))]
+        return [
+            *self.asv,
+            *filter(None, [self.costs, self.asv_key, self.test_sets]),
+            *(one.path for one in parse_named(named)),
+        ]
 
     @property
     def of_score_files(self) -> list[str]:
         """The given options that apply to SCORES only."""
-        names = "--protocol --asv-scores --tdcf-costs --calibrate --dev-protocol --fuse"
-        values = (self.protocols, self.asv, self.costs, self.dev, self.dev_protocol, self.fuse)
+        names = "--protocol --column --asv-scores --asv-key --tdcf-costs --calibrate --dev-protocol --fuse"
+        values = (
+            *(self.protocols, self.columns, self.asv, self.asv_key, self.costs),
+            *(self.dev, self.dev_protocol, self.fuse),
+        )
         return [name for name, value in zip(names.split(), values, strict=True) if value]
 
     @property
@@ -259,7 +285,8 @@ def _evaluation_sets(options: Options) -> list[EvaluationSet]:
     protocols = parse_named(options.protocols)
     systems = with_test_sets(parse_named(options.scores), protocols)
     costs = read_costs(options.costs) if options.costs else {}
-    evaluated = evaluation_sets(systems, protocols, options.where, options.asv, costs)
+    reading = Reading(options.columns, options.asv_key, options.asv_anyway, options.explain)
+    evaluated = evaluation_sets(systems, protocols, options.where, options.asv, costs, reading)
     if not options.dev:
         if options.fuse or options.dev_protocol:
             raise cli.Sentence("--fuse and --dev-protocol need --calibrate, the development scores")

@@ -124,7 +124,7 @@ def resolve_device(name: str) -> "torch.device":
 
 
 def named_columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Callback of `--column NAME=HEADER`, repeated: name of ours → what a table's header calls it."""
+    """Callback of `--column NAME=HEADER-or-number`, repeated: name of ours → the header or the number of the column."""
     columns: dict[str, str] = {}
     for pair in pairs:
         name, equals, header = pair.partition("=")

@@ -1,19 +1,35 @@
 """Scores in the order of the trials that they stand for."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.names import NameCollision, match_names
 from spoofcache.evaluation.trials import TrialList, first_of
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_files import without_ending
 from spoofcache.metrics.scores import UNKNOWN, AsvScores, CmScores
 
 
+class Aligned(NamedTuple):
+    """Scores in the order of trials, and how they were matched."""
+
+    scores: FloatArray
+    """Score of each trial [N]."""
+    rule: str
+    """What had to be disregarded for the names to match, such as the endings of audio files; empty where nothing."""
+    warnings: tuple[str, ...]
+    """Sentences on what the score file says beside the scores and the protocol contradicts."""
+
+
 def align(scores: CmScores, trials: TrialList, where: str) -> FloatArray:
-    """Scores [N] in the order of the N `trials`, matched by name without the ending of an audio file.
+    """The scores of `aligned`, for callers to whom it does not matter how the names were matched."""
+    return aligned(scores, trials, where).scores
+
+
+def aligned(scores: CmScores, trials: TrialList, where: str) -> Aligned:
+    """Scores [N] in the order of the N `trials`, matched by name (see `match_names`).
 
     Scores of utterances that the trial list excludes are dropped.
 
@@ -21,26 +37,41 @@ def align(scores: CmScores, trials: TrialList, where: str) -> FloatArray:
         where: what an error begins with: the two files.
 
     Raises:
-        ScoreError: trials without a score, scores of no trial, trials that share a name, keys or attacks that
-            contradict the protocol's (an attack that one side does not know is no contradiction). The message counts
-            each of these and names the first.
+        ScoreError: trials without a score, scores of no trial, keys or attacks that contradict the protocol's (an
+            attack that one side does not know is no contradiction), or names that match only under a rule that makes
+            two of them one. The message counts each of these, names the first, and says how the columns of the score
+            file were understood.
     """
-    names = [without_ending(utt_id) for utt_id in trials.utt_ids]
-    row_of = {utt_id: row for row, utt_id in enumerate(scores.utt_ids)}
-    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.intp)
-    wanted = {*names, *map(without_ending, trials.excluded)}
-    twice = [name for name, count in Counter(names).items() if count > 1] if len(set(names)) < len(names) else []
+    try:
+        match = match_names(scores.utt_ids, trials.utt_ids, trials.excluded)
+    except NameCollision as error:
+        raise ScoreError(f"{where}: {error}") from error
+    rows = np.array(match.rows, dtype=np.intp)
+    found, names = rows >= 0, trials.utt_ids
     faults = (
-        (f"of {len(names)} trials have no score", _where(names, rows < 0)),
-        (f"of {len(row_of)} scores belong to no trial", [name for name in row_of if name not in wanted]),
-        (f"of {len(names)} trials share their name with another", twice),
-        ("keys differ", _where(names, (rows >= 0) & _keys_differ(scores, trials, rows))),
-        ("attacks differ", _where(names, (rows >= 0) & _attacks_differ(scores, trials, rows))),
+        (f"of {len(names)} trials have no score", _where(names, ~found)),
+        (f"of {len(scores.utt_ids)} scores belong to no trial", match.strangers),
+        ("keys differ", _where(names, found & _keys_differ(scores, trials, rows))),
+        ("attacks differ", _where(names, found & _attacks_differ(scores, trials, rows))),
     )
     faulty = [f"{len(utt_ids)} {what} ({first_of(utt_ids)})" for what, utt_ids in faults if utt_ids]
     if faulty:
-        raise ScoreError(f"{where}: {'; '.join(faulty)}; expected one score for every trial, with its key")
-    return scores.scores[rows]
+        understood = f" (understood: {scores.understood})" if scores.understood else ""
+        raise ScoreError(f"{where}: {'; '.join(faulty)}; expected one score for every trial, with its key{understood}")
+    return Aligned(scores.scores[rows], match.rule, _polarity(scores, trials, rows))
+
+
+def _polarity(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> tuple[str, ...]:
+    """A sentence where a column of 0 and 1 is not the protocol's key with 1 for bona fide."""
+    if scores.ones is None:
+        return ()
+    agreeing, n = int((scores.ones[rows] == trials.is_bonafide).sum()), rows.size
+    column = f"{scores.path}: the column of 0 and 1"
+    if agreeing == n:
+        return ()
+    if agreeing == 0:
+        return (f"{column} says 1 for spoof, against the usual polarity; check that higher scores mean bona fide",)
+    return (f"{column} agrees with the protocol's keys in {agreeing} of {n} trials; the protocol's are used",)
 
 
 def check_attacks(attacks: Collection[str], asv: AsvScores, where: str) -> None:

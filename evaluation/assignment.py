@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from spoofcache.common.names import NameCollision, match_names
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.score_files import without_ending
 from spoofcache.metrics.scores import CmScores
 
 
@@ -63,11 +63,18 @@ def assign(scores: CmScores, test_sets: Sequence[EvaluationSet], name: SystemNam
     return Assignment(test.name, scores, replace(test.trials, excluded=ignored))
 
 
+def _n_found(scores: CmScores, trials: TrialList) -> int:
+    """Number of trials that have a score."""
+    try:
+        return sum(row >= 0 for row in match_names(scores.utt_ids, trials.utt_ids, trials.excluded).rows)
+    except NameCollision:  # `aligned` reports it where the test set is the only one
+        return 0
+
+
 def _only_covered(scores: CmScores, test_sets: Sequence[EvaluationSet], system: str) -> EvaluationSet:
     if len(test_sets) == 1:
         return test_sets[0]  # if it does not fit, `align` raises the more precise error
-    found = set(map(without_ending, scores.utt_ids))
-    n_found = {test.name: sum(without_ending(name) in found for name in test.trials.utt_ids) for test in test_sets}
+    n_found = {test.name: _n_found(scores, test.trials) for test in test_sets}
     covered = [test for test in test_sets if n_found[test.name] == len(test.trials.utt_ids)]
     touched = covered or [test for test in test_sets if n_found[test.name]]
     if len(touched) == 1:

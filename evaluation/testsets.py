@@ -9,18 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spoofcache.evaluation.alignment import align, check_attacks
+from spoofcache.evaluation.alignment import aligned
 from spoofcache.evaluation.assignment import Assignment, SystemName, assign, parse_system_name
+from spoofcache.evaluation.asv import read_asv
 from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.reading import Reading
 from spoofcache.evaluation.trials import list_trials, phase_warnings, trials_of_scores
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.calibration import Calibration, fit_calibration
 from spoofcache.metrics.dcf import Coefficients, check_cost
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.score_columns import names_in
+from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.forms import read_any_protocol
-from spoofcache.protocols.trial import UNKNOWN, read_text
+from spoofcache.protocols.trial import read_text
 
 COSTS = "condition c0 c1 c2"
 
@@ -71,6 +75,7 @@ def evaluation_sets(
     where: Sequence[str] = (),
     asv: Sequence[Path] = (),
     costs_2021: Mapping[str, Coefficients] | None = None,
+    reading: Reading | None = None,
 ) -> list[EvaluationSet]:
     """One evaluation set per protocol, each with the systems whose scores are of its utterances.
 
@@ -79,6 +84,8 @@ def evaluation_sets(
     Args:
         where: conditions on the protocols' columns, `phase=eval`; other trials of the protocol are excluded.
         asv: files of ASV scores: one for each protocol, or one in all.
+        costs_2021: coefficients of the t-DCF of 2021 by condition.
+        reading: what the user says about the files.
 
     Raises:
         ScoreError: files that cannot be read, that do not score exactly the trials of one protocol, or that
@@ -86,8 +93,11 @@ def evaluation_sets(
             an attack.
         ProtocolError: a protocol that cannot be read, or a condition that it does not know.
     """
-    files = [read_scores(system.path) for system in systems]
-    tests = _tests(protocols, where, files[0])
+    reading, paths = reading or Reading(), [system.path for system in systems]
+    reading.require_used(paths, [protocol.path for protocol in protocols])
+    tests = _protocols(protocols, where, paths, reading)
+    files = [read_scores(path, reading.of_scores(path, bool(tests)), lambda: _names(tests)) for path in paths]
+    tests = tests or [_by_scores(files[0], where)]
     if len(asv) not in (0, 1, len(tests)):
         raise ScoreError(f"{len(asv)} files of ASV scores for {len(tests)} protocols; expected one for each, or one")
     asv_paths: list[Path | None] = (
@@ -99,28 +109,34 @@ def evaluation_sets(
         if system.name in found[one.test_set]:
             raise ScoreError(f"{file.path}: a second file of system {system.name}; give each a name, NAME=FILE")
         found[one.test_set][system.name] = one
-    return [
-        _with_systems(test, found[test.name], asv_path, costs_2021 or {})
-        for test, asv_path in zip(tests, asv_paths, strict=True)
-    ]
+    sets = []
+    for test, asv_path in zip(tests, asv_paths, strict=True):
+        verification = read_asv(asv_path, test, reading, bool(protocols)) if asv_path else None
+        notes = [f"ASV scores: {asv_path}."] if asv_path else []
+        told = replace(test, asv=verification, costs_2021=costs_2021 or {})
+        sets.append(_with_systems(told, found[test.name], notes))
+    explained = reading.explanations(paths, [protocol.path for protocol in protocols])
+    return [replace(one, notes=(*one.notes, *explained)) for one in sets]
 
 
-def _with_systems(
-    test: EvaluationSet, files: Mapping[str, Assignment], asv_path: Path | None, costs: Mapping[str, Coefficients]
-) -> EvaluationSet:
+def _names(tests: Sequence[EvaluationSet]) -> frozenset[str]:
+    return frozenset(name for test in tests for name in (*test.trials.utt_ids, *test.trials.excluded))
+
+
+def _with_systems(test: EvaluationSet, files: Mapping[str, Assignment], more: Sequence[str]) -> EvaluationSet:
     if not files:
         raise ScoreError(f"protocol {test.name}: no score file has scores of its utterances; expected at least one")
+    matched = {
+        name: aligned(one.scores, one.trials, f"{one.scores.path} against {test.name}") for name, one in files.items()
+    }
     notes = [*test.notes, "Scores: " + ", ".join(f"{name} = {one.scores.path}" for name, one in files.items()) + "."]
-    if asv_path:
-        notes.append(f"ASV scores: {asv_path}.")
+    notes += [f"Names of {name} match without regard to {one.rule}." for name, one in matched.items() if one.rule]
+    warnings = [warning for one in matched.values() for warning in one.warnings]
     return replace(
         test,
-        systems={
-            name: align(one.scores, one.trials, f"{one.scores.path} against {test.name}") for name, one in files.items()
-        },
-        asv=_read_asv(asv_path, test) if asv_path else None,
-        costs_2021=costs,
-        notes=tuple(notes),
+        systems={name: one.scores for name, one in matched.items()},
+        notes=(*notes, *more),
+        warnings=(*test.warnings, *warnings),
     )
 
 
@@ -211,33 +227,33 @@ def read_costs(path: Path) -> dict[str, Coefficients]:
     return costs
 
 
-def _tests(protocols: Sequence[NamedFile], where: Sequence[str], first: CmScores) -> list[EvaluationSet]:
-    if protocols:
-        names = [protocol.name for protocol in protocols]
-        if len(set(names)) < len(names):
-            raise ScoreError(f"protocols {', '.join(names)}: two have the same name; give each its own, NAME=FILE")
-        return [_read_protocol(protocol, where) for protocol in protocols]
+def _protocols(
+    protocols: Sequence[NamedFile], where: Sequence[str], scores: Sequence[Path], reading: Reading
+) -> list[EvaluationSet]:
+    names = [protocol.name for protocol in protocols]
+    if len(set(names)) < len(names):
+        raise ScoreError(f"protocols {', '.join(names)}: two have the same name; give each its own, NAME=FILE")
+    return [_read_protocol(protocol, where, scores, reading) for protocol in protocols]
+
+
+def _by_scores(first: CmScores, where: Sequence[str]) -> EvaluationSet:
+    """The trials of the first score file, for want of a protocol."""
     if where:
         raise ScoreError(f"--where {where[0]} needs a --protocol, whose columns it names")
     path = first.path
     assert path is not None  # it was read
     unchecked = f"no protocol was given: the keys are those of {path}, and missing trials would go unnoticed"
-    return [EvaluationSet(path.stem, trials_of_scores(first), notes=(f"Keys: {path}.",), warnings=(unchecked,))]
+    return EvaluationSet(path.stem, trials_of_scores(first), notes=(f"Keys: {path}.",), warnings=(unchecked,))
 
 
-def _read_protocol(protocol: NamedFile, where: Sequence[str]) -> EvaluationSet:
+def _read_protocol(
+    protocol: NamedFile, where: Sequence[str], scores: Sequence[Path], reading: Reading
+) -> EvaluationSet:
     path = protocol.path
-    everything = read_any_protocol(path)
+    everything = read_any_protocol(path, reading.of_protocol(path), lambda: frozenset().union(*map(names_in, scores)))
     trials = list_trials(select(everything, where), everything, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
     return EvaluationSet(protocol.name, trials, notes=(note,), warnings=tuple(phase_warnings(trials)))
-
-
-def _read_asv(path: Path, test: EvaluationSet) -> AsvScores:
-    asv = read_asv_scores(path)
-    attacks = test.trials.columns["attack"][~test.trials.is_bonafide]
-    check_attacks(set(attacks.tolist()) - {UNKNOWN}, asv, f"{test.name} with {path}")
-    return asv
 
 
 def _fit(name: str, dev: Sequence[FloatArray], is_bonafide: NDArray[np.bool_]) -> Calibration:

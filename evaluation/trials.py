@@ -50,13 +50,18 @@ def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Pa
     keys = [trial.key for trial in chosen]
     if len(set(keys)) < 2:
         raise ProtocolError(f"{source}: all {len(keys)} trials are {keys[0]}; expected both bonafide and spoof")
-    utt_ids = [trial.utt_id for trial in chosen]
+    utt_ids = [name_of(trial) for trial in chosen]
     return TrialList(
         utt_ids,
         np.array([trial.label for trial in chosen], dtype=bool),
         {name: np.array(column(chosen, name)) for name in names},
-        frozenset(trial.utt_id for trial in everything).difference(utt_ids),
+        frozenset(map(name_of, everything)).difference(utt_ids),
     )
+
+
+def name_of(trial: Trial) -> str:
+    """The name of a trial as its protocol writes it, with the ending of its file where it is named by a file."""
+    return trial.file or trial.utt_id
 
 
 def phase_warnings(trials: TrialList) -> Iterator[str]:

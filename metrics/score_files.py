@@ -1,233 +1,122 @@
 """Score files: read them, and refuse what cannot be judged with file, line and value.
 
-Countermeasure (CM) score files have one trial per line; a higher score means more bona fide. Only blanks and tabs
-separate columns. The attack `-` stands for bona fide trials and for spoof trials whose attack is not known.
+Countermeasure (CM) score files have one trial per line; a higher score means more bona fide. How the columns are
+understood is told in `score_columns`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from spoofcache.common.endings import AUDIO_ENDINGS
+from spoofcache.common.names import is_audio, quoted, without_ending
+from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
+from spoofcache.common.tables.layout import TableError, shown
+from spoofcache.common.tables.roles import Names, classes_of
+from spoofcache.common.tables.words import class_of
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.scores import KEYS, LARGEST, UNKNOWN, AsvScores, CmScores
-
-ASV_KEYS = ("target", "nontarget", "spoof")
-CM_2019 = "`utt_id attack key score`"
-CM_2021 = "`utt_id score`"
-CM_XIEYUANKUN = "`utt_attack score key`"
-CM_ANY = f"lines of {CM_2019}, {CM_XIEYUANKUN} or {CM_2021}, or a tab-separated table with header"
-ASV_2019 = "`attack-or-bonafide target|nontarget|spoof score`"
-NO_CM = "not of the countermeasure"
-COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "utt_id": ("utt_id", "utterance", "trial", "file", "filename"),
-    "attack": ("attack", "attack_id"),
-    "key": ("key", "label", "cm-label"),
-    "score": ("score", "cm-score", "cm_score"),
-    NO_CM: ("asv-score", "sasv-score"),
-}
-"""What a header may call each column; those of the other systems of ASVspoof 5 track 2 are not read."""
-MEANING = {name: column for column, names in COLUMN_NAMES.items() for name in names}
+from spoofcache.metrics.score_columns import ScoreColumns, score_columns
+from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
 
 
-def without_ending(utt_id: str) -> str:
-    """An utterance's name without the ending of an audio file, so that `0.wav` and `0` are the same trial.
+def read_scores(path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None) -> CmScores:
+    """Read a CM score file.
 
-    >>> without_ending("file4.wav_16k.wav"), without_ending("LA_E_1.v2"), without_ending(".wav")
-    ('file4.wav_16k', 'LA_E_1.v2', '.wav')
-    """
-    stem, dot, ending = utt_id.rpartition(".")
-    return stem if stem and dot + ending.lower() in AUDIO_ENDINGS else utt_id
-
-
-def read_scores(path: Path) -> CmScores:
-    """Read a CM score file in any of the forms that `written_scores.FORMS` lists; the first line tells which.
-
-    A line of names from COLUMN_NAMES with tabs between them is the header of a table (form `asvspoof5` or `tsv`,
-    columns in any order); else four columns are `utt_id attack key score` (`asvspoof2019`), three are `utt_attack
-    score key` (`xieyuankun`; a bona fide name ends in `_-`), two are `utt_id score` (`asvspoof2021`).
-
-    Utterances lose audio endings: `0.wav` and `0` are the same trial.
+    Args:
+        path: the file.
+        columns: our name of a column (`utterance`, `score`, `key`, `attack`; `bonafide` or `spoof` for a column that
+            says 1 for that class) → the header or the number of it, where the contents leave it open.
+        known_names: gives the names of the utterances of a protocol, by which one column of several is recognised.
 
     Raises:
-        ScoreError: a line that is not of the form, a score that is no decimal number within ±LARGEST, an unknown key,
-            a spoof whose attack is `bonafide`, a trial that stands twice, an unknown column, a file that is empty or
-            holds bytes that are no text.
+        ScoreError: a text that is no table; a table without names or scores, or open to two readings; a score that is
+            no decimal number within ±LARGEST; an unknown key; a spoof whose attack is `bonafide`; a trial that is
+            there twice.
     """
-    lines = _read_lines(path, CM_ANY)
-    header = lines.rows[0].split("\t")
-    if MEANING.keys().isdisjoint(header):
-        form, columns = _bare_columns(lines)
-    else:
-        names, lines = _meanings(lines, header), lines._replace(rows=lines.rows[1:], first=2)
-        form = "tsv" if set(header) - {"filename", "cm-score", *COLUMN_NAMES[NO_CM]} else "asvspoof5"
-        columns = dict(zip(names, _table_columns(lines, header), strict=True))
-    keys, attacks = columns.get("key"), columns.get("attack")
-    if keys is not None:
-        _check_keys(lines, keys, KEYS)
-    if keys is not None and attacks is not None:
-        attacks = _spoof_attacks(lines, attacks, keys)
-    utt_ids = [without_ending(utt_id) for utt_id in columns["utt_id"]]
-    _check_unique(lines, utt_ids)
-    is_bonafide = None if keys is None else np.array(keys) == "bonafide"
-    return CmScores(utt_ids, attacks, is_bonafide, _numbers(lines, columns["score"]), path, form)
-
-
-def read_asv_scores(path: Path) -> AsvScores:
-    """Read the ASV scores that a t-DCF needs: lines of `attack-or-bonafide target|nontarget|spoof score`.
-
-    Raises:
-        ScoreError: as `read_scores`; one of the three classes is missing.
-    """
-    lines = _read_lines(path, f"lines of {ASV_2019}")
-    attacks, keys, texts = _columns(lines, 3, ASV_2019)
-    _check_keys(lines, keys, ASV_KEYS)
-    for row, (attack, key) in enumerate(zip(attacks, keys, strict=True)):
-        if (attack == "bonafide") == (key == "spoof"):
-            lines.refuse(row, f"{attack} with key {key}", "`bonafide` with target and nontarget only")
-    scores, key_array = _numbers(lines, texts), np.array(keys)
-    target, nontarget, spoof = (scores[key_array == key] for key in ASV_KEYS)
-    for key, found in zip(ASV_KEYS, (target, nontarget, spoof), strict=True):
-        if not found.size:
-            raise ScoreError(f"{path}: no {key} trial in {len(keys)} lines; expected all of {', '.join(ASV_KEYS)}")
-    return AsvScores(target, nontarget, spoof, [a for a, k in zip(attacks, keys, strict=True) if k == "spoof"])
-
-
-class _Lines(NamedTuple):
-    """The rows of a file and the line number of the first."""
-
-    path: Path
-    rows: list[str]
-    first: int = 1
-
-    def refuse(self, row: int, found: str, expected: str) -> NoReturn:
-        raise ScoreError(f"{self.path}:{self.first + row}: {found}; expected {expected}")
-
-
-def _read_lines(path: Path, expected: str) -> _Lines:
-    content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        row = error.object.count(b"\n", 0, error.start)
-        _Lines(path, []).refuse(row, f"byte {error.object[error.start]:#04x} is not text", expected)
-    if not text.strip():
-        raise ScoreError(f"{path}: empty; expected {expected}")
-    lines = _Lines(path, text.removesuffix("\n").split("\n"))
-    # NUL, lone carriage returns, no-break spaces …: what cannot be seen would part or join columns unnoticed
-    if not text.replace("\n", "").replace("\t", "").isprintable():
-        row, line = next((r, t) for r, t in enumerate(lines.rows) if not t.replace("\t", "").isprintable())
-        unseen = next(character for character in line if character != "\t" and not character.isprintable())
-        lines.refuse(row, f"character U+{ord(unseen):04X} in {_shown(line)}", "plain text, blanks and tabs")
-    return lines
+        return _cm_scores(score_columns(path, columns, known_names), columns or {})
+    except TableError as error:
+        raise ScoreError(str(error)) from error
 
 
-def _bare_columns(lines: _Lines) -> tuple[str, dict[str, list[str]]]:
-    n_columns = len(lines.rows[0].split())
-    if n_columns == 4:
-        utt_ids, attacks, keys, texts = _columns(lines, 4, CM_2019)
-        return "asvspoof2019", {"utt_id": utt_ids, "attack": attacks, "key": keys, "score": texts}
-    if n_columns == 3:
-        names, texts, keys = _columns(lines, 3, CM_XIEYUANKUN)
-        utt_ids, attacks = _split_names(lines, names, keys)
-        return "xieyuankun", {"utt_id": utt_ids, "attack": attacks, "key": keys, "score": texts}
-    if n_columns == 2:
-        utt_ids, texts = _columns(lines, 2, CM_2021)
-        return "asvspoof2021", {"utt_id": utt_ids, "score": texts}
-    return lines.refuse(0, f"{n_columns} columns in {_shown(lines.rows[0])}", CM_ANY)
+def _cm_scores(found: ScoreColumns, asked: Mapping[str, str]) -> CmScores:
+    table, names = found.table, found.utterance.cells
+    keys = _keys(found, asked)
+    attacks = found.attack.cells if found.attack else None
+    if found.is_joined:
+        pairs = [name.rpartition("_") for name in names]
+        names, attacks = [stem for stem, _, _ in pairs], [attack for _, _, attack in pairs]
+    if attacks is not None:
+        attacks = _spoof_attacks(table, attacks, keys)
+    _check_unique(table, names)
+    scores = numbers_of(table, found.score, f" (understood: {found})")
+    ones = np.array(found.binary.cells) == "1" if found.binary else None
+    is_bonafide = None if keys is None else np.array(keys) == "bonafide"
+    return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones)
 
 
-def _columns(lines: _Lines, n_columns: int, expected: str) -> list[list[str]]:
-    # one split of the whole is several times faster than one of each line; NUL, which no line holds, marks their ends
-    cells, n_rows = " \0 ".join(lines.rows).split(), len(lines.rows)
-    if len(cells) != n_rows * (n_columns + 1) - 1 or cells[n_columns :: n_columns + 1].count("\0") != n_rows - 1:
-        found = [len(line.split()) for line in lines.rows]
-        row = next(r for r, n in enumerate(found) if n != n_columns)
-        lines.refuse(row, f"{found[row]} columns in {_shown(lines.rows[row])}", expected)
-    return [cells[column :: n_columns + 1] for column in range(n_columns)]
+def _keys(found: ScoreColumns, asked: Mapping[str, str]) -> list[str] | None:
+    for one_means, other in (("bonafide", "spoof"), ("spoof", "bonafide")):
+        if one_means in asked:
+            column = found.table.column(asked[one_means])
+            assert column is not None  # `score_columns` has looked
+            return _keys_of_ones(found.table, column, one_means, other)
+    if found.key is None:
+        return None
+    if "key" in asked and found.key.is_binary:
+        return _keys_of_ones(found.table, found.key, "bonafide", "spoof")
+    return classes_of(found.table, found.key, f"bonafide or spoof, or words that mean the same (understood: {found})")
 
 
-def _meanings(lines: _Lines, header: Sequence[str]) -> list[str]:
-    known = f"a header of {', '.join(MEANING)}, tabs between them"
-    unknown = [name for name in header if name not in MEANING]
-    if unknown:
-        lines.refuse(0, f"column {_shown(unknown[0])}", known)
-    meanings = [MEANING[name] for name in header]
-    for column in set(meanings) - {NO_CM}:
-        if meanings.count(column) > 1:
-            lines.refuse(0, f"{meanings.count(column)} columns of {column} in {_shown(lines.rows[0])}", "one of each")
-    for column in ("utt_id", "score"):
-        if column not in meanings:
-            lines.refuse(0, f"no column of {column} in {_shown(lines.rows[0])}", known)
-    if len(lines.rows) == 1:
-        raise ScoreError(f"{lines.path}: no trials below the header; expected one per line")
-    return meanings
+def _keys_of_ones(table: Table, column: Column, one_means: str, other: str) -> list[str]:
+    broken = [row for row, cell in enumerate(column.cells) if cell not in ("0", "1")]
+    if broken:
+        table.lines.refuse(broken[0], f"{shown(column.cells[broken[0]])} in {column}", "0 or 1")
+    return [one_means if cell == "1" else other for cell in column.cells]
 
 
-def _table_columns(lines: _Lines, header: Sequence[str]) -> list[list[str]]:
-    rows = [line.split("\t") for line in lines.rows]
-    for row, (line, cells) in enumerate(zip(lines.rows, rows, strict=True)):
-        if len(cells) != len(header):
-            lines.refuse(row, f"{len(cells)} columns in {_shown(line)}", f"{len(header)}: {', '.join(header)}")
-        if line.split() != cells:
-            lines.refuse(row, f"a blank or an empty cell in {_shown(line)}", "single tabs and no blanks")
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _split_names(lines: _Lines, names: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
-    pairs = [name.rpartition("_") for name in names]
-    for row, ((utt_id, _, attack), key) in enumerate(zip(pairs, keys, strict=True)):
-        if not utt_id or not attack:
-            lines.refuse(row, f"name {_shown(names[row])}", "utterance and attack joined by `_`")
-        if key == "bonafide" and attack != UNKNOWN:  # else the last part of an utterance's name would pass for one
-            lines.refuse(row, f"name {_shown(names[row])} with key bonafide", "a bona fide name that ends in `_-`")
-    return [utt_id for utt_id, _, _ in pairs], [attack for _, _, attack in pairs]
-
-
-def _spoof_attacks(lines: _Lines, attacks: Sequence[str], keys: Sequence[str]) -> list[str]:
+def _spoof_attacks(table: Table, attacks: Sequence[str], keys: Sequence[str] | None) -> list[str]:
+    if keys is None:
+        return [UNKNOWN if not attack or class_of(attack) == "bonafide" else attack for attack in attacks]
     for row, (attack, key) in enumerate(zip(attacks, keys, strict=True)):
-        if attack == "bonafide" and key == "spoof":
-            lines.refuse(row, "attack 'bonafide' with key spoof", "the attack's id, or `-` where it is not known")
+        if key == "spoof" and class_of(attack) == "bonafide":
+            found = f"attack {shown(attack)} with key spoof"
+            table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
     # scorers write `-`, `A00` or `bonafide` as the attack of bona fide trials; they have none
-    return [UNKNOWN if key == "bonafide" else attack for attack, key in zip(attacks, keys, strict=True)]
+    return [UNKNOWN if key == "bonafide" else attack or UNKNOWN for attack, key in zip(attacks, keys, strict=True)]
 
 
-def _check_keys(lines: _Lines, keys: Sequence[str], allowed: Sequence[str]) -> None:
-    if not set(keys) <= set(allowed):
-        row = next(r for r, key in enumerate(keys) if key not in allowed)
-        lines.refuse(row, f"key {_shown(keys[row])}", " or ".join(allowed))
-
-
-def _check_unique(lines: _Lines, utt_ids: Sequence[str]) -> None:
-    if len(set(utt_ids)) == len(utt_ids):
+def _check_unique(table: Table, names: Sequence[str]) -> None:
+    """Refuse a name that is there twice, and a bare name beside the name of its file: they are one trial."""
+    every = set(names)
+    bare = {name for name in every if is_audio(name) and without_ending(name) in every}
+    if len(every) == len(names) and not bare:
         return
-    first_row: dict[str, int] = {}
-    for row, utt_id in enumerate(utt_ids):
-        first = first_row.setdefault(utt_id, row)
-        if first != row:
-            found = f"trial {utt_id} stands on line {lines.first + first} already"
-            lines.refuse(row, found, "every trial once")
+    first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        same = without_ending(name) if name in bare else name
+        earlier = first.setdefault(same, row)
+        if earlier != row:
+            which = shown(name) if names[earlier] == name else " and ".join(quoted(names[earlier], name))
+            found = f"trial {which} is in line {table.lines.numbers[earlier]} already"
+            table.lines.refuse(row, found, "every trial once")
 
 
-def _numbers(lines: _Lines, texts: Sequence[str]) -> FloatArray:
-    numbers = np.array([_float_or_nan(text) for text in texts])
-    broken = np.flatnonzero(~(np.abs(numbers) <= LARGEST))
-    if broken.size:
-        lines.refuse(int(broken[0]), f"score {_shown(texts[broken[0]])}", f"a finite number within ±{LARGEST:g}")
+def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray:
+    """The cells of a column as float64 [N].
+
+    Raises:
+        TableError: a cell that is no decimal number within ±LARGEST; the message names its line.
+    """
+    together = "".join(column.values) if len(column.values) < len(column.cells) else "".join(column.cells)
+    is_plain = together.isascii() and "_" not in together  # Python reads 1_0 as ten, and the digits of every script
+    numbers = np.array(column.numbers or [], dtype=np.float64)
+    if not (is_plain and numbers.size == len(column.cells) and (np.abs(numbers) <= LARGEST).all()):
+        row = next(row for row, cell in enumerate(column.cells) if not _is_score(cell))
+        expected = f"a finite number within ±{LARGEST:g}{understood}"
+        table.lines.refuse(row, f"score {shown(column.cells[row])}", expected)
     return numbers
 
 
-def _float_or_nan(text: str) -> float:
-    if "_" in text or not text.isascii():  # Python reads 1_0 as ten, and the digits of every script
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _shown(text: str, most: int = 60) -> str:
-    return repr(text if len(text) <= most else text[: most - 1] + "…")
+def _is_score(cell: str) -> bool:
+    return NUMBER_LIKE.fullmatch(cell) is not None and abs(float(cell)) <= LARGEST

@@ -20,7 +20,7 @@ class CmScores:
     """Countermeasure scores of N trials, with what their file states about each trial, in the order of the file."""
 
     utt_ids: list[str]
-    """Names of the utterances, without the ending of an audio file."""
+    """Names of the utterances as the file writes them."""
     attacks: list[str] | None
     """Attack of each trial, UNKNOWN for bona fide and where it is not known; None where the file does not state it."""
     is_bonafide: NDArray[np.bool_] | None
@@ -29,8 +29,10 @@ class CmScores:
     """Score of each trial [N]; a higher score means more bona fide."""
     path: Path | None = None
     """The file that the scores were read from; None for scores that were computed."""
-    form: str = ""
-    """The form of that file, for messages."""
+    understood: str = ""
+    """What its columns were understood to be, for messages."""
+    ones: NDArray[np.bool_] | None = None
+    """Where the file says 1 in a column of 0 and 1 [N] that may be the key; None where it has no such column."""
 
     @property
     def bonafide(self) -> FloatArray:
@@ -51,8 +53,9 @@ class CmScores:
         whose = self.path or "these scores"
         if self.is_bonafide is None:
             raise ScoreError(
-                f"{whose}: form {self.form} carries no keys; expected a file that states whether each trial is "
-                "bonafide or spoof, or a protocol (evaluate.py --protocol)"
+                f"{whose}: no column states whether a trial is bonafide or spoof"
+                f"{f' ({self.understood})' if self.understood else ''}; expected a file that does, or a protocol "
+                "(evaluate.py --protocol)"
             )
         if self.is_bonafide.all() or not self.is_bonafide.any():
             only = KEYS[bool(self.is_bonafide[0])]

@@ -41,8 +41,8 @@ def format_cm_scores(scores: CmScores, form: str) -> Iterator[str]:
         raise ScoreError(f"score form {form!r}; expected one of {', '.join(FORMS)}")
     if scores.is_bonafide is None and "{key}" in FORMS[form].line:
         raise ScoreError(
-            f"{scores.path or 'these scores'}: form {scores.form} carries no keys, which form {form} needs; expected "
-            "scores with keys, or a protocol (--protocol)"
+            f"{scores.path or 'these scores'}: no column states whether a trial is bonafide or spoof, which form "
+            f"{form} needs; expected scores with keys, or a protocol (--protocol)"
         )
     attacks = scores.attacks or [UNKNOWN] * scores.scores.size
     bonafide = np.zeros(scores.scores.size, bool) if scores.is_bonafide is None else scores.is_bonafide

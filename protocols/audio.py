@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from spoofcache.common.endings import AUDIO_ENDINGS
+from spoofcache.common.names import below, is_audio, utterance_of, without_ending, word
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 LOG = logging.getLogger(__name__)
@@ -21,38 +22,6 @@ LITTER = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lo
 """Folders in which systems keep what was deleted or what they made of the files themselves."""
 
 SPECIAL = "pipes, sockets or devices"
-
-
-def word(text: str) -> str:
-    """A name without blanks, which part the columns of score files.
-
-    >>> word("OpenAI TTS-1 HD")
-    'OpenAI_TTS-1_HD'
-    """
-    return "_".join(text.split())
-
-
-def utterance_of(file: str) -> str:
-    r"""The utterance of a path below the audio folder; '' where the path ends with a folder.
-
-    >>> utterance_of("./BD\\Tacotron 2/talk.1.FLAC"), utterance_of("file4.mp3.wav_16k.wav"), utterance_of("BD/")
-    ('BD/Tacotron_2/talk.1', 'file4.mp3.wav_16k', '')
-    """
-    below, slash, name = _below(file).rpartition("/")
-    name = _without_ending(name)
-    return word(below + slash + name) if name else ""
-
-
-def _below(file: str) -> str:
-    return file.replace("\\", "/").removeprefix("./").lstrip("/")
-
-
-def _without_ending(name: str) -> str:
-    return os.path.splitext(name)[0] if _is_audio(name) else name
-
-
-def _is_audio(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in AUDIO_ENDINGS
 
 
 def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
@@ -114,12 +83,12 @@ def _preference(name: str) -> tuple[int, str]:
 
 
 def _find(trial: Trial, folders: dict[str, _Folder | None]) -> Path | None:
-    below, _, name = _below(trial.file or trial.utt_id).rpartition("/")
-    folder = _enter(below, folders)
+    parent, _, name = below(trial.file or trial.utt_id).rpartition("/")
+    folder = _enter(parent, folders)
     if not folder:
         return None
-    found = _spelled(name, folder.whole) if trial.file and _is_audio(name) else None
-    found = found or _spelled(_without_ending(name) if trial.file else name, folder.files)
+    found = _spelled(name, folder.whole) if trial.file and is_audio(name) else None
+    found = found or _spelled(without_ending(name) if trial.file else name, folder.files)
     return folder.path / found if found else None
 
 
@@ -127,15 +96,15 @@ def _spelled(name: str, names: Mapping[str, str]) -> str | None:
     return names.get(name) or names.get(word(name)) or names.get(_loosely(name))
 
 
-def _enter(below: str, folders: dict[str, _Folder | None]) -> _Folder | None:
+def _enter(path: str, folders: dict[str, _Folder | None]) -> _Folder | None:
     """The folder of that name, listed once; None where there is none."""
-    if below not in folders:
-        parent_name, _, name = below.rpartition("/")
+    if path not in folders:
+        parent_name, _, name = path.rpartition("/")
         parent = _enter(parent_name, folders)
         found = _spelled(name, parent.whole) if parent else None
-        path = parent.path / found if parent and found else None
-        folders[below] = _Folder(path) if path and path.is_dir() else None
-    return folders[below]
+        place = parent.path / found if parent and found else None
+        folders[path] = _Folder(place) if place and place.is_dir() else None
+    return folders[path]
 
 
 class Walk(NamedTuple):
@@ -158,7 +127,7 @@ def walk(folder: Path) -> Walk:
     for entry in _entries(folder, frozenset()):
         if os.path.exists(entry) and not entry.is_file():
             others[SPECIAL] += 1
-        elif _is_audio(entry.name):
+        elif is_audio(entry.name):
             files.append(Path(entry.path))
         else:
             others[os.path.splitext(entry.name)[1].lower() or "without an ending"] += 1

@@ -10,8 +10,13 @@ from pathlib import Path
 from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.protocols.audio import is_hidden, walk_audio, word
 from spoofcache.protocols.corpus import Corpus, Location
-from spoofcache.protocols.table import OWN_SPELLINGS
 from spoofcache.protocols.trial import ProtocolError, Trial
+
+OWN_SPELLINGS: Mapping[str, str] = {
+    **dict.fromkeys(("bonafide", "bona-fide", "genuine", "human", "real"), "bonafide"),
+    **dict.fromkeys(("spoof", "fake"), "spoof"),
+}
+"""What a user's own folders of the two classes may be called."""
 
 Tell = Callable[[Trial, Sequence[str]], Trial]
 """(trial, its folders below the one that is read) → the trial with what they tell."""

@@ -1,43 +1,96 @@
-"""A protocol of any known form, recognised by its first line, and the columns of its trials."""
+"""A protocol or a key file of any form, and what is picked from its trials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
+from spoofcache.common.tables.foreign import VERIFICATION
+from spoofcache.common.tables.layout import Lines, TableError, read_lines
+from spoofcache.common.tables.roles import Names
 from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
-from spoofcache.protocols.table import KEY, UTTERANCE, is_header, read_table
-from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, read_text
+from spoofcache.protocols.key_columns import EXPECTED, key_columns
+from spoofcache.protocols.table import read_keys
+from spoofcache.protocols.trial import KEYS, UNKNOWN, ProtocolError, Trial
 
-READERS: Mapping[int, Callable[[Path], list[Trial]]] = {
-    3: codecfake.read_protocol,
-    5: asvspoof19.read_protocol,
-    8: partial(asvspoof21.read_protocol, scenario="LA"),
-    9: asvspoof5.read_protocol,
-    10: asvspoof5.read_protocol,
-    12: partial(asvspoof21.read_protocol, scenario="PA"),
-    13: partial(asvspoof21.read_protocol, scenario="DF"),
+LOOKED_AT = 1000
+"""Lines by which a form without a header is recognised."""
+
+
+class Form(NamedTuple):
+    """A form of lines without a header that a corpus has."""
+
+    read: Callable[[Path], list[Trial]]
+    columns: str
+    """Their names, `utterance` and `key` among them."""
+    spellings: Mapping[str, str] = KEYS
+
+
+OFFICIAL: Mapping[int, Form] = {
+    3: Form(codecfake.read_protocol, codecfake.COLUMNS, codecfake.SPELLINGS),
+    5: Form(asvspoof19.read_protocol, asvspoof19.COLUMNS),
+    8: Form(partial(asvspoof21.read_protocol, scenario="LA"), asvspoof21.COLUMNS["LA"]),
+    9: Form(asvspoof5.read_protocol, asvspoof5.COLUMNS.replace(" attack_tag", "")),
+    10: Form(asvspoof5.read_protocol, asvspoof5.COLUMNS),
+    12: Form(partial(asvspoof21.read_protocol, scenario="PA"), asvspoof21.COLUMNS["PA"]),
+    13: Form(partial(asvspoof21.read_protocol, scenario="DF"), asvspoof21.COLUMNS["DF"]),
 }
-"""Readers of the forms without a header, by the number of columns, which no two of them share."""
-
-FORMS = (
-    "3 columns (Codecfake), 5 (ASVspoof 2019), 8, 12 or 13 (ASVspoof 2021 LA, PA, DF), 10 (ASVspoof 5), or a header "
-    f"with commas or tabs that names the utterance ({', '.join(UTTERANCE)}) and the key ({', '.join(KEY)})"
-)
+"""Protocols of corpora by their number of columns, which no two of them share."""
+NAMES: Mapping[int, str] = {n: form.columns for n, form in OFFICIAL.items() if n not in (3, 9)}
+"""What the columns are called where such a protocol has commas or comments in it."""
 
 
-def read_any_protocol(path: Path) -> list[Trial]:
-    """Read a protocol or a key file of any known form, in its order (trials without paths).
+def read_any_protocol(
+    path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None
+) -> list[Trial]:
+    """Read a protocol or a key file, in its order (trials without paths).
+
+    A protocol of a corpus is recognised by its columns and read by the corpus's own reader; any other table is
+    understood by its header and its contents.
+
+    Args:
+        path: the file.
+        columns: our name of a column → the header or the number of it; see `table.read_table`.
+        known_names: gives names of utterances, by which one column of several is recognised.
 
     Raises:
-        ProtocolError: a first line of no known form, or what the reader of its form refuses.
+        ProtocolError: what the reader refuses.
     """
-    first = read_text(path, f"a protocol of {FORMS}").partition("\n")[0]
-    if is_header(first):
-        return read_table(path)
-    n_columns = len(first.split())
-    if n_columns not in READERS:
-        raise ProtocolError(f"{path}:1: {n_columns} columns in {first.strip()[:60]!r}; expected {FORMS}")
-    return READERS[n_columns](path)
+    try:
+        form = None if columns else _official(read_lines(path, EXPECTED, printable=False))
+    except TableError as error:
+        raise ProtocolError(str(error)) from error
+    if form:
+        return form.read(path)
+    return read_keys(path, None, columns, NAMES, known_names)
+
+
+def explain_protocol(path: Path, columns: Mapping[str, str] | None = None) -> str:
+    """How the columns of a protocol or a key file are understood, in words; raises as `read_any_protocol`."""
+    try:
+        lines = read_lines(path, EXPECTED, printable=False)
+        form = None if columns else _official(lines)
+        if form:
+            return f"{len(lines.texts):,} rows in the form of a corpus, whose columns are {form.columns}"
+        return str(key_columns(path, columns or {}, None, NAMES))
+    except TableError as error:
+        raise ProtocolError(str(error)) from error
+
+
+def _official(lines: Lines) -> Form | None:
+    """The form of a corpus, if some line has a key where the form has one, and most utterances are different there."""
+    form = OFFICIAL.get(len(lines.texts[0].split()))
+    if form is None or len(lines.texts) < lines.numbers[-1]:  # comments and blank lines, which no corpus has
+        return None
+    names = form.columns.split()
+    key, utterance = names.index("key"), names.index("utterance")
+    rows = [text.split() for text in islice(lines.texts, LOOKED_AT)]
+    rows = [row for row in rows if len(row) == len(names)]
+    keys = {row[key] for row in rows}
+    if keys.isdisjoint(form.spellings) or keys & VERIFICATION:
+        return None
+    return form if 2 * len({row[utterance] for row in rows}) >= len(rows) else None
 
 
 FIELDS = ("key", "attack", "speaker")

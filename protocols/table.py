@@ -1,131 +1,130 @@
-"""Protocols as tables with a header, their cells parted by commas or tabs: named columns in any order.
+"""Tables of trials, with or without a header: a user's own, In-the-Wild's meta.csv, SpeechFake's CSV, a cache's list.
 
-In-the-Wild's meta.csv, the trial list of a cache (trials.tsv), the CSV files of SpeechFake, and a user's own.
+Cells may be separated by commas, tabs, semicolons or blanks, and columns may stand in any order.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from spoofcache.protocols.audio import find_audio, utterance_of, word
+from spoofcache.common.names import quoted, utterance_of, word
+from spoofcache.common.tables.layout import TableError, shown
+from spoofcache.common.tables.roles import Names
+from spoofcache.common.tables.words import NO_ATTACK, class_of
+from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
-from spoofcache.protocols.trial import (
-    UNKNOWN,
-    ProtocolError,
-    Seen,
-    Trial,
-    check_attack,
-    check_unique,
-    check_utterance,
-    key_of,
-    known,
-    read_text,
-    table_rows,
-)
-
-FILE = ("file", "filename")
-UTTERANCE = ("utt_id", "utterance", "trial", *FILE)
-KEY = ("key", "label", "cm-label")
-"""Names by which a header may call the two columns that every table has."""
+from spoofcache.protocols.key_columns import KeyColumns, key_columns
+from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Seen, Trial, check_attack, check_utterance, key_of, known
 
 SPELLINGS: Mapping[str, str] = {"bonafide": "bonafide", "bona-fide": "bonafide", "spoof": "spoof"}
 
-OWN_SPELLINGS: Mapping[str, str] = {
-    **dict.fromkeys(("bonafide", "bona-fide", "genuine", "human", "real"), "bonafide"),
-    **dict.fromkeys(("spoof", "fake"), "spoof"),
-}
-"""What a user's own table may write. 1 and 0 tell nothing: corpora differ in which is which."""
-
-
-def is_header(line: str) -> bool:
-    """Whether a first line names the column of the utterances or of the keys."""
-    return any(cell.strip('"') in (*UTTERANCE, *KEY) for cell in line.strip().split(_delimiter(line)))
-
 
 def read_table(
-    path: Path, spellings: Mapping[str, str] = SPELLINGS, columns: Mapping[str, str] | None = None
+    path: Path, spellings: Mapping[str, str] | None = SPELLINGS, columns: Mapping[str, str] | None = None
 ) -> list[Trial]:
-    """Read a table with one of UTTERANCE, one of KEY, and `speaker` and `attack` where it has them, in its order.
+    """Read a table of trials for a corpus whose audio is looked for, in its order.
 
-    A column called `file` or `filename` may hold paths: see `utterance_of`. Every other column is a condition under
-    its own name; one without a name or called `Unnamed: 0` (the row numbers that data frames write) is left out. A
-    cell that is empty or `-` tells nothing, the attack of spoof included.
+    Where the utterances are named by files, each is called by `utterance_of` the path. Every column that is neither
+    utterance, key, attack nor speaker is a condition under its own name; one without a name or called `Unnamed: 0` (the
+    row numbers that data frames write) is left out. A cell that is empty or `-` says nothing, the attack of spoof
+    included.
 
     Args:
         path: the table.
-        spellings: how the corpus writes the keys.
-        columns: name of ours (`file`, `label`, `speaker`, `attack`, a condition) → what the header calls it.
+        spellings: how the corpus writes the keys; None for any word that means one of the classes.
+        columns: our name of a column (`file`, `label`, `speaker`, `attack`, `bonafide` or `spoof` for a column of 0
+            and 1, a condition) → the header or the number of it.
 
     Raises:
-        ProtocolError: a header that does not name the two once, or lacks one of `columns`; no row; a row that is not
-            as wide as the header; an unknown key; bona fide with an attack; an utterance that stands twice.
+        ProtocolError: a text that is no table; one without utterances or keys, or open to two readings; a row of
+            another width; an unknown key; bona fide with an attack; two rows of one utterance.
     """
-    text = read_text(path, "a table with a header")
-    rows = table_rows(text, _delimiter(text.partition("\n")[0]), path)
-    first = next(rows, [])
-    header = _rename(first, columns or {}, path)
-    shown, hint = f"{path}:1: header {' '.join(first)}", "" if columns is None else ", or --column "
-    utterance = _only(header, UTTERANCE, shown, "utterance", hint and f"{hint}file=NAME")
-    key = _only(header, KEY, shown, "key", hint and f"{hint}label=NAME")
-    trials = []
-    seen: Seen = {}
-    for line, row in enumerate(rows, 2):
-        cells = dict(zip(header, row, strict=True))
-        name, spelling = cells.pop(utterance), cells.pop(key)
-        utt_id = utterance_of(name) if utterance in FILE else word(name)
-        check_utterance(utt_id, path, line)
-        trial = _trial(path, line, utt_id, key_of(spelling, spellings, path, line), cells, seen)
-        trials.append(replace(trial, file=name) if utterance in FILE else trial)
-    if not trials:
-        raise ProtocolError(f"{path}: no line below the header; expected one per trial")
-    check_unique(trials, path, start=2)
-    return trials
+    return unique_utterances(read_keys(path, spellings, columns), path)
 
 
-def _delimiter(header: str) -> str:
-    return "\t" if "\t" in header else ","
+def read_keys(
+    path: Path,
+    spellings: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    names: Mapping[int, str] | None = None,
+    known_names: Names | None = None,
+) -> list[Trial]:
+    """Read a table of trials as `read_table` does, of which two may be files of one utterance (`u1.mp3` and `u1.ogg`).
+
+    Args:
+        path: the table.
+        spellings: as in `read_table`.
+        columns: as in `read_table`.
+        names: number of columns → their names, for forms without a header.
+        known_names: gives names of utterances, by which one column of several is recognised.
+
+    Raises:
+        ProtocolError: as `read_table`, and a row that is there twice.
+    """
+    try:
+        found = key_columns(path, columns or {}, known_names, names)
+    except TableError as error:
+        raise ProtocolError(str(error)) from error
+    return list(_trials(found, spellings))
 
 
-def _rename(header: Sequence[str], columns: Mapping[str, str], path: Path) -> list[str]:
-    """The header in our names; a column of the same meaning as one that the user names loses its own."""
-    if len(set(header)) < len(header):
-        raise ProtocolError(f"{path}:1: header {' '.join(header)}; expected every name once")
-    for name, called in columns.items():
-        if called not in header:
+def _trials(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Trial]:
+    lines, seen, rows = found.table.lines, Seen(), {}  # type: ignore[var-annotated]
+    holds_files, conditions = found.holds_files, found.conditions
+    cells = zip(*(one.cells for one in conditions.values()), strict=True) if conditions else None
+    for row, (name, spelling) in enumerate(zip(found.utterance.cells, found.key.cells, strict=True)):
+        line = lines.numbers[row]
+        key = _key(found, spelling, spellings, line)
+        utt_id = utterance_of(name) if holds_files else word(name)
+        check_utterance(utt_id, lines.path, line)
+        if name in rows:
+            first = f"utterance {shown(name)} is in line {lines.numbers[rows[name]]} already"
+            raise ProtocolError(f"{lines.path}:{line}: {first}; expected every utterance once")
+        rows[name] = row
+        told = known(dict(zip(conditions, next(cells), strict=True)), key, seen) if cells else {}
+        speaker = found.speaker.cells[row] or UNKNOWN if found.speaker else UNKNOWN
+        attack = _attack(found, row, key, line)
+        yield Trial(utt_id, key, attack, speaker, conditions=told, file=name if holds_files else "")
+
+
+def _key(found: KeyColumns, spelling: str, spellings: Mapping[str, str] | None, line: int) -> str:
+    path = found.table.lines.path
+    if found.one_means:
+        other = {"bonafide": "spoof", "spoof": "bonafide"}[found.one_means]
+        return key_of(spelling, {"1": found.one_means, "0": other}, path, line)
+    if spellings is not None:
+        return key_of(spelling, spellings, path, line)
+    key = class_of(spelling)
+    if key is None:
+        raise ProtocolError(f"{path}:{line}: key {spelling!r}; expected a word for bona fide or spoof ({found})")
+    return key
+
+
+def _attack(found: KeyColumns, row: int, key: str, line: int) -> str:
+    attack = (word(found.attack.cells[row]) if found.attack else UNKNOWN) or UNKNOWN
+    if key == "bonafide" and attack.lower() in NO_ATTACK:
+        return UNKNOWN
+    if attack != UNKNOWN:
+        check_attack(attack, key, found.table.lines.path, line)
+    return attack
+
+
+def unique_utterances(trials: Sequence[Trial], path: Path) -> list[Trial]:
+    """The trials; ProtocolError where two files would be one utterance."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        other = first.setdefault(trial.utt_id, trial)
+        if other is not trial:
+            one, two = quoted(other.file or other.utt_id, trial.file or trial.utt_id)
             raise ProtocolError(
-                f"{path}:1: header {' '.join(header)} has no column {called!r}; expected it (--column {name}={called})"
+                f"{path}: {one} and {two} would both be utterance {trial.utt_id}; expected files whose names differ in "
+                "more than their endings, blanks or Unicode normal forms"
             )
-    ours = {called: name for name, called in columns.items()}
-    if len(ours) < len(columns):
-        raise ProtocolError(f"--column {' --column '.join(map('='.join, columns.items()))}; expected every column once")
-    taken = {alias for name in columns for alias in _aliases(name)}
-    nameless = {called for called in header if called in taken or called.startswith("Unnamed: ")}
-    return [ours.get(called, "" if called in nameless else called) for called in header]
-
-
-def _aliases(name: str) -> Sequence[str]:
-    return next((names for names in (UTTERANCE, KEY) if name in names), (name,))
-
-
-def _only(header: Sequence[str], names: Sequence[str], shown: str, meaning: str, hint: str) -> str:
-    found = [name for name in header if name in names]
-    if len(found) != 1:
-        many = f"{len(found)} columns" if found else "no column"
-        raise ProtocolError(f"{shown} has {many} for the {meaning}; expected one of {', '.join(names)}{hint}")
-    return found[0]
-
-
-def _trial(path: Path, line: int, utt_id: str, key: str, cells: dict[str, str], seen: Seen) -> Trial:
-    speaker, attack = cells.pop("speaker", UNKNOWN) or UNKNOWN, word(cells.pop("attack", UNKNOWN)) or UNKNOWN
-    if (attack, key) != (UNKNOWN, "spoof"):
-        check_attack(attack, key, path, line)
-    cells.pop("", None)
-    return Trial(utt_id, key, attack if key == "spoof" else UNKNOWN, speaker, conditions=known(cells, key, seen))
+    return list(trials)
 
 
 def read_own(where: Location, partition: str) -> list[Trial]:
     """Trials of a user's own table, with the audio of a folder."""
-    trials = read_table(where.folder("protocol"), OWN_SPELLINGS, where.columns)
+    trials = read_table(where.folder("protocol"), None, where.columns)
     return find_audio(trials, where.folder("audio_dir"))
 
 

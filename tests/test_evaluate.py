@@ -163,7 +163,7 @@ def test_every_warning_is_on_standard_error_too(folder):
     [
         (["--bootstrap", "0"], "no score file; expected SCORES or --sasv-scores"),
         (["none.txt"], "none.txt: no such file; expected FILE or NAME=FILE"),
-        (["good.txt"], "good.txt: form asvspoof2021 carries no keys; expected"),
+        (["good.txt"], "good.txt: no column states whether a trial is bonafide or spoof"),
         (["cm.txt", "--metrics", "eer,auc"], "--metrics auc: expected some of eer, "),
         (["cm.txt", "--by", "codec"], "the trials have no column codec; expected one of attack"),
         (["cm.txt", "--fuse"], "--fuse and --dev-protocol need --calibrate"),

@@ -143,7 +143,8 @@ def test_missing_trials_are_counted_and_named(folder):
     sentence = refused(evaluate("--cm-scores", folder / "cm.txt", "--protocol", folder / "protocol.txt"))
     where = f"{folder / 'cm.txt'} against {folder / 'protocol.txt'}"
     assert sentence == (
-        f"{where}: 2 of 8 trials have no score (b2, s4); expected one score for every trial, with its key"
+        f"{where}: 2 of 8 trials have no score (b2, s4); expected one score for every trial, with its key "
+        "(understood: utterance = column 1, score = column 4, key = column 3, attack = column 2)"
     )
 
 
@@ -156,7 +157,10 @@ def test_asv_scores_of_another_partition_are_refused(folder):
 def test_a_broken_line_is_named(folder):
     (folder / "cm.txt").write_text(CM + "s5 A01 spoof nan\n")
     sentence = refused(evaluate("--cm-scores", folder / "cm.txt"))
-    assert sentence == f"{folder / 'cm.txt'}:9: score 'nan'; expected a finite number within ±1e+38"
+    expected = (
+        "a finite number within ±1e+38 (understood: utterance = column 1, score = column 4, key = column 3, attack"
+    )
+    assert sentence.startswith(f"{folder / 'cm.txt'}:9: score 'nan'; expected {expected}")
 
 
 def test_a_missing_file_is_named(folder):

@@ -95,7 +95,7 @@ def test_audio_that_is_elsewhere_altogether_is_never_skipped(own, tmp_path):
         (("--partition", "train"), "csv has no partitions of its own; expected one --partition, a name for the whole"),
         (("--column", "file"), "'file'; expected NAME=HEADER, for example file=path"),
         (("--column", "label=kind"), "'label=kind'; expected NAME=HEADER, for example file=path, and every NAME once"),
-        (("--column", "speaker=who"), "has no column 'who'; expected it (--column speaker=who)"),
+        (("--column", "speaker=who"), "has no column 'who'; expected a header of the table"),
         (("--root", "."), "csv takes --protocol and --audio-dir and --column, not --root"),
         (("--corpus", "mlaad"), "mlaad needs --root"),
     ],

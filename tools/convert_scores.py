@@ -2,6 +2,8 @@
 
 import spoofcache.common.signals  # noqa: F401
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,8 +11,10 @@ import numpy as np
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
+from spoofcache.common.names import without_ending, word
 from spoofcache.evaluation.alignment import align
-from spoofcache.evaluation.trials import TrialList
+from spoofcache.evaluation.reading import Reading
+from spoofcache.evaluation.trials import TrialList, name_of
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import CmScores
 from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
@@ -34,9 +38,19 @@ PROTOCOL_HELP = (
 )
 @click.option("--out", type=cli.output, required=True, help="Score file to write.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    callback=cli.named_columns,
+    metavar="NAME=HEADER-or-number",
+    help="Name a column where the contents leave it open, as in evaluate.py. Repeat the option for several columns.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output if it already exists.")
 @cli.sentences()
-def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: bool) -> None:
+def main(
+    source: Path, form: str, out: Path, protocol: Path | None, columns: Mapping[str, str], overwrite: bool
+) -> None:
     """Convert the score file IN from any known form to another; every number stays the same to the last bit.
 
     The ending of an audio file is removed from utterance names: `0.wav` becomes `0`.
@@ -44,23 +58,31 @@ def main(source: Path, form: str, out: Path, protocol: Path | None, overwrite: b
     A form without keys or attacks drops them; --protocol restores them.
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
-    scores = read_scores(source)
-    lines = format_cm_scores(with_protocol(scores, protocol) if protocol else scores, form)
+    reading = Reading(columns)
+    scores = read_scores(source, reading.of_scores(source, protocol is not None))
+    scores = with_protocol(scores, protocol, reading.of_protocol(protocol)) if protocol else scores
+    lines = format_cm_scores(replace(scores, utt_ids=_written(scores.utt_ids)), form)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     click.echo(out)
 
 
-def with_protocol(scores: CmScores, protocol: Path) -> CmScores:
+def _written(names: Sequence[str]) -> list[str]:
+    """Names without endings of audio files, where they stay different, and without blanks, which separate columns."""
+    bare = [word(without_ending(name)) for name in names]
+    return bare if len(set(bare)) == len(bare) else [word(name) for name in names]
+
+
+def with_protocol(scores: CmScores, protocol: Path, columns: Mapping[str, str] | None = None) -> CmScores:
     """The scores in the order of a protocol, with its keys and attacks.
 
     Raises:
         ScoreError: the scores do not stand for exactly its trials, or contradict it.
         ProtocolError: a broken protocol.
     """
-    trials = read_any_protocol(protocol)
-    utt_ids, attacks = [trial.utt_id for trial in trials], [trial.attack for trial in trials]
+    trials = read_any_protocol(protocol, columns)
+    utt_ids, attacks = [name_of(trial) for trial in trials], [trial.attack for trial in trials]
     is_bonafide = np.array([trial.key == "bonafide" for trial in trials])
     wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
     return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, f"{scores.path} against {protocol}"))

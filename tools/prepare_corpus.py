@@ -14,8 +14,8 @@ from spoofcache.common import cli
 from spoofcache.common.files import atomic_path, new_folder
 from spoofcache.protocols import Location, find_audio, load_trials
 from spoofcache.protocols.forms import read_any_protocol
-from spoofcache.protocols.table import is_header
-from spoofcache.protocols.trial import Trial, read_text
+from spoofcache.protocols.table import unique_utterances
+from spoofcache.protocols.trial import Trial
 from spoofcache.tools.demo_corpus.parallel import spread
 from spoofcache.tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
 from spoofcache.tools.user_corpus.split import (
@@ -134,9 +134,7 @@ def _check_wishes(
 def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> list[Trial]:
     if source.is_dir():
         return load_trials("folders", Location(root=source), "")
-    if columns or is_header(read_text(source, "a table or a protocol").partition("\n")[0]):
-        return load_trials("csv", Location(protocol=source, audio_dir=audio_dir, columns=columns), "")
-    return find_audio(read_any_protocol(source), audio_dir)
+    return find_audio(unique_utterances(read_any_protocol(source, columns), source), audio_dir)
 
 
 def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> None:

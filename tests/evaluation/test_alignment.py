@@ -44,26 +44,26 @@ def test_scores_of_trials_that_are_not_judged_are_dropped():
 @pytest.mark.parametrize(
     ("scores", "fault"),
     [
-        (scores_of(["u3"], [3]), "2 of 3 trials have no score (u1, u2)"),
+        (scores_of(["u3"], [3]), "2 of 3 trials have no score (u1, u2.flac)"),
         (
             scores_of(["new", "u2", "u3"], [1, 2, 3], ["spoof", "bonafide", "spoof"]),
-            "1 of 3 trials have no score (u1); 1 of 3 scores belong to no trial (new); 1 keys differ (u2)",
+            "1 of 3 trials have no score (u1); 1 of 3 scores belong to no trial (new); 1 keys differ (u2.flac)",
         ),
         (scores_of(["u1", "u2", "u3", "u4"], [1, 2, 3, 4]), "1 of 4 scores belong to no trial (u4)"),
-        (scores_of(["u3", "u2", "u1"], [3, 2, 1], ["spoof", "bonafide", "spoof"]), "2 keys differ (u1, u2)"),
-        (scores_of(["u1", "u2", "u3"], [1, 2, 3], None, ["-", "A08", "A09"]), "1 attacks differ (u2)"),
+        (scores_of(["u3", "u2", "u1"], [3, 2, 1], ["spoof", "bonafide", "spoof"]), "2 keys differ (u1, u2.flac)"),
+        (scores_of(["u1", "u2", "u3"], [1, 2, 3], None, ["-", "A08", "A09"]), "1 attacks differ (u2.flac)"),
     ],
 )
 def test_scores_that_do_not_fit_the_trials_are_refused(scores, fault):
     with pytest.raises(ScoreError) as refusal:
         align(scores, TRIALS, "mine against theirs")
-    expected = "expected one score for every trial, with its key"
+    expected = "expected one score for every trial, with its key (understood: tsv)"
     assert str(refusal.value) == f"mine against theirs: {fault}; {expected}"
 
 
 def test_trials_that_differ_in_their_endings_only_are_refused():
     trials = TrialList(["a.wav", "a.mp3"], np.array([True, False]), {})
-    with pytest.raises(ScoreError, match=r"^here: 1 of 2 trials share their name with another \(a\); expected"):
+    with pytest.raises(ScoreError, match=r"^here: 'a.wav' and 'a.mp3' would be one utterance, 'a'"):
         align(scores_of(["a"], [1]), trials, "here")
 
 

@@ -23,7 +23,7 @@ def test_attacks_that_a_file_does_not_tell_are_unknown():
     [
         (
             None,
-            r"^mine.txt: form tsv carries no keys; expected a file that states whether each trial is bonafide",
+            r"^mine.txt: no column states whether a trial is bonafide or spoof",
         ),
         (["spoof", "spoof"], r"^mine.txt: all 2 trials are spoof; expected both bonafide and spoof"),
         (["bonafide", "bonafide"], r"^mine.txt: all 2 trials are bonafide; expected both bonafide and spoof"),

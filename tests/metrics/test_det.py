@@ -9,8 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spoofcache.metrics import det
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.det import ScoreError, det_curve, equal_error_rate
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.score_files import read_scores
 
 scores_with_ties = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from spoofcache import protocols
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.score_files import AUDIO_ENDINGS, read_asv_scores, read_scores
+from spoofcache.metrics.score_files import read_scores
 
 CM_2019 = "LA_E_1 - bonafide 2.5\nLA_E_2 A07 spoof -1e-8\n"
 CM_XIEYUANKUN = "LA_E_1_- 2.5 bonafide\nLA_E_2_A07 -1e-8 spoof\n"
@@ -47,55 +47,105 @@ def test_the_forms_with_keys_are_told_apart_by_content(score_file, content):
 
 
 @pytest.mark.parametrize(
-    ("form", "content", "keys", "attacks"),
+    ("content", "keys", "attacks"),
     [
-        ("asvspoof2019", CM_2019, ["bonafide", "spoof"], ["-", "A07"]),
-        ("xieyuankun", CM_XIEYUANKUN, ["bonafide", "spoof"], ["-", "A07"]),
-        ("tsv", CM_TSV, ["bonafide", "spoof"], ["-", "A07"]),
-        ("asvspoof2021", CM_2021, None, None),
-        ("asvspoof5", CM_5, None, None),
+        (CM_2019, ["bonafide", "spoof"], ["-", "A07"]),
+        (CM_XIEYUANKUN, ["bonafide", "spoof"], ["-", "A07"]),
+        (CM_TSV, ["bonafide", "spoof"], ["-", "A07"]),
+        (CM_2021, None, None),
+        (CM_5, None, None),
     ],
 )
-def test_every_form_is_read(score_file, form, content, keys, attacks):
+def test_every_form_is_read(score_file, content, keys, attacks):
     path = score_file(content)
     file = read_scores(path)
-    assert (file.path, file.form, file.utt_ids) == (path, form, ["LA_E_1", "LA_E_2"])
+    assert (file.path, file.utt_ids) == (path, ["LA_E_1", "LA_E_2"])
     assert (keys_of(file), file.attacks, file.scores.tolist()) == (keys, attacks, [2.5, -1e-8])
 
 
 @pytest.mark.parametrize(
-    ("header", "form", "row", "keys", "attacks"),
+    ("header", "row", "keys", "attacks"),
     [
-        ("score key utterance", "tsv", "1 spoof u", ["spoof"], None),
-        ("cm_score cm-label file attack_id", "tsv", "1 spoof u A01", ["spoof"], ["A01"]),
-        ("trial label score attack", "tsv", "u bonafide 1 A00", ["bonafide"], ["-"]),
-        ("utt_id attack score", "tsv", "u A01 1", None, ["A01"]),
-        ("filename score", "tsv", "u 1", None, None),
-        ("cm-score filename", "asvspoof5", "1 u", None, None),
-        ("filename cm-score asv-score sasv-score", "asvspoof5", "u 1 not-read -", None, None),
+        ("score key utterance", "1 spoof u", ["spoof"], None),
+        ("cm_score cm-label file attack_id", "1 spoof u A01", ["spoof"], ["A01"]),
+        ("trial label score attack", "u bonafide 1 A00", ["bonafide"], ["-"]),
+        ("utt_id attack score", "u A01 1", None, ["A01"]),
+        ("filename score", "u 1", None, None),
+        ("cm-score filename", "1 u", None, None),
+        ("filename cm-score asv-score sasv-score", "u 1 not-read -", None, None),
     ],
 )
-def test_a_header_names_the_columns_in_any_order(score_file, header, form, row, keys, attacks):
+def test_a_header_names_the_columns_in_any_order(score_file, header, row, keys, attacks):
     file = read_scores(score_file(f"{header}\n{row}\n".replace(" ", "\t")))
-    assert (file.form, file.utt_ids, file.scores.tolist()) == (form, ["u"], [1])
+    assert (file.utt_ids, file.scores.tolist()) == (["u"], [1])
     assert (keys_of(file), file.attacks) == (keys, attacks)
 
 
 @pytest.mark.parametrize(
     ("content", "utt_ids"),
     [
-        ("0.wav 1\n1 2\n", ["0", "1"]),
-        ("a.FLAC - bonafide 1\nb.v2.mp3 A01 spoof 2\n", ["a", "b.v2"]),
-        ("0.wav_- 1 bonafide\n1.opus_A01 2 spoof\n", ["0", "1"]),
-        ("file1000.wav_16k.wav_norm.wav 1\nx.y 2\n.wav 3\n", ["file1000.wav_16k.wav_norm", "x.y", ".wav"]),
+        ("0.wav 1\n1 2\n", ["0.wav", "1"]),
+        ("a.FLAC - bonafide 1\nb.v2.mp3 A01 spoof 2\n", ["a.FLAC", "b.v2.mp3"]),
+        ("0.wav_- 1 bonafide\n1.opus_A01 2 spoof\n", ["0.wav", "1.opus"]),
+        ("filename\tscore\ntts one/x.wav\t1\ntts one/y.wav\t2\n", ["tts one/x.wav", "tts one/y.wav"]),
     ],
 )
-def test_audio_endings_are_no_part_of_a_name(score_file, content, utt_ids):
+def test_names_stay_as_they_are_written(score_file, content, utt_ids):
+    """How two files' names are compared is decided where they are matched: tests/common/test_names.py."""
     assert read_scores(score_file(content)).utt_ids == utt_ids
 
 
-def test_audio_endings_are_those_of_the_corpora():
-    assert AUDIO_ENDINGS == protocols.AUDIO_ENDINGS
+OUTPUTS = "file,out_a,out_b\nu.wav,-2.1,2.1\nv.wav,1.4,-1.4\n"
+
+
+def test_two_outputs_of_a_network_are_not_chosen_from(score_file):
+    with pytest.raises(ScoreError) as refusal:
+        read_scores(score_file(OUTPUTS))
+    sentence = str(refusal.value)
+    assert "columns 2 and 3 mirror each other, as two outputs of a network do" in sentence
+    assert "score = column 2 (`out_a`), '-2.1' or score = column 3 (`out_b`), '2.1'" in sentence
+    assert sentence.endswith("expected --column score=out_a or --column score=out_b")
+    assert read_scores(score_file(OUTPUTS), {"score": "out_b"}).scores.tolist() == [2.1, -1.4]
+    assert read_scores(score_file(OUTPUTS), {"score": "2"}).scores.tolist() == [-2.1, 1.4]
+
+
+def test_two_probabilities_that_sum_to_one_are_not_chosen_from(score_file):
+    with pytest.raises(ScoreError, match="columns 2 and 3 sum to one"):
+        read_scores(score_file("u 0.9 0.1\nv 0.25 0.75\nw 0.5 0.5\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "scores"),
+    [
+        ("Output, u, 1, 2.1\nOutput, v, 0, -1\n", [2.1, -1]),
+        (",filename,cm-score\n0,u,2.1\n1,v,-1\n", [2.1, -1]),
+        (" filename cm-score\n0 u 2.1\n1 v -1\n2 w 3\n", [2.1, -1, 3]),
+        ("Datei;Wert\nu1;2.1\nu2;-1\n", [2.1, -1]),
+        ("# scores of run 3\nu 2.1\n\nv -1\n", [2.1, -1]),
+        ('"u 1" 2.1\n"v 1" -1\n', [2.1, -1]),
+        ("7 2.5\n8 -1.5\n", [2.5, -1.5]),
+    ],
+)
+def test_what_stands_beside_the_scores_does_not_matter(score_file, content, scores):
+    assert read_scores(score_file(content)).scores.tolist() == scores
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("u1 0,5\nu2 1,5\n", "1: '0,5' in column 2; expected numbers with a decimal point, not a comma"),
+        ("u1;0,5\nu2;1,5\n", "1: '0,5' in column 2; expected numbers with a decimal point, not a comma"),
+        ("7 2\n8 1\n", "1: '7 2' is open to 2 readings: utterance = column 1, '7' or utterance = column 2, '2'"),
+        ("u1 1.5 2.5\nu2 1 7\n", "1: 'u1 1.5 2.5' is open to 2 readings: score = column 2, '1.5' or score = column 3"),
+        ("u1 2.5\n#u2 1.5\n", "2: '#u2 1.5' begins with # as a comment does, but has the form of a trial"),
+        ("u1 word\nu2 1\nu3 2\n", "1: score 'word'; expected a finite number"),
+    ],
+)
+def test_what_is_open_to_two_readings_is_refused(score_file, content, sentence):
+    path = score_file(content)
+    with pytest.raises(ScoreError) as refusal:
+        read_scores(path)
+    assert str(refusal.value).startswith(f"{path}:{sentence}")
 
 
 @pytest.mark.parametrize("attack", ["A00", "bonafide", "-"])
@@ -107,13 +157,18 @@ def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attac
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "{path}: empty; expected lines of `utt_id attack key score`, `utt_attack score key` or `utt_id score`"),
-        ("\n \n", "{path}: empty; expected lines of"),
-        ("a,b,c\n", "{path}:1: 1 columns in 'a,b,c'; expected lines of `utt_id attack key score`, `utt_attack"),
-        (CM_2021 + "LA_E_3 A07 1\n", "{path}:3: 3 columns in 'LA_E_3 A07 1'; expected `utt_id score`"),
-        (CM_2019 + "LA_E_3 A07 spoof\n", "{path}:3: 3 columns in 'LA_E_3 A07 spoof'; expected `utt_id attack key"),
-        (CM_2019 + "\n", "{path}:3: 0 columns in ''; expected `utt_id attack key score`"),
-        (CM_XIEYUANKUN + "LA_E_3 A07 spoof 1\n", "{path}:3: 4 columns in 'LA_E_3 A07 spoof 1'; expected `utt_attack"),
+        ("", "{path}: empty; expected one line per trial with the name of the utterance and its score"),
+        ("\n \n", "{path}: empty; expected one line per trial"),
+        (
+            "a,b,c\n",
+            "{path}: no column of numbers in 'a,b,c' (1 rows of 3 columns separated by commas, no header); expected",
+        ),
+        (
+            CM_2021 + "LA_E_3 A07 1\n",
+            "{path}:3: 3 columns in 'LA_E_3 A07 1'; expected 2, separated by blanks, as in line 1",
+        ),
+        (CM_2019 + "LA_E_3 A07 spoof\n", "{path}:3: 3 columns in 'LA_E_3 A07 spoof'; expected 4, separated by"),
+        (CM_XIEYUANKUN + "LA_E_3 A07 spoof 1\n", "{path}:3: 4 columns in 'LA_E_3 A07 spoof 1'; expected 3, separated"),
         (CM_2019 + "LA_E_3 A07 spoof nan\n", "{path}:3: score 'nan'; expected a finite number"),
         (CM_2019 + "LA_E_3 A07 spoof -inf\n", "{path}:3: score '-inf'; expected a finite number"),
         (CM_2019 + "LA_E_3 A07 spoof 1e999\n", "{path}:3: score '1e999'; expected a finite number"),
@@ -121,9 +176,12 @@ def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attac
             CM_2019 + "LA_E_3 A07 spoof -3.4028235e+38\n",
             "{path}:3: score '-3.4028235e+38'; expected a finite number within",
         ),
-        (CM_2019 + "LA_E_3 A07 spoof 0,5\n", "{path}:3: score '0,5'; expected a finite number"),
-        (CM_2019 + "LA_E_3 A07 fake 0.5\n", "{path}:3: key 'fake'; expected spoof or bonafide"),
-        (CM_2019 + "LA_E_1 - bonafide 0.5\n", "{path}:3: trial LA_E_1 stands on line 1 already; expected every"),
+        (
+            CM_2019 + "LA_E_3 A07 spoof 0,5\n",
+            "{path}:3: '0,5' in column 4; expected numbers with a decimal",
+        ),
+        (CM_2019 + "LA_E_3 A07 spoofy 0.5\n", "{path}:3: key 'spoofy'; expected bonafide or spoof, or words that mean"),
+        (CM_2019 + "LA_E_1 - bonafide 0.5\n", "{path}:3: trial 'LA_E_1' is in line 1 already; expected every"),
         (CM_XIEYUANKUN + "noattack 0.5 spoof\n", "{path}:3: name 'noattack'; expected utterance and attack joined"),
         (CM_XIEYUANKUN + "LA_E_3_ 0.5 spoof\n", "{path}:3: name 'LA_E_3_'; expected utterance and attack joined"),
         (
@@ -133,8 +191,10 @@ def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attac
         (CM_2019 + "LA_E_3 bonafide spoof 1\n", "{path}:3: attack 'bonafide' with key spoof; expected the attack's id"),
         (CM_2019 + "LA_E_3 A07 spoof 1_0\n", "{path}:3: score '1_0'; expected a finite number"),
         (CM_2019 + "LA_E_3 A07 spoof ١\n", "{path}:3: score '١'; expected a finite number"),
-        (CM_2019 + "LA_E_3 A07 bona-fide 1\n", "{path}:3: key 'bona-fide'; expected spoof or bonafide"),
-        (CM_2019 + "LA_E_1.flac - bonafide 0.5\n", "{path}:3: trial LA_E_1 stands on line 1 already; expected every"),
+        (
+            CM_2019 + "LA_E_1.flac - bonafide 0.5\n",
+            "{path}:3: trial 'LA_E_1' and 'LA_E_1.flac' is in line",
+        ),
         (
             CM_2019 + "LA\xa0E A07 spoof 1\n",
             "{path}:3: character U+00A0 in 'LA\\xa0E A07 spoof 1'; expected plain text",
@@ -147,8 +207,8 @@ def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attac
             "a\0 - bonafide 1\n",
             "{path}:1: character U+0000 in 'a\\x00 - bonafide 1'; expected plain text, blanks and tabs",
         ),
-        (CM_2019.encode() + b"\x89PNG\xff\n", "{path}:3: byte 0x89 is not text; expected lines of"),
-        ("x" * 200 + "\n", "{path}:1: 1 columns in '" + "x" * 59 + "…'; expected"),
+        (CM_2019.encode() + b"\x89PNG\xff\n", "{path}:3: byte 0x89 is not text; expected one line per trial"),
+        ("x" * 200 + "\n", "{path}:1: 1 column in '" + "x" * 59 + "…'; expected"),
     ],
 )
 def test_broken_cm_files_are_refused_with_line_and_value(score_file, content, sentence):
@@ -162,27 +222,21 @@ def test_broken_cm_files_are_refused_with_line_and_value(score_file, content, se
     ("content", "sentence"),
     [
         (
-            CM_TSV.replace("key", "sex"),
-            "1: column 'sex'; expected a header of utt_id, utterance, trial, file, filename, at",
+            CM_TSV.replace("key", "score"),
+            "1: header utt_id attack score score has 2 columns 'score'; expected every name once",
         ),
+        ("file\tcm-score\tscore\nu\t1\t2\n", "2: 'file\\tcm-score\\tscore' is open to 2 readings: score = column 2"),
         (
-            CM_TSV.replace("key", "cm-score"),
-            "1: 2 columns of score in 'utt_id\\tattack\\tcm-score\\tscore'; expected one of",
+            "filename\tkey\nu\tspoof\n",
+            " no column of numbers in 'filename\\tkey' (1 rows of 2 columns separated by",
         ),
-        (
-            CM_TSV.replace("key", "file"),
-            "1: 2 columns of utt_id in 'utt_id\\tattack\\tfile\\tscore'; expected one of each",
-        ),
-        ("filename\tkey\nu\tspoof\n", "1: no column of score in 'filename\\tkey'; expected a header of utt_id"),
-        ("cm-score\n1\n", "1: no column of utt_id in 'cm-score'; expected a header of utt_id"),
-        (CM_TSV + "u\tA07\tspoof\n", "4: 3 columns in 'u\\tA07\\tspoof'; expected 4: utt_id, attack, key, score"),
-        (CM_TSV + "u A07 spoof 1\n", "4: 1 columns in 'u A07 spoof 1'; expected 4: utt_id, attack, key, score"),
-        (CM_5 + "song 1\t\n", "4: a blank or an empty cell in 'song 1\\t'; expected single tabs and no blanks"),
-        (CM_5 + "song 1\t2\n", "4: a blank or an empty cell in 'song 1\\t2'; expected single tabs and no blanks"),
-        (CM_TSV + "u\tA07\tfake\t1\n", "4: key 'fake'; expected spoof or bonafide"),
+        ("cm-score\n1\n", "1: 1 column in 'cm-score'; expected two columns or more, separated by"),
+        (CM_TSV + "u\tA07\tspoof\n", "4: 3 columns in 'u\\tA07\\tspoof'; expected 4, separated by tabs, as in line 1"),
+        (CM_5 + "song 1\t\n", "4: score ''; expected a finite number within ±1e+38 (understood: utterance = column 1"),
+        (CM_TSV + "u\tA07\tfaked\t1\n", "4: key 'faked'; expected bonafide or spoof"),
         (CM_TSV + "u\tA07\tspoof\tNaN\n", "4: score 'NaN'; expected a finite number"),
-        (CM_TSV + "LA_E_2\tA07\tspoof\t1\n", "4: trial LA_E_2 stands on line 3 already; expected every trial once"),
-        ("filename\tcm-score\n", " no trials below the header; expected one per line"),
+        (CM_TSV + "LA_E_2\tA07\tspoof\t1\n", "4: trial 'LA_E_2' is in line 3 already; expected every trial once"),
+        ("filename\tcm-score\n", "1: no row below the header; expected one row per trial"),
     ],
 )
 def test_broken_tables_are_refused_with_line_and_value(score_file, content, sentence):
@@ -202,13 +256,13 @@ def test_asv_scores(score_file):
     ("content", "sentence"),
     [
         ("", "{path}: empty; expected lines of `attack-or-bonafide target|nontarget|spoof score`"),
-        (ASV + "bonafide target\n", "{path}:5: 2 columns in 'bonafide target'; expected `attack-or-bonafide"),
+        (ASV + "bonafide target\n", "{path}:5: 2 columns in 'bonafide target'; expected 3, separated by"),
         (ASV + "bonafide impostor 1\n", "{path}:5: key 'impostor'; expected target or nontarget or spoof"),
-        (ASV + "A07 target 1\n", "{path}:5: A07 with key target; expected `bonafide` with target and nontarget only"),
-        (ASV + "bonafide spoof 1\n", "{path}:5: bonafide with key spoof; expected `bonafide` with target and"),
+        (ASV + "A07 target 1\n", "{path}:5: A07 with key target; expected `bonafide` or `-` with target and"),
+        (ASV + "bonafide spoof 1\n", "{path}:5: bonafide with key spoof; expected `bonafide` or `-` with"),
         (ASV + "A07 spoof NaN\n", "{path}:5: score 'NaN'; expected a finite number"),
         ("A07 spoof 2\n", "{path}: no target trial in 1 lines; expected all of target, nontarget, spoof"),
-        (CM_XIEYUANKUN, "{path}:1: key '2.5'; expected target or nontarget or spoof"),
+        (CM_XIEYUANKUN, "{path}: no column states target, nontarget or spoof in 'LA_E_1_- 2.5 bonafide'"),
         (b"\xff\xfe", "{path}:1: byte 0xff is not text; expected lines of `attack-or-bonafide"),
     ],
 )

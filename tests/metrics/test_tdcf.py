@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.metrics import tdcf
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.dcf import Coefficients
 from spoofcache.metrics.det import ScoreError, equal_error_rate
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.tdcf import (
     AsvErrorRates,
     CostModel2019,

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.det import ScoreError, det_curve, verification_curve
-from spoofcache.metrics.score_files import read_asv_scores, read_scores
+from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.teer import tandem_equal_error_rate
 
 scores = st.lists(st.integers(-30, 30), min_size=1, max_size=25)

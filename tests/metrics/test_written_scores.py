@@ -46,7 +46,7 @@ def test_what_is_written_reads_back_to_the_last_bit(tmp_path_factory, form, numb
     back = read_scores(path)
     utt_ids, attacks, keys, _ = map(list, zip(*rows, strict=True))
     assert back.scores.tobytes() == np.array(numbers).tobytes()
-    assert (back.form, back.utt_ids) == (form, utt_ids)
+    assert back.utt_ids == utt_ids
     if form in ("asvspoof2019", "xieyuankun", "tsv"):
         assert (back.attacks, back.is_bonafide.tolist()) == (attacks, [key == "bonafide" for key in keys])
     else:

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from spoofcache.evaluation.asvspoof2019 import evaluate_2019
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.trials import list_trials
+from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.det import equal_error_rate
-from spoofcache.metrics.score_files import read_asv_scores
 from spoofcache.protocols.asvspoof19 import PROTOCOL_SUFFIX, read_protocol
 from spoofcache.tools.build_demo_corpus import main
 from spoofcache.tools.demo_corpus import FIRST_FOLDER

@@ -64,7 +64,10 @@ def test_the_former_name_of_a_form_is_accepted_but_not_listed(convert):
 def test_without_keys_there_are_none_to_write(convert, source):
     result, written = convert(FILES[source], "--to", "xieyuankun", "--out", "out.txt")
     assert result.exit_code == 2
-    assert f"in.txt: form {source} carries no keys, which form xieyuankun needs; expected scores" in result.output
+    assert (
+        "in.txt: no column states whether a trial is bonafide or spoof, which form xieyuankun needs; expected scores"
+        in result.output
+    )
     assert written is None
     assert convert(FILES[source], "--to", "asvspoof5", "--out", "out.txt")[1] == FILES["asvspoof5"]
 
@@ -88,7 +91,7 @@ def test_attacks_that_the_file_does_not_tell_are_written_as_unknown(convert):
             ["--out", "out.txt", "--protocol", "protocol.txt"],
             "1 attacks differ (u2)",
         ),
-        ("u1 1\n", ["--out", "out.txt", "--protocol", "in.txt"], "Error: in.txt:1: 2 columns"),
+        ("u1 1\n", ["--out", "out.txt", "--protocol", "in.txt"], "Error: in.txt: column 2 holds 0 and 1"),
         (
             "u1 1\n",
             ["--out", "in.txt", "--overwrite"],

@@ -1,0 +1,1 @@
+"""Tables of text that people exchange: how their cells are separated, and what their columns mean, by content."""

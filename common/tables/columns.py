@@ -1,0 +1,206 @@
+"""Columns of a table and what their contents look like: numbers, names, classes, attacks; whether there is a header.
+
+A column is judged as a whole. One cell that does not fit its column is an error of that cell, not another kind of
+column: `nan` among numbers stays a number that is wrong.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from spoofcache.common.tables.layout import SEPARATORS, Cells, Lines, readings, shown
+from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
+
+NUMBER_LIKE = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)
+LOOKED_AT = 200
+"""Cells of a column, evenly spread, by which it is judged whether most are numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column below its header."""
+
+    number: int
+    """1 for the first."""
+    header: str
+    """As it is written; empty where there is none."""
+    cells: list[str]
+
+    def __str__(self) -> str:
+        return f"column {self.number}" + f" (`{self.header}`)" * bool(self.header)
+
+    @cached_property
+    def values(self) -> frozenset[str]:
+        """The different cells."""
+        return frozenset(self.cells)
+
+    @property
+    def meaning(self) -> str | None:
+        """What the header says the column is, in our words."""
+        return MEANING.get(plain(self.header))
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether every cell occurs once."""
+        return len(self.values) == len(self.cells)
+
+    @cached_property
+    def is_numeric(self) -> bool:
+        """Whether most cells are numbers, NaN and infinity included."""
+        sample = self.cells[:: max(1, len(self.cells) // LOOKED_AT)]
+        return 2 * sum(bool(NUMBER_LIKE.fullmatch(cell)) for cell in sample) > len(sample)
+
+    @cached_property
+    def numbers(self) -> list[float] | None:
+        """The cells as numbers; None where a cell is none."""
+        try:
+            return list(map(float, self.cells))
+        except ValueError:
+            return None
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether all cells are the same, of two or more."""
+        return len(self.values) == 1 and len(self.cells) > 1
+
+    @cached_property
+    def is_binary(self) -> bool:
+        """Whether all cells are 0 or 1."""
+        return self.values <= {"0", "1"}
+
+    @cached_property
+    def is_index(self) -> bool:
+        """Whether the cells count the rows, from 0 or 1 on."""
+        first = self.cells[0]
+        return (
+            len(self.cells) > 2
+            and first in ("0", "1")
+            and self.cells == [str(n + int(first)) for n in range(len(self.cells))]
+        )
+
+    @cached_property
+    def classes(self) -> frozenset[str | None]:
+        """`bonafide` and `spoof` where a cell means that, None where a cell means neither."""
+        return frozenset(map(class_of, self.values))
+
+    @property
+    def is_class(self) -> bool:
+        """Whether every cell means bona fide or spoof."""
+        return None not in self.classes
+
+    @property
+    def is_broken_class(self) -> bool:
+        """Whether cells mean bona fide and others spoof, but not all of them do."""
+        return self.classes == {"bonafide", "spoof", None}
+
+    @cached_property
+    def is_attack_like(self) -> bool:
+        """Whether every cell is the id of an attack or says that there is none."""
+        return all(ATTACK_ID.fullmatch(value) or value.lower() in NO_ATTACK for value in self.values)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no cell says anything."""
+        return self.values <= {"", UNKNOWN}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A text under one separator: its columns and, where it has one, its header."""
+
+    lines: Lines
+    """Of the rows, without the header."""
+    separator: str
+    columns: list[Column]
+    header: str
+    """The line of the header as it is written; empty where there is none."""
+    first: str
+    """The first line that holds something, header or not."""
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.lines.texts)
+
+    def column(self, reference: str) -> Column | None:
+        """The column that a user means by a header (exactly, or else in any letter case) or by a number from 1 on."""
+        same = [one for one in self.columns if one.header == reference]
+        same = same or [one for one in self.columns if one.header and plain(one.header) == plain(reference)]
+        if len(same) == 1:
+            return same[0]
+        if reference.isascii() and reference.isdecimal() and 1 <= int(reference) <= len(self.columns):
+            return self.columns[int(reference) - 1]
+        return None
+
+    def describe(self) -> str:
+        """How the text was split, in words."""
+        head = "a header" if self.header else "no header"
+        n = len(self.lines.comments)
+        comments = f", {n} comment line{'s' * (n != 1)}" if n else ""
+        split = f"{len(self.columns)} columns separated by {SEPARATORS[self.separator]}"
+        return f"{self.n_rows:,} rows of {split}, {head}{comments}"
+
+
+def tables(lines: Lines, asked: Sequence[str] = ()) -> Iterator[Table]:
+    """The table under each separator that gives every line the same number of cells, the likeliest first.
+
+    Args:
+        lines: the text.
+        asked: headers or numbers by which the user names columns; a first line that has one of them is a header.
+
+    Raises:
+        TableError: no separator does, or a header without rows.
+    """
+    for cells in readings(lines):
+        yield _table(lines, cells, asked)
+
+
+def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
+    first = [column[0] for column in cells.columns]
+    below = [Column(n, "", column[1:]) for n, column in enumerate(cells.columns, 1)]
+    has_header = _is_header(first, below, asked)
+    if cells.is_first_short and not has_header:
+        lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.texts[0])}", f"{len(first)}, as in the lines below")
+    if not has_header:
+        columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
+        return Table(lines, cells.separator, columns, "", lines.texts[0])
+    if len(lines.texts) == 1:
+        lines.refuse(0, "no row below the header", "one row per trial")
+    twice = next((name for name in first if name and first.count(name) > 1), None)
+    if twice is not None:
+        found = f"header {' '.join(first)} has {first.count(twice)} columns {shown(twice)}"
+        lines.refuse(0, found, "every name once")
+    columns = [Column(n, name, column.cells) for n, (name, column) in enumerate(zip(first, below, strict=True), 1)]
+    rows = Lines(lines.path, lines.texts[1:], lines.numbers[1:], lines.comments)
+    return Table(rows, cells.separator, columns, lines.texts[0], lines.texts[0])
+
+
+def _is_header(first: Sequence[str], below: Sequence[Column], asked: Sequence[str]) -> bool:
+    """Whether the first row names the columns below it rather than being one more trial.
+
+    A number, or a word for a class, is no name. Names that we do not know count only where nothing else can be meant:
+    where every cell is a word of letters, unlike the cells below it.
+    """
+    if any(NUMBER_LIKE.fullmatch(cell) or cell == UNKNOWN for cell in first):
+        return False
+    pairs = list(zip(first, below, strict=True))
+    if any(cell.lower() in CLASSES and not (one.cells and one.is_numeric) for cell, one in pairs):
+        return False
+    if any(plain(cell) in MEANING or cell in asked for cell in first):
+        return True
+    if not below[0].cells or not any(one.is_numeric or one.is_class for one in below):
+        return False
+    return all(_is_word(cell, one) for cell, one in pairs)
+
+
+def _is_word(cell: str, column: Column) -> bool:
+    if INDEX_HEADER.fullmatch(cell):
+        return column.is_index
+    if not re.fullmatch(r"[^\W\d][^\W\d]*(?:[-_ .][^\W\d]+)*", cell):
+        return False
+    return column.is_numeric or column.is_class or not any(map(_is_plain_word, column.cells[:LOOKED_AT]))
+
+
+def _is_plain_word(cell: str) -> bool:
+    return cell.replace("_", "").replace("-", "").isalpha()

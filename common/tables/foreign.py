@@ -1,0 +1,55 @@
+"""Files that look like score files or keys and are something else: what they are, said in a sentence."""
+
+from spoofcache.common.tables.columns import Column, Table
+from spoofcache.common.tables.layout import TableError
+
+VERIFICATION = frozenset({"target", "nontarget", "tgt", "imp", "impostor"})
+ASV_KEYS = VERIFICATION | {"spoof"}
+ASV_2019 = "scores of a speaker verification system (attack, target|nontarget|spoof, score), which go to --asv-scores"
+ASV_2021 = (
+    "ASVspoof 2021's scores of a speaker verification system (speaker-codec, utterance-codec, score), which go to "
+    "--asv-scores, with ASV/trial_metadata.txt as --asv-key"
+)
+ASV_KEY_2021 = "ASVspoof 2021's trial list of speaker verification (ASV/trial_metadata.txt), which goes to --asv-key"
+KALDI_TRIALS = "a trial list of speaker verification as Kaldi has it (speaker, utterance, target|nontarget)"
+KALDI_EER = "the input of Kaldi's compute-eer (score, target|nontarget), which names no utterances"
+TRACK_2 = "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof), which goes to --sasv-key"
+
+
+def refuse_foreign(table: Table, expected: str) -> None:
+    """Raise a TableError where the table is known to be a file of another kind.
+
+    Args:
+        table: what was read.
+        expected: what the error says was expected instead.
+    """
+    what = _what_it_is(table)
+    if what:
+        raise TableError(f"{table.lines.path}: this looks like {what}; expected {expected}")
+
+
+def _what_it_is(table: Table) -> str:
+    columns = table.columns
+    if any(one.is_class and len(one.classes) == 2 for one in columns):
+        return ""
+    verification = [one for one in columns if one.values <= ASV_KEYS and one.values & VERIFICATION]
+    numeric = [one for one in columns if one.is_numeric]
+    if is_2021(table):
+        return ASV_2021
+    if not verification:
+        return ""
+    if numeric:
+        return KALDI_EER if len(columns) == 2 else ASV_2019
+    if len(columns) in (8, 12) and all(map(_has_codecs, columns[:2])):
+        return ASV_KEY_2021
+    return KALDI_TRIALS if len(columns) == 3 else TRACK_2
+
+
+def is_2021(table: Table) -> bool:
+    """Whether a table has the form of ASVspoof 2021's ASV scores."""
+    return len(table.columns) == 3 and table.columns[2].is_numeric and all(map(_has_codecs, table.columns[:2]))
+
+
+def _has_codecs(column: Column) -> bool:
+    """Whether names end as those of ASVspoof 2021's verification trials do: LA_0009-alaw-ita_tx."""
+    return not column.is_numeric and all(cell.count("-") >= 2 for cell in column.cells[:200])

@@ -1,0 +1,58 @@
+"""The words that people use: for the two classes, for trials without an attack, and for columns in a header."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+UNKNOWN = "-"
+"""What stands where a file does not say."""
+
+BONAFIDE = ("bonafide", "bona-fide", "bona_fide", "bona fide", "genuine", "human", "real", "authentic")
+SPOOF = ("spoof", "spoofed", "fake", "deepfake", "synthetic")
+CLASSES: Mapping[str, str] = {**dict.fromkeys(BONAFIDE, "bonafide"), **dict.fromkeys(SPOOF, "spoof")}
+"""Word for a class, in lower case → the class. 1 and 0 are none of them: files differ in which is which."""
+
+NO_ATTACK = frozenset({UNKNOWN, "", "none", "n/a", "nan", *BONAFIDE})
+"""What files write, in any letter case, as the attack of a bona fide trial."""
+
+ATTACK_ID = re.compile(r"[A-Z]{1,3}\d{1,3}")
+"""How the organisers of challenges number attacks: A07, AC1, T2."""
+
+HEADERS: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "utterance": (
+        ("utt_id", "utterance", "trial", "file", "filename"),
+        (
+            *("utt", "uttid", "utterance_id", "trial_id", "trial_anon", "id", "name", "sample", "sample_id"),
+            *("file_name", "filenames", "file_id", "fname", "filepath", "file_path", "path", "wav", "wav_path"),
+            *("wav_file", "audio", "audio_file", "audio_path", "audio_filename"),
+        ),
+    ),
+    "score": (("score", "cm_score"), ("scores", "cm_scores", "llr", "cm_llr")),
+    "key": (
+        ("key", "label", "cm_label"),
+        ("labels", "class", "target", "cm_key", "ground_truth", "gt", "truth", "true_label", "y", "y_true"),
+    ),
+    "attack": (("attack", "attack_id"), ("attack_type", "attack_anon")),
+    "speaker": (("speaker",), ("speaker_id", "spk", "spk_id", "speaker_name", "spk_anon")),
+}
+"""Meaning of a column → what headers call it, as `plain` writes them. Names of a later group count only where there is
+none of an earlier one: `path` names the utterance unless there is a `file`."""
+MEANING: Mapping[str, str] = {
+    name: meaning for meaning, groups in HEADERS.items() for names in groups for name in names
+}
+
+FILE_NAMES = frozenset(name for name in MEANING if re.match(r"file|fname|path|audio|wav", name))
+"""Headers of columns that hold files rather than utterances."""
+
+
+def plain(header: str) -> str:
+    """A header in lower case with underscores.
+
+    >>> plain("CM-Score"), plain("cm score")
+    ('cm_score', 'cm_score')
+    """
+    return re.sub(r"[\s_.-]+", "_", header.strip()).lower()
+
+
+def class_of(word: str) -> str | None:
+    """`bonafide` or `spoof` for a word that means it, in any letter case; None for any other."""
+    return CLASSES.get(word.lower())

@@ -1,0 +1,178 @@
+"""Which columns of a countermeasure score file hold what, told from their contents.
+
+A score file names each utterance and gives it a number. Whatever else it holds (class, attack, duration, a word at the
+beginning of each line) is recognised where it can be, and left aside where it is of no use.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
+from spoofcache.common.tables.foreign import refuse_foreign
+from spoofcache.common.tables.layout import TableError, read_lines, shown
+from spoofcache.common.tables.roles import (
+    Asked,
+    Names,
+    asked_columns,
+    find_attack,
+    find_key,
+    find_utterance,
+    is_of_asv,
+    named_by_header,
+    refuse_hidden_rows,
+    table_error,
+    two_readings,
+    understand,
+)
+from spoofcache.common.tables.words import ATTACK_ID, UNKNOWN, class_of, plain
+
+EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
+ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
+"""What --column may call a column of a score file; `bonafide` and `spoof` are columns that say 1 for that class."""
+SYNONYMS = {"utt_id": "utterance", "file": "utterance", "filename": "utterance", "label": "key"}
+TOLERANCE = 2e-3
+"""How far two outputs of a network, printed with few digits, may be from mirroring each other or summing to one."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreColumns:
+    """The columns of a score file by their meaning; what a file does not have is None."""
+
+    table: Table
+    utterance: Column
+    score: Column
+    key: Column | None
+    attack: Column | None
+    binary: Column | None
+    """A column of 0 and 1 beside the score, which may be the class; which is which is not known."""
+    is_joined: bool
+    """Whether the names are utterance and attack with `_` between them (`LA_E_1_A07`, of bona fide `LA_E_2_-`)."""
+
+    def __str__(self) -> str:
+        named = {"utterance": self.utterance, "score": self.score, "key": self.key, "attack": self.attack}
+        said = [f"{name} = {column}" for name, column in named.items() if column]
+        if self.is_joined:
+            said[0] = f"utterance and attack, joined by `_` = {self.utterance}"
+        if self.binary:
+            said.append(f"0 and 1 = {self.binary}")
+        used = {column.number for column in (*named.values(), self.binary) if column}
+        unused = [str(one) for one in self.table.columns if one.number not in used]
+        return ", ".join(said) + (f"; not used: {', '.join(unused)}" if unused else "")
+
+
+def score_columns(path: Path, asked: Asked | None = None, known: Names | None = None) -> ScoreColumns:
+    """Read a score file and find out what its columns hold.
+
+    Args:
+        path: the file.
+        asked: columns that the user names, by ROLES.
+        known: gives the names of the protocol's utterances, by which one column of several is recognised.
+
+    Raises:
+        TableError: a text that is no table, a table without names or scores, or one that is open to two readings.
+    """
+    asked = {SYNONYMS.get(name, name): reference for name, reference in (asked or {}).items()}
+    unknown = [name for name in asked if name not in ROLES]
+    if unknown:
+        raise TableError(
+            f"--column {unknown[0]}={asked[unknown[0]]}: no column of a score file; expected {', '.join(ROLES)}"
+        )
+    lines = read_lines(path, EXPECTED)
+    found = understand(lines, asked, lambda table: _score_columns(table, asked, known))
+    refuse_hidden_rows(found.table, found.score, lambda cell: NUMBER_LIKE.fullmatch(cell) is not None)
+    return found
+
+
+def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColumns:
+    chosen = asked_columns(table, asked)
+    if not asked:
+        refuse_foreign(table, EXPECTED)
+    taken = {one.number for one in chosen.values() if one}
+    free = [one for one in table.columns if one.number not in taken]
+    key = chosen["key"] if "key" in chosen else find_key(table, free)
+    free = [one for one in free if one is not key]
+    score = chosen.get("score") or _find_score(table, free, "utterance" not in asked)
+    free = [one for one in free if one is not score]
+    utterance = chosen.get("utterance") or find_utterance(table, free, known)
+    free = [one for one in free if one is not utterance]
+    is_bonafide = [class_of(cell) == "bonafide" for cell in key.cells] if key else None
+    attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
+    binary = [one for one in free if one is not attack and one.is_binary and not one.is_constant and key is None]
+    is_joined = attack is None and is_bonafide is not None and _is_joined(table, utterance.cells, is_bonafide)
+    return ScoreColumns(table, utterance, score, key, attack, binary[0] if len(binary) == 1 else None, is_joined)
+
+
+def _find_score(table: Table, free: Sequence[Column], is_utterance_free: bool) -> Column:
+    """The column of the scores: by its header, or the only one of numbers that differ from trial to trial."""
+    named = named_by_header("score", free)
+    numeric = [one for one in free if one.is_numeric and not is_of_asv(one)]
+    if not named:
+        named = [one for one in numeric if "score" in plain(one.header).split("_")]
+    if len(named) == 1:
+        return named[0]
+    numeric = _without_names(table, numeric, free) if is_utterance_free else numeric
+    numeric = named or _informative(numeric)
+    if not numeric:
+        raise table_error(table, "no column of numbers", "a score in each line (--column score=…)")
+    if len(numeric) > 1:
+        raise two_readings(table, "score", numeric, _relation(numeric))
+    return numeric[0]
+
+
+def _without_names(table: Table, numeric: Sequence[Column], free: Sequence[Column]) -> list[Column]:
+    """The columns of numbers without the one that names utterances which are called 0, 1, 2, …."""
+    if len(numeric) < len(free) and any(not one.is_constant for one in free if one not in numeric):
+        return list(numeric)  # a text names them
+    named = named_by_header("utterance", numeric)
+    whole = [one for one in numeric if one.is_unique and all(cell.isdecimal() for cell in one.cells)]
+    names = named or whole
+    if len(names) > 1:
+        raise two_readings(table, "utterance", names)
+    return [one for one in numeric if one not in names]
+
+
+def _informative(numeric: Sequence[Column]) -> list[Column]:
+    """Without the columns that cannot be the score where another is: counted rows, equal numbers, 0 and 1."""
+    for is_idle in (lambda one: one.is_index, lambda one: one.is_constant, lambda one: one.is_binary):
+        numeric = [one for one in numeric if not is_idle(one)] or numeric
+    return list(numeric)
+
+
+def _relation(columns: Sequence[Column]) -> str:
+    """What makes two columns two outputs of one network; empty where they are not."""
+    for a, one in enumerate(columns):
+        for other in columns[a + 1 :]:
+            sums = [x + y for x, y in zip(one.numbers or [], other.numbers or [], strict=False)]
+            if sums and all(abs(total) <= TOLERANCE for total in sums):
+                return f"columns {one.number} and {other.number} mirror each other, as two outputs of a network do"
+            if sums and all(abs(total - 1) <= TOLERANCE for total in sums):
+                return f"columns {one.number} and {other.number} sum to one, as two outputs of a network do"
+    return ""
+
+
+def _is_joined(table: Table, names: Sequence[str], is_bonafide: Sequence[bool]) -> bool:
+    """Whether names end in `_` and the attack, `-` for bona fide: all of them, or none."""
+    genuine = [name.endswith(f"_{UNKNOWN}") for name, is_true in zip(names, is_bonafide, strict=True) if is_true]
+    suffixes = [name.rpartition("_") for name in names]
+    if not genuine:
+        ids = all(stem and (ATTACK_ID.fullmatch(attack) or attack == UNKNOWN) for stem, _, attack in suffixes)
+        return ids and len({stem for stem, _, _ in suffixes}) == len(names)
+    if not any(genuine):
+        return False
+    for row, ((stem, _, attack), is_true) in enumerate(zip(suffixes, is_bonafide, strict=True)):
+        if not stem or not attack:
+            table.lines.refuse(
+                row, f"name {shown(names[row])}", "utterance and attack joined by `_`, as in the other lines"
+            )
+        if is_true and attack != UNKNOWN:  # else the last part of an utterance's name would pass for an attack
+            table.lines.refuse(row, f"name {shown(names[row])} with key bonafide", "a bona fide name that ends in `_-`")
+    return True
+
+
+def names_in(path: Path) -> frozenset[str]:
+    """Every cell of a table that is no number: the names of its utterances are among them."""
+    lines = read_lines(path, EXPECTED, printable=False)
+    return frozenset(
+        cell for table in tables(lines) for one in table.columns if not one.is_numeric for cell in one.values
+    )
