@@ -9,6 +9,7 @@ import click
 
 from spoofcache.common.cli import (
     RegistryName,
+    checkpoint_folder,
     device_option,
     input_file,
     input_folder,
@@ -111,7 +112,7 @@ Corpora, the options that each takes, and its partitions (where none are listed,
 )
 @click.option(
     "--weights",
-    type=input_folder,
+    type=checkpoint_folder,
     help="Load the speech model from this folder in the hub's format, not from the hub.",
 )
 @click.option(

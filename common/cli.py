@@ -189,6 +189,8 @@ class PackagedFile(click.ParamType):
 
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 input_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+checkpoint_folder = click.Path(exists=True, path_type=Path)
+"""A folder; for a file the front-end says how it becomes one."""
 output = click.Path(path_type=Path)
 
 device_option = click.option(

@@ -51,7 +51,8 @@ class Detector:
             AudioError: unusable audio.
             StoreError: a feature that a cache could not store.
         """
-        waveform, length = load_waveform(path), self.features.n_samples
+        length = self.features.n_samples
+        waveform = load_waveform(path, at_most=None if hop else length)
         starts = window_starts(len(waveform), length, hop) if hop else [0]
         windows = [waveform[start : start + length] for start in starts]
         batches = [windows[at : at + self.batch_size] for at in range(0, len(windows), self.batch_size)]

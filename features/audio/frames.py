@@ -38,11 +38,17 @@ DECODER_SECONDS = 1.0
 
 
 class Frame(NamedTuple):
-    """A frame's size in bytes with its header, the samples that it decodes to per channel, and its rate in Hz."""
+    """What a frame's header states: its bytes, the samples per channel that it decodes to, rate in Hz, and channels."""
 
     size: int
     samples: int
     rate: int
+    channels: int
+
+    @property
+    def form(self) -> str:
+        """What must not change within a file."""
+        return f"{self.rate} Hz, {self.channels} channel{'s' * (self.channels > 1)}"
 
 
 Segment = tuple[int, int]
@@ -72,7 +78,7 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
         AudioError: without the file's name: a frame is cut off, or the bytes between two are none.
     """
     header: Callable[[bytes], Frame | None] = _adts if kind == ADTS else _mpeg
-    at, length, count = start, 0.0, 0
+    at, length, count, form = start, 0.0, 0, ""
     segments = [(start, start)]
     with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         size = len(data)
@@ -82,6 +88,9 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
                 at += _between(data, at)
                 segments.append((at, at))
                 continue
+            form = form or frame.form
+            if frame.form != form:
+                raise AudioError(f"{form} becomes {frame.form} at byte {at}; expected one form")
             at += frame.size
             segments[-1] = (segments[-1][0], at)
             length += frame.samples / frame.rate
@@ -154,12 +163,13 @@ def _mpeg(head: bytes) -> Frame | None:
     bitrate, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
     if version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
         return None
+    channels = 1 if head[3] >> 6 == 3 else 2
     hertz, generation = MPEG_RATES[version][rate], 1 if version == 3 else 2
     kilobits = BITRATES[generation, layer][bitrate]
     if layer == 1:
-        return Frame((12_000 * kilobits // hertz + padding) * 4, 384, hertz)
+        return Frame((12_000 * kilobits // hertz + padding) * 4, 384, hertz, channels)
     samples = 576 if layer == 3 and generation == 2 else 1152
-    return Frame(samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz)
+    return Frame(samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz, channels)
 
 
 def _adts(head: bytes) -> Frame | None:
@@ -168,4 +178,4 @@ def _adts(head: bytes) -> Frame | None:
     rate, size = head[2] >> 2 & 15, (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     if rate >= len(ADTS_RATES) or size < 7:
         return None
-    return Frame(size, 1024 * ((head[6] & 3) + 1), ADTS_RATES[rate])
+    return Frame(size, 1024 * ((head[6] & 3) + 1), ADTS_RATES[rate], (head[2] & 1) << 2 | head[3] >> 6)

@@ -172,9 +172,12 @@ class _Decoding:
         self._found += frame.samples
 
     def _check_time(self, time: float, seconds: float) -> None:
-        """Refuse a frame that begins later than the one before it ends: a packet gave less than its time."""
-        if self._until and time > self._until + ROUNDING_SECONDS:
-            raise AudioError(f"damaged; nothing between {self._until:.3f} and {time:.3f} s")
+        """Refuse a frame that does not begin where the one before it ends: a packet gave less or more than its time."""
+        if self._until and abs(time - self._until) > ROUNDING_SECONDS:
+            first, last = sorted((time, self._until))
+            raise AudioError(
+                f"damaged; {'nothing' if time == last else 'two sounds'} between {first:.3f} and {last:.3f} s"
+            )
         self._until = time + seconds
 
     def _check_length(self) -> None:
@@ -205,7 +208,7 @@ GAP_SECONDS = 0.015
 ROUNDING_SECONDS = 0.004
 """How much the times of frames may be off by rounding."""
 
-END_SECONDS = 0.1
+END_SECONDS = 0.06
 """By how much a stated duration may be longer: writers count what the encoder put before the first sample, or not."""
 
 
