@@ -94,7 +94,8 @@ def elsewhere(tmp_path_factory):
     for name in SHADOWS:
         (folder / f"{name}.py").write_text("raise RuntimeError('a module of the user was imported')\n")
     (folder / "lib").mkdir()
-    (folder / "lib" / "own_effects.py").write_text(PLUGIN)
+    for module in ("lib/effects_on_path", "effects_of_this_folder"):
+        (folder / f"{module}.py").write_text(PLUGIN)
     rng = np.random.default_rng(0)
     for partition, number in (("train", N_TRAIN), ("dev", N_OTHER), ("eval", N_OTHER)):
         for key in ("bonafide", "spoof"):
@@ -111,17 +112,26 @@ def shape_of_features():
 
 
 class Edition:
-    """SpoofCache as some user has it: how a command is started, from the user's folder."""
+    """SpoofCache as some user has it: how a command is started, from the user's folder.
 
-    def __init__(self, folder, scripts, where, **environment):
-        self._folder, self._scripts, self.where = folder, scripts, where
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        self._environment = {**inherited, "OMP_NUM_THREADS": "1", **environment}
+    Args:
+        folder: the user's folder.
+        where: where what the commands write goes.
+        start: the name of a command → what starts it, and the PYTHONPATH that it is started with, '' for none.
+        effect: an effect of the user's own that this edition can import.
+    """
+
+    def __init__(self, folder, where, start, effect):
+        self.where, self.effect = where, effect
+        self._folder, self._start = folder, start
+        self._inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def __call__(self, name, *options):
         """Run a command to its good end; the lines on its standard output."""
-        command = [*self._scripts(name), *map(str, options)]
-        done = subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, text=True)
+        started, path = self._start(name)
+        command = [*started, *map(str, options)]
+        environment = {**self._inherited, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": path} if path else {})}
+        done = subprocess.run(command, cwd=self._folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout.splitlines()
 
@@ -129,19 +139,19 @@ class Edition:
 @pytest.fixture(scope="module", params=["installed", "clone"])
 def edition(request, source, wheel, elsewhere, tmp_path_factory):
     python = new_environment(tmp_path_factory.mktemp("environment") / "venv")
-    where, lib = elsewhere / request.param, str(elsewhere / "lib")
+    where = elsewhere / request.param
     if request.param == "installed":
         options = ["--no-deps", "--no-index", "--disable-pip-version-check", "--quiet"]
         subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", *options, wheel], check=True)
-        command = python.with_name("spoofcache")
-        return Edition(elsewhere, lambda name: [command, name], where, PYTHONPATH=lib)
+        command, lib = python.with_name("spoofcache"), str(elsewhere / "lib")
+        return Edition(elsewhere, where, lambda name: ([command, name], lib), "effects_on_path:Louder")
 
-    def started(name):
-        if name == "verify":  # of the scripts at the top, preprocess.py is the one that verifies
-            return [python, "-m", "spoofcache", name]
-        return [python, source / COMMANDS[name].script]
+    def start(name):
+        """The scripts at the top of a clone find the package themselves; those in tools/ need to be shown it."""
+        script = COMMANDS[name].script
+        return [python, source / script], str(source) if script.startswith("tools/") else ""
 
-    return Edition(elsewhere, started, where, PYTHONPATH=os.pathsep.join((lib, str(source))))
+    return Edition(elsewhere, where, start, "effects_of_this_folder:Louder")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +160,7 @@ def caches(edition):
     common = ("--corpus", "folders", "--frontend", "lfcc", "--length", LENGTH, "--out", edition.where / "cache")
     made = {}
     for partition in ("train", "dev", "eval"):
-        views = ("--augment", "own_effects:Louder:3") if partition == "train" else ()
+        views = ("--augment", f"{edition.effect}:3") if partition == "train" else ()
         lines = edition("preprocess", *common, "--root", f"audio/{partition}", "--partition", partition, *views)
         made[partition] = [Path(line) for line in lines]
     return made
@@ -197,8 +207,9 @@ def test_preprocess_finishes_every_shard(caches):
     assert len(list(caches["train"][0].glob("shard-*.h5"))) == 3
 
 
-def test_verify(edition, caches):
-    lines = edition("verify", edition.where / "cache")
+@pytest.mark.parametrize("command", [("verify",), ("preprocess", "--verify", "--out")], ids=" ".join)
+def test_verify(command, edition, caches):
+    lines = edition(*command, edition.where / "cache")
     assert sorted(lines) == sorted(f"{f}: as written" for folders in caches.values() for f in folders)
 
 

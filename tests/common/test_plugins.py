@@ -1,5 +1,6 @@
 """Parts of the user's own in every place that takes a registry name."""
 
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -7,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 
-from spoofcache import main_train
+from spoofcache import main_train, preprocess
 from spoofcache.common.plugins import PluginChanged, PluginError, is_plugin, load_plugin
 from spoofcache.engine.checkpoint import ABOUT, RunError, build_backend, load_model, read_about
 from spoofcache.engine.config_file import ConfigError, load_config
 from spoofcache.features.augment import EffectError, parse_effect
+from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.extract import ExtractOptions, make_identity
 from spoofcache.features.frontends import FrontEndError, make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
@@ -86,7 +89,14 @@ def read(where, partition):
     return [Trial(f"{partition}_{k}", key) for k, key in enumerate(("bonafide", "spoof"))]
 
 
+def read_with_audio(where, partition):
+    """The recordings below the root; those whose names begin with `fake` are spoofs."""
+    files = sorted((where.folder("root") / partition).glob("*.wav"))
+    return [Trial(p.stem, "spoof" if p.stem.startswith("fake") else "bonafide", path=p) for p in files]
+
+
 TWO = Corpus(read)
+RECORDINGS = Corpus(read_with_audio, partitions=("dev", "eval"))
 NUMBER = 3
 '''
 
@@ -285,3 +295,46 @@ def test_a_corpus_of_the_users_own_is_read(mine):
         load_trials(f"{mine}:read", Location(Path()), "dev")
     with pytest.raises(ProtocolError, match="needs --root"):
         load_trials(f"{mine}:TWO", Location(), "dev")
+
+
+class TestACorpusOfTheUsersOwnInPreprocess:
+    def run(self, mine, *options):
+        """The exit status and the output of an extraction from its partition `dev`."""
+        where = ("--corpus", f"{mine}:RECORDINGS", "--root", ".", "--partition", "dev", "--out", "cache")
+        done = CliRunner().invoke(preprocess.main, [*where, "--frontend", "lfcc", "--device", "cpu", *options])
+        return done.exit_code, done.output
+
+    @pytest.fixture(autouse=True)
+    def recordings(self, mine):
+        Path("dev").mkdir()
+        for number, name in enumerate(("fake1", "real1", "real2")):
+            waveform = np.random.default_rng(number).uniform(-0.5, 0.5, 8000)
+            soundfile.write(f"dev/{name}.wav", waveform, 16_000)
+
+    def cached(self):
+        (manifest,) = Path("cache").rglob("manifest.json")
+        return json.loads(manifest.read_text()), CachedFeatures(manifest.parent)
+
+    def test_leaves_import_path_and_source_in_the_manifest(self, mine):
+        status, output = self.run(mine)
+        assert status == 0, output
+        manifest, features = self.cached()
+        digest = hashlib.sha256(Path(f"{mine}.py").read_bytes()).hexdigest()
+        assert manifest["read_by"] == {"plugin": f"{mine}:RECORDINGS", "source": f"sha256:{digest}"}
+        assert [(features[k][1], features[k][2]) for k in range(3)] == [(0, "fake1"), (1, "real1"), (1, "real2")]
+
+    def test_whose_source_has_changed_leaves_the_cache_valid(self, mine):
+        """What the shards hold depends on the trials, which are compared, and not on how they were read."""
+        assert self.run(mine)[0] == 0
+        before = {path: path.read_bytes() for path in Path("cache").rglob("shard-*.h5")}
+        Path(f"{mine}.py").write_text(SOURCE + "# mended\n")
+        forget(mine)
+        status, output = self.run(mine)
+        assert status == 0, output
+        assert {path: path.read_bytes() for path in Path("cache").rglob("shard-*.h5")} == before
+
+    def test_refuses_a_partition_that_it_lacks(self, mine):
+        status, output = self.run(mine, "--partition", "test")
+        assert status == 2
+        assert f"partition 'test' of {mine}:RECORDINGS; expected dev or eval" in output
+        assert not Path("cache").exists()
