@@ -1,4 +1,4 @@
-"""A data set without a ready protocol → what it consists of and what leaks; and protocols of train, dev and test."""
+"""Survey a data set that has no protocol yet, and split it into protocols of train, dev and test."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -17,7 +17,7 @@ from spoofcache.protocols.forms import read_any_protocol
 from spoofcache.protocols.table import unique_utterances
 from spoofcache.protocols.trial import Trial
 from spoofcache.tools.demo_corpus.parallel import spread
-from spoofcache.tools.user_corpus.audio import Heard, Hearing, Missing, hear_all
+from spoofcache.tools.user_corpus.audio import Analysis, AudioProperties, Missing, analyze_files
 from spoofcache.tools.user_corpus.split import (
     describe,
     group_values,
@@ -91,44 +91,46 @@ def main(
 ) -> None:  # fmt: skip
     """Survey a data set and split it into partitions.
 
-    SOURCE is a folder with bonafide/ and spoof/ (or real/ and fake/) in it, where folders below spoof/ are attacks; or
-    a CSV or TSV with a header; or a protocol of a known form. Every file is decoded once; files with the same samples
-    never part.
+    SOURCE is a folder with subfolders bonafide/ and spoof/ (or real/ and fake/), in which the folders below spoof/ name
+    the attacks; or a CSV or TSV file with a header; or a protocol in any known form. Every file is decoded once. Files
+    with the same samples always go into the same partition.
     """
-    _check_wishes(analyze, json_path, picture, ratio, group, out)
+    _check_options(analyze, json_path, picture, ratio, group, out)
     cli.check_outputs([path for path in (json_path, picture) if path], [source], overwrite)
     shares = parse_ratio(ratio) if ratio else ()
     if source.is_dir() and (columns or audio_dir):
-        raise click.UsageError(f"{source} is a folder; --column and --audio-dir go with a table or a protocol")
+        raise click.UsageError(f"{source} is a folder; --column and --audio-dir apply to a table or a protocol only")
     audio_dir = audio_dir or (source if source.is_dir() else source.parent)
     trials = _list(source, audio_dir, columns)
     if group:
-        # what cannot be split is refused before all files are read; duplicates may still tie groups together
+        # refuse an impossible split before reading all files; duplicates may join groups later
         _partition(trials, [Missing()] * len(trials), group, shares, seed)
     with spread(workers) as mapping:
-        hearings = hear_all([trial.path for trial in trials], mapping)
+        analyses = analyze_files([trial.path for trial in trials], mapping)
     if analyze:
-        _analyze(survey(trials, hearings), json_path, picture)
+        _analyze(survey(trials, analyses), json_path, picture)
     if group and out:
-        trials, hearings = _usable(trials, hearings, on_bad_audio)
-        _warn_of_contradictions(find_faults(trials, hearings).contradictions)
-        groups, partition = _partition(trials, hearings, group, shares, seed)
+        trials, analyses = _usable(trials, analyses, on_bad_audio)
+        _warn_of_contradictions(find_faults(trials, analyses).contradictions)
+        groups, partition = _partition(trials, analyses, group, shares, seed)
         with new_folder(out) as folder:
             write_partitions(folder, trials, audio_dir, partition)
         click.echo("\n".join([*describe(trials, groups, partition, shares), str(out)]))
 
 
-def _check_wishes(
+def _check_options(
     analyze: bool, json_path: Path | None, picture: Path | None, ratio: str | None, group: str | None, out: Path | None
 ) -> None:
     if not (analyze or ratio):
         raise click.UsageError("expected --analyze, --split, or both (see --help)")
     if (json_path or picture) and not analyze:
-        raise click.UsageError("--json and --picture go with --analyze")
+        raise click.UsageError("--json and --picture need --analyze")
     if len({bool(ratio), bool(group), bool(out)}) > 1:
-        raise click.UsageError("--split, --group and --out go together (--group none where nothing groups the files)")
+        raise click.UsageError(
+            "--split, --group and --out go together (use --group none if no column groups the files)"
+        )
     if out and out.exists():
-        raise cli.Sentence(f"{out} exists; expected a new folder")
+        raise cli.Sentence(f"{out} exists already; expected a new folder")
 
 
 def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> list[Trial]:
@@ -144,39 +146,43 @@ def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> Non
         with atomic_path(json_path) as temporary:
             temporary.write_text(as_json(found), encoding="utf-8")
     if picture:
-        from spoofcache.tools.user_corpus.picture import draw  # here, not above: the workers need no matplotlib
+        from spoofcache.tools.user_corpus.picture import (
+            draw,
+        )  # imported here because the worker processes need no matplotlib
 
         picture.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(picture) as temporary:
             draw(found, temporary)
 
 
-def _usable(trials: list[Trial], hearings: list[Hearing], on_bad_audio: str) -> tuple[list[Trial], list[Hearing]]:
-    """What could be heard; Sentence where something could not, and is not to be skipped."""
-    pairs = list(zip(trials, hearings, strict=True))
-    bad = [f"{trial.utt_id} ({hearing})" for trial, hearing in pairs if not isinstance(hearing, Heard)]
+def _usable(trials: list[Trial], analyses: list[Analysis], on_bad_audio: str) -> tuple[list[Trial], list[Analysis]]:
+    """The files that could be read; Sentence if some could not and are not to be skipped."""
+    pairs = list(zip(trials, analyses, strict=True))
+    bad = [f"{trial.utt_id} ({analysis})" for trial, analysis in pairs if not isinstance(analysis, AudioProperties)]
     if bad and on_bad_audio == "stop":
         raise cli.Sentence(
-            f"{len(bad)} of {len(trials)} files cannot be heard, first {', '.join(bad[:10])}; expected audio "
-            "(--on-bad-audio skip leaves them out)"
+            f"{len(bad)} of {len(trials)} files cannot be read, first {', '.join(bad[:10])}; expected audio "
+            "(with --on-bad-audio skip, they are omitted)"
         )
     if bad:
-        click.echo(f"Left out: {len(bad)} of {len(trials)} files, which cannot be heard", err=True)
-    good = [pair for pair in pairs if isinstance(pair[1], Heard)]
-    return [trial for trial, _ in good], [hearing for _, hearing in good]
+        click.echo(f"Skipped {len(bad)} of {len(trials)} files, which cannot be read", err=True)
+    good = [pair for pair in pairs if isinstance(pair[1], AudioProperties)]
+    return [trial for trial, _ in good], [analysis for _, analysis in good]
 
 
 def _warn_of_contradictions(contradictions: Sequence[Sequence[str]]) -> None:
     if contradictions:
-        many = f"{len(contradictions)} group{'s' * (len(contradictions) > 1)} of files"
+        n_groups = len(contradictions)
+        many = "1 group of files" if n_groups == 1 else f"{n_groups} groups of files"
+        verbs = "has both labels, and is kept" if n_groups == 1 else "have both labels, and are kept"
         shown = ", ".join(" = ".join(files[:3]) for files in contradictions[:3])
-        click.echo(f"Kept: {many} with the same samples and both labels, first {shown}", err=True)
+        click.echo(f"Warning: {many} with the same samples {verbs}: {shown}", err=True)
 
 
 def _partition(
-    trials: Sequence[Trial], hearings: Sequence[Hearing], group: str, shares: Sequence[float], seed: int
+    trials: Sequence[Trial], analyses: Sequence[Analysis], group: str, shares: Sequence[float], seed: int
 ) -> tuple[list[int], NDArray[np.int64]]:
-    groups = groups_of(group_values(trials, group), hearings)
+    groups = groups_of(group_values(trials, group), analyses)
     return groups, split([trial.key for trial in trials], groups, shares, seed)
 
 

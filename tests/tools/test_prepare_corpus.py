@@ -63,7 +63,7 @@ def test_a_table_is_surveyed(prepare, data, tmp_path):
     assert "files 36 36" in lines
     assert "16 kHz 36 100 % 1 3 %" in lines
     assert "ann 6 17 % 6 17 %" in lines
-    assert "No file is missing, unreadable, silent, clipped or there twice" in lines
+    assert "No file is missing, unreadable, silent, clipped or a duplicate" in lines
     assert "sample rate: 100 % of bona fide files are 16 kHz, 3 % of spoof" in lines
     found = json.loads((tmp_path / "out/survey.json").read_text())
     assert found["kinds"]["sample rate"] == {
@@ -124,7 +124,7 @@ def test_too_few_groups_are_refused_before_any_file_is_read(prepare, tmp_path):
 
 def test_one_class_has_no_leaks_to_look_for(prepare, tmp_path):
     (tmp_path / "list.csv").write_text("file,label\na.wav,fake\n")
-    assert "Leaks: not looked for; expected files of both classes" in prepare("list.csv", "--analyze").output
+    assert "Leaks: not examined, because files of both classes are needed" in prepare("list.csv", "--analyze").output
 
 
 @pytest.mark.parametrize(("group", "columns"), [("speaker", {"speaker"}), ("generator", {"generator"})])
@@ -177,16 +177,16 @@ def test_a_split_names_files_with_the_same_samples_and_both_labels(prepare, tmp_
     (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]) + "\n")
     result = prepare("list.csv", "--split", "1:1:1", "--group", "none", "--out", "parts")
     assert result.exit_code == 0, result.output
-    assert result.stderr == "Kept: 1 group of files with the same samples and both labels, first 0 = 1\n"
+    assert result.stderr == "Warning: 1 group of files with the same samples has both labels, and is kept: 0 = 1\n"
 
 
-def test_files_that_cannot_be_heard_stop_a_split_or_are_left_out(prepare, data, tmp_path):
+def test_files_that_cannot_be_read_stop_a_split_or_are_skipped(prepare, data, tmp_path):
     listed = (data / "list.csv").read_text()
     (tmp_path / "list.csv").write_text(f"{listed}fake/gone.wav,fake,ann,tts0,studio\n")
     wish = ("list.csv", "--audio-dir", data, *COLUMNS, "--split", "6:1:3", "--group", "speaker", "--out", "parts")
     stopped = prepare(*wish)
     assert stopped.exit_code == 2
-    assert "1 of 73 files cannot be heard, first fake/gone (no such file); expected audio" in stopped.output
+    assert "1 of 73 files cannot be read, first fake/gone (no such file); expected audio" in stopped.output
     assert not (tmp_path / "parts").exists()
     assert prepare(*wish, "--on-bad-audio", "skip").exit_code == 0
     assert sum(map(len, read_partitions(tmp_path / "parts").values())) == 72
@@ -199,7 +199,7 @@ def test_files_that_cannot_be_heard_stop_a_split_or_are_left_out(prepare, data, 
         (["--split", "6:1:3", "--group", "none"], "--split, --group and --out go together"),
         (["--split", "6:1", "--group", "none", "--out", "x"], "--split '6:1'; expected three whole numbers above 0"),
         (["--split", "6:1:3", "--group", "room", "--out", "x"], "column 'room'; expected one of key, attack, speaker"),
-        (["--split", "6:1:3", "--group", "none", "--out", "."], ". exists; expected a new folder"),
+        (["--split", "6:1:3", "--group", "none", "--out", "."], ". exists already; expected a new folder"),
         (["--json", "x.json"], "expected --analyze"),
         (["--analyze", "--column", "file"], "'file'; expected NAME=HEADER"),
         (["--analyze", "--column", "file=a", "--column", "file=b"], "'file=b'; expected NAME=HEADER"),

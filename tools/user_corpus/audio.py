@@ -1,4 +1,4 @@
-"""What a file of a data set sounds like, in a few numbers: by them a survey compares the classes."""
+"""Measure the properties of audio files by which a survey compares the classes."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,98 +13,98 @@ from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load
 from spoofcache.tools.demo_corpus.parallel import Mapper
 
 FRAME, SILENCE_DB = 320, 30.0
-"""A frame of 20 ms this far below the loudest of its file is silence."""
+"""Samples in a frame (20 ms), and the level in dB below the loudest frame of a file from which a frame is silence."""
 SILENT_PEAK = 1e-3
-"""A file whose largest sample stays below −60 dB of full scale is silent."""
+"""A file is silent if its largest sample is below this (−60 dB of full scale)."""
 FULL_SCALE, CLIPPED_SAMPLES = 0.9999, 3
-"""A file with this many samples at full scale is clipped; one that was normalised to its peak has one or two."""
+"""A file is clipped if it has this many samples at full scale; one that was normalised to its peak has one or two."""
 FILES_AT_A_TIME = 32
 SMALLEST = 1e-10
-"""Levels are told down to −200 dB."""
+"""Smallest amplitude that is converted to dB: levels end at −200 dB."""
 
 
-class Heard(NamedTuple):
-    """What one file has, decoded as `features.waveform.load_waveform` does: mono at 16 kHz."""
+class AudioProperties(NamedTuple):
+    """The properties of one audio file, decoded as `features.waveform.load_waveform` does: mono at 16 kHz."""
 
     format: str
-    """Of the file: container and coding, `FLAC PCM_16`."""
+    """Container and coding of the file, such as `FLAC PCM_16`."""
     sample_rate: int
-    """Of the file, in Hz."""
+    """Sample rate of the file before resampling, in Hz."""
     channels: int
-    """Of the file."""
+    """Number of channels of the file before they are mixed."""
     seconds: float
     leading: float
-    """Seconds before the first frame that is not silence."""
+    """Silence at the beginning, in seconds."""
     trailing: float
-    """Seconds after the last."""
+    """Silence at the end, in seconds."""
     silence: float
-    """Share of the file, in percent, that is silence; pauses count."""
+    """Percentage of the frames that are silence, pauses within the speech included."""
     loudness: float
     """Root mean square, in dB of full scale."""
     peak: float
-    """Largest sample, in dB of full scale."""
+    """Largest absolute sample, in dB of full scale."""
     clipped: bool
     silent: bool
     digest: str
-    """Of the samples: files that sound the same have the same."""
+    """SHA-256 of the decoded samples; files with the same samples share it."""
 
 
 class Missing(str):
-    """Why a file could not be heard: it is not there."""
+    """Why a file could not be analysed: it does not exist."""
 
 
 class Unreadable(str):
-    """Why a file could not be heard, though it is there."""
+    """Why a file that exists could not be analysed."""
 
 
-Hearing = Heard | Missing | Unreadable
+Analysis = AudioProperties | Missing | Unreadable
 
 
 class Quantity(NamedTuple):
-    """A number by which the classes may differ."""
+    """A number in which the classes may differ: its unit, and where it is found."""
 
     unit: str
-    of: Callable[[Heard], float]
+    of: Callable[[AudioProperties], float]
 
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "duration": Quantity("s", lambda heard: heard.seconds),
-    "leading silence": Quantity("s", lambda heard: heard.leading),
-    "trailing silence": Quantity("s", lambda heard: heard.trailing),
-    "share of silence": Quantity("%", lambda heard: heard.silence),
-    "loudness": Quantity("dB", lambda heard: heard.loudness),
-    "peak": Quantity("dB", lambda heard: heard.peak),
+    "duration": Quantity("s", lambda file: file.seconds),
+    "leading silence": Quantity("s", lambda file: file.leading),
+    "trailing silence": Quantity("s", lambda file: file.trailing),
+    "share of silence": Quantity("%", lambda file: file.silence),
+    "loudness": Quantity("dB", lambda file: file.loudness),
+    "peak": Quantity("dB", lambda file: file.peak),
 }
-KINDS: Mapping[str, Callable[[Heard], str]] = {
-    "sample rate": lambda heard: f"{heard.sample_rate / 1000:g} kHz",
-    "format": lambda heard: heard.format,
-    "channels": lambda heard: str(heard.channels),
+KINDS: Mapping[str, Callable[[AudioProperties], str]] = {
+    "sample rate": lambda file: f"{file.sample_rate / 1000:g} kHz",
+    "format": lambda file: file.format,
+    "channels": lambda file: str(file.channels),
 }
-"""What is told of a file by a name rather than a number."""
+"""Properties of a file that are names rather than numbers."""
 
 
-def hear_all(paths: Sequence[Path | None], mapping: Mapper = map) -> list[Hearing]:
-    """What each file sounds like, in the order of the paths, with progress on standard error.
+def analyze_files(paths: Sequence[Path | None], mapping: Mapper = map) -> list[Analysis]:
+    """Analyse files, in the order of the paths, and show the progress on standard error.
 
     Args:
-        paths: None where a list names a file that is not there.
-        mapping: `map`, or one that spreads its work over processes.
+        paths: the audio files; None for a file that a list names but that does not exist.
+        mapping: `map`, or a function like it that spreads the work over processes.
     """
     batches = [paths[start : start + FILES_AT_A_TIME] for start in range(0, len(paths), FILES_AT_A_TIME)]
-    hearings: list[Hearing] = []
-    with cli.progress("Listening", len(paths)) as advance:
-        for batch in mapping(_hear_batch, batches):
-            hearings += batch
+    analyses: list[Analysis] = []
+    with cli.progress("Reading audio", len(paths)) as advance:
+        for batch in mapping(_analyze_batch, batches):
+            analyses += batch
             advance(len(batch))
-    return hearings
+    return analyses
 
 
-def _hear_batch(paths: Sequence[Path | None]) -> list[Hearing]:
-    return [hear(path) for path in paths]
+def _analyze_batch(paths: Sequence[Path | None]) -> list[Analysis]:
+    return [analyze_file(path) for path in paths]
 
 
-def hear(path: Path | None) -> Hearing:
-    """What one file sounds like, or why it cannot be heard."""
+def analyze_file(path: Path | None) -> Analysis:
+    """The properties of one file, or the reason why it cannot be analysed."""
     if path is None or not path.is_file():
         return Missing("no such file")
     try:
@@ -114,12 +114,12 @@ def hear(path: Path | None) -> Hearing:
     return _measure(recording.waveform, recording.format, recording.sample_rate, recording.channels)
 
 
-def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: int) -> Heard:
+def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: int) -> AudioProperties:
     magnitude = np.abs(waveform)
     peak, rms = float(magnitude.max()), float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
     silent = peak < SILENT_PEAK
     audible = _audible(waveform) & (not silent)
-    return Heard(
+    return AudioProperties(
         format=file_format,
         sample_rate=sample_rate,
         channels=channels,
@@ -136,7 +136,7 @@ def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: i
 
 
 def _audible(waveform: Waveform) -> NDArray[np.bool_]:
-    """Whether each whole frame of a waveform [n] is no silence: [n // FRAME]."""
+    """Whether each whole frame of a waveform [n] is louder than silence: [n // FRAME]."""
     frames = waveform[: len(waveform) // FRAME * FRAME].reshape(-1, FRAME)
     energy = np.sum(np.square(frames, dtype=np.float64), axis=1)
     return energy >= energy.max() * 10 ** (-SILENCE_DB / 10)

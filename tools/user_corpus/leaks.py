@@ -1,7 +1,8 @@
-"""What tells the classes of a data set apart without any spoofing being heard: a countermeasure would learn that.
+"""Find leaks: properties that tell the classes of a data set apart although they have nothing to do with spoofing.
 
-Numbers are judged by the area under the ROC curve (AUC); names (sample rate, source, speaker …) by how often the class
-is guessed right from the name alone. Either is 50 % by chance and 100 % where the classes never meet.
+A countermeasure would learn a leak instead of learning to detect spoofing. A number (duration, loudness, …) is judged
+by the area under the ROC curve (AUC), a name (sample rate, source, speaker, …) by how often the class can be guessed
+from it. Both are 0.5 by chance, and 1 if the classes do not overlap.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 LEAST = 0.1
-"""A leak is told from this difference on: of the AUC or the guesses from 0.5, of a value's shares of the classes."""
+"""Smallest difference that is a leak: of the AUC or the rate of right guesses from 0.5, or between the shares that a
+value has of the two classes."""
 STANDARD_ERRORS = 3.0
-"""And it must be as many times what chance alone would give, so that few files make no leaks."""
+"""A leak must also exceed this many standard errors, so that chance differences between few files are not reported."""
 MOST_VALUES = 3
-"""Of a column, that are told one by one."""
+"""Largest number of values of a column that are reported one by one."""
 
 KEYS = ("bonafide", "spoof")
-SPOKEN: Mapping[str, str] = {"bonafide": "bona fide", "spoof": "spoof"}
+CLASS_NAMES: Mapping[str, str] = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 class Leak(NamedTuple):
@@ -28,12 +30,12 @@ class Leak(NamedTuple):
 
     property: str
     strength: float
-    """0.5 by chance, 1 where the classes never meet."""
+    """AUC or rate of right guesses: 0.5 by chance, 1 if the classes do not overlap."""
     sentence: str
 
 
 class Counts(NamedTuple):
-    """How many files of a class have each value of a property, [V] each, in the order of the values."""
+    """How many files of each class have each value of a property: two arrays [V] in the order of the values."""
 
     values: list[str]
     bonafide: NDArray[np.int64]
@@ -41,18 +43,18 @@ class Counts(NamedTuple):
 
 
 def leak_of_quantity(name: str, unit: str, bonafide: FloatArray, spoof: FloatArray) -> Leak | None:
-    """A leak by a number, if it is one.
+    """The leak of a property that is a number, or None if the classes do not differ enough.
 
     Args:
-        name: of the property.
-        unit: of its numbers.
-        bonafide: number of each bona fide file [N].
-        spoof: likewise [M].
+        name: name of the property.
+        unit: unit of its numbers.
+        bonafide: the number of each bona fide file [N].
+        spoof: the number of each spoof file [M].
     """
     if not (bonafide.size and spoof.size):
         return None
-    higher = area(bonafide, spoof)
-    # Mann and Whitney's variance where the classes do not differ
+    higher = area_under_curve(bonafide, spoof)
+    # standard error of the AUC under the null hypothesis: the variance of the Mann–Whitney statistic, normalised
     error = np.sqrt((bonafide.size + spoof.size + 1) / (12 * bonafide.size * spoof.size))
     if abs(higher - 0.5) < max(LEAST, STANDARD_ERRORS * error):
         return None
@@ -61,34 +63,38 @@ def leak_of_quantity(name: str, unit: str, bonafide: FloatArray, spoof: FloatArr
     return Leak(name, strength, f"{name}: {medians}; it tells the classes apart (AUC {strength:.2f}, chance 0.50)")
 
 
-def area(low: FloatArray, high: FloatArray) -> float:
-    """Area under the ROC curve: how often one of `high` [N] exceeds one of `low` [M]; ties count half."""
+def area_under_curve(low: FloatArray, high: FloatArray) -> float:
+    """Area under the ROC curve: how often a value of `high` [N] exceeds one of `low` [M]; ties count half."""
     places = np.sort(low)
     below = np.searchsorted(places, high, "left") + np.searchsorted(places, high, "right")
     return float(below.mean() / (2 * low.size))
 
 
 def leaks_of_kind(name: str, counts: Counts) -> list[Leak]:
-    """Leaks by a name: a sentence for each telling value, or one for all values together where none tells much."""
+    """The leaks of a property that is a name.
+
+    There is one for each value whose shares of the classes differ, or one for all values if no single one differs.
+    """
     n_bonafide, n_spoof = counts.bonafide.sum(), counts.spoof.sum()
     if min(n_bonafide, n_spoof) < 2:
         return []
-    right = guessed_right(counts)
+    right = rate_of_right_guesses(counts)
     shares = np.stack((counts.bonafide / n_bonafide, counts.spoof / n_spoof), axis=1)
-    telling = _telling(counts, shares)
-    if telling:
-        return [Leak(name, right, f"{name}: {_share_sentence(counts.values[k], shares[k])}") for k in telling]
+    different = _most_different_values(counts, shares)
+    if different:
+        return [Leak(name, right, f"{name}: {_share_sentence(counts.values[k], shares[k])}") for k in different]
     if right - 0.5 < max(LEAST, STANDARD_ERRORS * 0.25 * np.sqrt(1 / n_bonafide + 1 / n_spoof)):
         return []
     one_sided = np.count_nonzero(np.minimum(counts.bonafide, counts.spoof) == 0)
-    found = f"{one_sided} of {len(counts.values)} values stand for one class only"
+    found = f"{one_sided} of {len(counts.values)} values occur in one class only"
     return [Leak(name, right, f"{name}: {found}; it tells the class of {percent(right)} of the files (chance 50 %)")]
 
 
-def guessed_right(counts: Counts) -> float:
-    """How often the class of a file is guessed from its value, by what the *other* files with that value are.
+def rate_of_right_guesses(counts: Counts) -> float:
+    """How often the class of a file is guessed right from its value, given the classes of all *other* files.
 
-    The mean of both classes' rates. A value that no other file has tells nothing: a tie, which is half right.
+    The result is the mean over both classes. A value that no other file has gives no evidence; such a guess counts as
+    half right.
     """
     rates = []
     for own, other in ((counts.bonafide, counts.spoof), (counts.spoof, counts.bonafide)):
@@ -99,7 +105,7 @@ def guessed_right(counts: Counts) -> float:
 
 
 def short(text: str, most: int) -> str:
-    """A name that a table or a picture has room for.
+    """Shorten a name to at most `most` characters for a table or a picture.
 
     >>> short("LibriSpeech", 8)
     'LibriSp…'
@@ -108,7 +114,7 @@ def short(text: str, most: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share for a sentence: `98 %`; what is not quite all or nothing does not look like it.
+    """A share in percent for a sentence; shares close to 0 or 1 are not rounded to 0 % or 100 %.
 
     >>> percent(0.978), percent(0.0004), percent(1.0)
     ('98 %', '< 1 %', '100 %')
@@ -118,10 +124,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _telling(counts: Counts, shares: FloatArray) -> list[int]:
-    """The values whose shares [V, 2] of the classes differ most, the most telling first.
+def _most_different_values(counts: Counts, shares: FloatArray) -> list[int]:
+    """The indices of the values whose shares of the classes [V, 2] differ most, in decreasing order of the difference.
 
-    Two values differ by the same: only the one that has more of a class is told.
+    If a property has only two values, their differences are equal; only the value with the larger share is returned.
     """
     n_bonafide, n_spoof = counts.bonafide.sum(), counts.spoof.sum()
     pooled = (counts.bonafide + counts.spoof) / (n_bonafide + n_spoof)
@@ -134,7 +140,7 @@ def _telling(counts: Counts, shares: FloatArray) -> list[int]:
 
 def _share_sentence(value: str, shares: FloatArray) -> str:
     value, most = short(value, 60), int(np.argmax(shares))
-    here, there = SPOKEN[KEYS[most]], SPOKEN[KEYS[1 - most]]
+    here, there = CLASS_NAMES[KEYS[most]], CLASS_NAMES[KEYS[1 - most]]
     if shares[1 - most] == 0:
         return f"{value} is {here} only ({percent(shares[most])} of {here} files)"
     return f"{percent(shares[most])} of {here} files are {value}, {percent(shares[1 - most])} of {there}"

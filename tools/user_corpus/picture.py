@@ -1,4 +1,4 @@
-"""A survey as a picture: a panel for each property that varies, both classes in it, leaks marked."""
+"""Draw a survey: one panel for each property that varies, with both classes in it and the leaks marked."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,26 +14,26 @@ from matplotlib.patches import Patch
 
 from spoofcache.evaluation.drawing import INK, SPOOF_COLOUR, STYLE, SYSTEM_COLOURS
 from spoofcache.tools.user_corpus.audio import QUANTITIES
-from spoofcache.tools.user_corpus.leaks import KEYS, SPOKEN, Counts, FloatArray, percent, short
+from spoofcache.tools.user_corpus.leaks import CLASS_NAMES, KEYS, Counts, FloatArray, percent, short
 from spoofcache.tools.user_corpus.survey import Survey
 
 COLOURS = (SYSTEM_COLOURS[0], SPOOF_COLOUR)
-"""Of KEYS, as in the score histograms."""
+"""Colours of the classes in the order of KEYS, the same as in the score histograms."""
 LEAK_COLOUR = SYSTEM_COLOURS[1]
 N_COLUMNS = 3
 WIDTH, HEADING_HEIGHT, HISTOGRAM_HEIGHT, BAR_HEIGHT, AROUND_BARS = 12.0, 1.0, 2.4, 0.3, 0.9
-"""In inches: of the picture, its heading, a histogram, a value's pair of bars, the title and axis around bars."""
+"""Sizes in inches of the picture, its heading, a histogram, a value's pair of bars, and the title and axis of bars."""
 MOST_BARS, NAME_LENGTH, HEADING_LENGTH = 8, 24, 100
 INSIDE = (0.005, 0.995)
-"""Quantiles of all files between which a histogram is drawn; what lies outside is in its first and last bin."""
+"""Quantiles of all files that limit a histogram; values outside of them are counted in its first and last bin."""
 MOST_BINS = 40
 
 
 @matplotlib.rc_context(STYLE)
 def draw(survey: Survey, path: Path) -> None:
-    """Write the survey as PNG: histograms of quantities, bars of kinds; each class as a share of its own files.
+    """Write the survey as a PNG file: histograms for numbers, bars for names, each class as a share of its own files.
 
-    What is the same in all files is said in a line instead of a panel.
+    Properties that are the same in all files are listed in the heading instead of having a panel.
     """
     varying = {name: counts for name, counts in survey.kinds.items() if len(counts.values) > 1}
     heights = [HISTOGRAM_HEIGHT * -(-len(survey.quantities) // N_COLUMNS), *_bar_heights(list(varying.items()))]
@@ -48,9 +48,9 @@ def draw(survey: Survey, path: Path) -> None:
             _title(axes, name, survey)
     figure.suptitle("\n".join(_heading(survey)), x=0.01, ha="left", fontsize=11)
     handles = [*(Patch(color=colour, alpha=0.8) for colour in COLOURS), Line2D([], [], color=INK, linestyle="--")]
-    figure.legend(handles, [*(SPOKEN[key] for key in KEYS), "median"], loc="upper right", ncols=3, fontsize=10)
+    figure.legend(handles, [*(CLASS_NAMES[key] for key in KEYS), "median"], loc="upper right", ncols=3, fontsize=10)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a foreign script: drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # characters that the font lacks are drawn as boxes
         figure.savefig(path, format="png", dpi=120)
 
 
@@ -64,7 +64,7 @@ def _bar_heights(kinds: Sequence[tuple[str, Counts]]) -> list[float]:
 
 
 def _panels(part: FigureBase, n_panels: int) -> list[Axes]:
-    """Panels side by side; every part has a layout of its own, so that long names of values narrow only their row."""
+    """Panels side by side. Each part has its own layout, so that long names narrow only the panels of their row."""
     panels = part.subplots(-(-n_panels // N_COLUMNS), N_COLUMNS, squeeze=False).ravel().tolist()
     for unused in panels[n_panels:]:
         unused.remove()
@@ -72,7 +72,7 @@ def _panels(part: FigureBase, n_panels: int) -> list[Axes]:
 
 
 def _heading(survey: Survey) -> Iterator[str]:
-    counts = " and ".join(f"{survey.files.get(key, 0):,} {SPOKEN[key]}" for key in KEYS)
+    counts = " and ".join(f"{survey.files.get(key, 0):,} {CLASS_NAMES[key]}" for key in KEYS)
     faults = [f"{len(files):,} {name}" for name, files in survey.faults._asdict().items() if files]
     yield f"{counts} files; {', '.join(faults) if faults else 'no faulty file'}"
     if survey.leaks:
@@ -92,7 +92,7 @@ def _title(axes: Axes, name: str, survey: Survey) -> None:
 
 
 def _histogram(axes: Axes, classes: Sequence[FloatArray], unit: str) -> None:
-    """Both classes' histograms, and their medians as lines."""
+    """Draw the histograms of both classes, and their medians as lines."""
     together = np.concatenate(classes)
     axes.set_xlabel(unit)
     axes.set_ylabel("files (%)")
@@ -112,7 +112,7 @@ def _histogram(axes: Axes, classes: Sequence[FloatArray], unit: str) -> None:
 
 
 def _bars(axes: Axes, counts: Counts) -> None:
-    """A pair of bars for each of the commonest values, and one for all others together."""
+    """Draw a pair of bars for each of the most frequent values, and one pair for all other values together."""
     n_more = len(counts.values) - MOST_BARS
     values = [short(value, NAME_LENGTH) for value in counts.values[:MOST_BARS]]
     values += [f"{n_more} more"] if n_more > 0 else []

@@ -1,4 +1,4 @@
-"""Train, dev and test from one list: each class in the ratio asked for, and no group in two partitions."""
+"""Split one list into train, dev and test: each class in the given ratio, and no group in two partitions."""
 
 import csv
 import os
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from spoofcache.common.errors import InputError
 from spoofcache.protocols.forms import column
 from spoofcache.protocols.trial import UNKNOWN, Trial
-from spoofcache.tools.user_corpus.audio import Heard, Hearing
-from spoofcache.tools.user_corpus.leaks import KEYS, SPOKEN
+from spoofcache.tools.user_corpus.audio import Analysis, AudioProperties
+from spoofcache.tools.user_corpus.leaks import CLASS_NAMES, KEYS
 from spoofcache.tools.user_corpus.survey import names
 
 PARTITIONS = ("train", "dev", "test")
 
 
 class SplitError(InputError):
-    """A data set that cannot be split as asked: the message says what was found and what was expected."""
+    """The data set cannot be split in this way; the message says what was found and what was expected."""
 
 
 def parse_ratio(text: str) -> tuple[float, ...]:
@@ -32,11 +32,11 @@ def parse_ratio(text: str) -> tuple[float, ...]:
 
 
 def group_values(trials: Sequence[Trial], by: str) -> list[str]:
-    """The value of column `by` of each trial, `-` where it has none; `none` has none at all.
+    """The value of column `by` of each trial, or `-` if it has none. For `none`, no trial has a value.
 
     Raises:
-        SplitError: the column says nothing, or of some files of a class something and of others nothing. (Of a whole
-            class it may say nothing: bona fide files have no generator.)
+        SplitError: the column is empty, or empty for only a part of a class. (It may be empty for a whole class: bona
+            fide files have no generator.)
         ProtocolError: no trial has the column.
     """
     if by == "none":
@@ -46,25 +46,25 @@ def group_values(trials: Sequence[Trial], by: str) -> list[str]:
         unknown = [t.utt_id for t, value in zip(trials, values, strict=True) if t.key == key and value == UNKNOWN]
         if 0 < len(unknown) < sum(trial.key == key for trial in trials):
             raise SplitError(
-                f"{by} of {len(unknown)} {SPOKEN[key]} files is not known, first {', '.join(unknown[:10])}; expected "
-                "it of every file of a class, or of none"
+                f"{len(unknown)} {CLASS_NAMES[key]} files have no {by}, first {', '.join(unknown[:10])}; expected a "
+                f"{by} for every file of a class, or for none"
             )
     if set(values) == {UNKNOWN}:
-        raise SplitError(f"--group {by}: not known of any file; expected it, or --group none")
+        raise SplitError(f"--group {by}: no file has a {by}; expected another column, or --group none")
     return values
 
 
-def groups_of(values: Sequence[str], hearings: Sequence[Hearing]) -> list[int]:
-    """Number of the group of each file: those with the same value, or the same samples, are in one group."""
+def groups_of(values: Sequence[str], analyses: Sequence[Analysis]) -> list[int]:
+    """The number of the group of each file. Files with the same value or the same samples are in one group."""
     ties = []
-    for value, hearing in zip(values, hearings, strict=True):
+    for value, analysis in zip(values, analyses, strict=True):
         by_value = [f"value {value}"] if value != UNKNOWN else []
-        ties.append([*by_value, f"samples {hearing.digest}"] if isinstance(hearing, Heard) else by_value)
+        ties.append([*by_value, f"samples {analysis.digest}"] if isinstance(analysis, AudioProperties) else by_value)
     return _unite(ties)
 
 
 def _unite(ties: Sequence[Sequence[str]]) -> list[int]:
-    """Number of the connected component of each item: items that share a tie are connected."""
+    """The number of the connected component of each item; items that share a tie are connected."""
     parent: dict[str, str] = {}
 
     def root(tie: str) -> str:
@@ -81,15 +81,15 @@ def _unite(ties: Sequence[Sequence[str]]) -> list[int]:
 
 
 def split(keys: Sequence[str], groups: Sequence[int], ratio: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Partition of each file [N], as a place in PARTITIONS.
+    """The partition of each file [N], as an index into PARTITIONS.
 
-    The largest group first, each goes where the shares of both classes come nearest to the ratio; the last groups of
-    a class go where it is still missing. The seed decides among groups of one size. (Folds of scikit-learn's
-    StratifiedGroupKFold, joined 6:1:3 on the 20 speakers of ASVspoof 2019 LA dev, have 25 % of the spoofs in test;
-    this has 31 %.)
+    Groups are assigned in decreasing order of size, each to the partition that brings the shares of both classes
+    nearest to the ratio; the last groups of a class go to partitions in which it is still missing. The seed decides
+    the order of groups of equal size. (On the 20 speakers of ASVspoof 2019 LA dev, joining the folds of scikit-learn's
+    StratifiedGroupKFold in the ratio 6:1:3 puts 25 % of the spoofs into test; this method puts 31 % there.)
 
     Raises:
-        SplitError: fewer groups of a class than partitions.
+        SplitError: a class has fewer groups than there are partitions.
     """
     numbers = np.asarray(groups)
     sizes = np.stack([np.bincount(numbers[np.asarray(keys) == key], minlength=numbers.max() + 1) for key in KEYS], 1)
@@ -99,7 +99,7 @@ def split(keys: Sequence[str], groups: Sequence[int], ratio: Sequence[float], se
     partition = np.zeros(len(sizes), np.int64)
     shuffled = np.random.default_rng(seed).permutation(len(sizes))
     for group in shuffled[np.argsort(-sizes[shuffled].sum(axis=1), kind="stable")]:
-        # by how much the sum of (filled − share)²/share grows where the group goes into each of the partitions
+        # the growth of the sum of (filled − share)²/share if the group goes into each of the partitions
         growth = np.sum(weights[group] * (weights[group] + 2 * (filled - shares)) / shares, axis=1)
         inside, missing = sizes[group] > 0, filled == 0
         needed = inside & (left <= np.count_nonzero(missing, axis=0))
@@ -117,7 +117,7 @@ def _refuse_few(sizes: NDArray[np.int64]) -> None:
         n_groups = np.count_nonzero(of_class)
         if n_groups < len(PARTITIONS):
             raise SplitError(
-                f"{of_class.sum()} {SPOKEN[key]} files in {n_groups} groups; expected at least {len(PARTITIONS)} "
+                f"{of_class.sum()} {CLASS_NAMES[key]} files in {n_groups} groups; expected at least {len(PARTITIONS)} "
                 "groups of each class, one for each partition"
             )
 
@@ -125,19 +125,19 @@ def _refuse_few(sizes: NDArray[np.int64]) -> None:
 def describe(
     trials: Sequence[Trial], groups: Sequence[int], partition: NDArray[np.int64], ratio: Sequence[float]
 ) -> list[str]:
-    """A line for each partition: its files by class, the shares achieved and asked for, and its groups."""
+    """A line for each partition: its files by class, the achieved and the requested share, and its groups."""
     keys, numbers = np.array([trial.key for trial in trials]), np.asarray(groups)
     totals, lines = Counter(keys.tolist()), []
     for place, (name, asked) in enumerate(zip(PARTITIONS, ratio, strict=True)):
         inside = Counter(keys[partition == place].tolist())
-        counts = [f"{inside[key]:,} {SPOKEN[key]} ({100 * inside[key] / totals[key]:.1f} %)" for key in KEYS]
+        counts = [f"{inside[key]:,} {CLASS_NAMES[key]} ({100 * inside[key] / totals[key]:.1f} %)" for key in KEYS]
         n_groups = np.unique(numbers[partition == place]).size
         lines.append(f"{name}: {' + '.join(counts)} in {n_groups:,} groups; {100 * asked:.1f} % asked for")
     return lines
 
 
 def write_partitions(folder: Path, trials: Sequence[Trial], audio_dir: Path, partition: NDArray[np.int64]) -> None:
-    """Write `train.csv`, `dev.csv` and `test.csv`: `file` below the audio folder, `label`, then what else is known."""
+    """Write `train.csv`, `dev.csv` and `test.csv`: `file` (below the audio folder), `label`, all other columns."""
     extra = names(trials)
     cells = {name: column(trials, name) for name in extra}
     for place, partition_name in enumerate(PARTITIONS):

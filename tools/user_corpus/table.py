@@ -1,4 +1,4 @@
-"""A survey as text for a terminal and as JSON."""
+"""Write a survey as text for a terminal and as JSON."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spoofcache.tools.user_corpus.audio import QUANTITIES
-from spoofcache.tools.user_corpus.leaks import KEYS, LEAST, SPOKEN, Counts, FloatArray, percent, short
+from spoofcache.tools.user_corpus.leaks import CLASS_NAMES, KEYS, LEAST, Counts, FloatArray, percent, short
 from spoofcache.tools.user_corpus.survey import Survey
 
 QUANTILES: Mapping[str, float] = {"shortest": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "longest": 1}
 MOST_VALUES, MOST_FILES, NAME_LENGTH = 8, 10, 40
-"""Values that the text lists of a column, files of a fault, characters of a name; JSON has them all."""
+"""Limits of the text: values of a column, files with one fault, characters of a name. JSON has no limits."""
 FAULTS: Mapping[str, tuple[str, str]] = {
     "missing": ("missing file", ""),
     "unreadable": ("unreadable file", ""),
@@ -21,20 +21,20 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "duplicates": ("group", " of files with the same samples"),
     "contradictions": ("group", " of files with the same samples and both labels"),
 }
-"""Field of Faults → what one of them is called; a plural `s` goes between."""
+"""Field of Faults → the noun for one of them, and what follows the noun and its plural `s`."""
 NOTHING = "–"
 
 
 class Row(NamedTuple):
-    """A line of the table: a heading where it has no cells."""
+    """A line of the table; without cells, it is a heading."""
 
     name: str
     cells: Sequence[str] = ()
 
 
 def as_text(survey: Survey) -> str:
-    """The table of the classes side by side, then the faults and the leaks in sentences."""
-    rows = [Row("", [SPOKEN[key] for key in KEYS]), *_rows(survey)]
+    """A table with the classes side by side, followed by the faulty files and the leaks in sentences."""
+    rows = [Row("", [CLASS_NAMES[key] for key in KEYS]), *_rows(survey)]
     width = max(len(row.name) for row in rows)
     cell = max((len(text) for row in rows for text in row.cells), default=0)
     lines = [f"{row.name:<{width}}" + "".join(f"  {text:>{cell}}" for text in row.cells) for row in rows]
@@ -86,7 +86,7 @@ def _fault_lines(survey: Survey) -> Iterator[str]:
         if len(found) > MOST_FILES:
             yield f"  and {len(found) - MOST_FILES:,} more"
     if not any(survey.faults):
-        yield "No file is missing, unreadable, silent, clipped or there twice"
+        yield "No file is missing, unreadable, silent, clipped or a duplicate"
 
 
 def _fault(item: Any, found: Any) -> str:
@@ -97,14 +97,14 @@ def _fault(item: Any, found: Any) -> str:
 
 def _leak_lines(survey: Survey) -> Iterator[str]:
     if not all(survey.files.get(key) for key in KEYS):
-        yield "Leaks: not looked for; expected files of both classes"
+        yield "Leaks: not examined, because files of both classes are needed"
         return
-    yield f"Leaks: {len(survey.leaks) or 'none'} (told from a difference of {percent(LEAST)} on)"
+    yield f"Leaks: {len(survey.leaks) or 'none'} (differences of at least {percent(LEAST)} are reported)"
     yield from (f"  {leak.sentence}" for leak in survey.leaks)
 
 
 def as_json(survey: Survey) -> str:
-    """Everything that the text says, with all values, all files and no rounding."""
+    """Everything that the text shows, as JSON with all values, all files and no rounding."""
     quantities = {
         name: {"unit": QUANTITIES[name].unit, **{key: _quantiles(numbers[key]) for key in KEYS}}
         for name, numbers in survey.quantities.items()

@@ -1,10 +1,17 @@
-"""Leaks: what is told, how strong it is, and that chance tells none."""
+"""Leaks: what is reported, how strong it is, and that chance differences are not."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from spoofcache.tools.user_corpus.leaks import Counts, area, guessed_right, leak_of_quantity, leaks_of_kind, percent
+from spoofcache.tools.user_corpus.leaks import (
+    Counts,
+    area_under_curve,
+    leak_of_quantity,
+    leaks_of_kind,
+    percent,
+    rate_of_right_guesses,
+)
 
 
 def counts(**of_value):
@@ -21,7 +28,7 @@ def test_the_area_is_that_of_the_library_ties_included():
     rng = np.random.default_rng(0)
     low, high = rng.integers(0, 9, 70).astype(float), rng.integers(2, 11, 40).astype(float)
     expected = roc_auc_score([0] * 70 + [1] * 40, np.append(low, high))
-    assert area(low, high) == pytest.approx(expected, abs=1e-12)
+    assert area_under_curve(low, high) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("shift", [1.0, -1.0])
@@ -62,13 +69,13 @@ def test_many_small_values_leak_together():
     (leak,) = leaks_of_kind("speaker", counts(**speakers))
     assert leak.strength == 1
     assert leak.sentence == (
-        "speaker: 80 of 80 values stand for one class only; it tells the class of 100 % of the files (chance 50 %)"
+        "speaker: 80 of 80 values occur in one class only; it tells the class of 100 % of the files (chance 50 %)"
     )
 
 
 def test_a_name_that_every_file_has_for_itself_tells_nothing():
     names = {f"b{k}": (1, 0) for k in range(40)} | {f"s{k}": (0, 1) for k in range(40)}
-    assert guessed_right(counts(**names)) == 0.5
+    assert rate_of_right_guesses(counts(**names)) == 0.5
     assert leaks_of_kind("number", counts(**names)) == []
 
 
@@ -76,7 +83,7 @@ def test_the_guess_comes_from_the_other_files():
     # of `a`: 3 of 4 bona fide against 1 of 4 spoof. Without itself, a bona fide a has 2/3 > 1/4, a spoof a 0/3 < 3/4.
     found = counts(a=(3, 1), b=(1, 3))
     # right: 3 a and (b: 0/3 < 3/4) no b of bona fide, likewise of spoof
-    assert guessed_right(found) == 0.75
+    assert rate_of_right_guesses(found) == 0.75
 
 
 def test_alike_classes_do_not_leak():

@@ -7,15 +7,15 @@ import pytest
 
 from spoofcache.protocols.asvspoof19 import read_protocol
 from spoofcache.protocols.trial import ProtocolError, Trial
-from spoofcache.tools.user_corpus.audio import Heard, Missing
+from spoofcache.tools.user_corpus.audio import AudioProperties, Missing
 from spoofcache.tools.user_corpus.split import SplitError, group_values, groups_of, parse_ratio, split
 
 RATIO = (0.6, 0.1, 0.3)
 
 
-def heard(digest):
+def readable(digest):
     """A file of which only the samples matter."""
-    return Heard("WAV PCM_16", 16_000, 1, 1.0, 0.0, 0.0, 0.0, -20.0, -3.0, False, False, digest)
+    return AudioProperties("WAV PCM_16", 16_000, 1, 1.0, 0.0, 0.0, 0.0, -20.0, -3.0, False, False, digest)
 
 
 def shares(keys, partition):
@@ -60,10 +60,10 @@ def test_the_seed_decides_and_nothing_else():
 def test_duplicates_and_values_tie_files_together():
     values = ["A", "A", "B", "-", "-", "-", "C"]
     samples = ["1", "2", "2", "3", "3", "4", "5"]  # B has a recording of A, and two files of nobody are the same
-    assert groups_of(values, [heard(digest) for digest in samples]) == [0, 0, 0, 1, 1, 2, 3]
+    assert groups_of(values, [readable(digest) for digest in samples]) == [0, 0, 0, 1, 1, 2, 3]
 
 
-def test_a_file_that_cannot_be_heard_is_no_duplicate():
+def test_a_file_that_cannot_be_read_is_no_duplicate():
     assert groups_of(["-", "-"], [Missing("no such file")] * 2) == [0, 1]
 
 
@@ -80,9 +80,9 @@ def test_bona_fide_files_have_no_generator():
             [Trial("a", "spoof", speaker="LJ"), Trial("b", "spoof"), Trial("c", "spoof")],
             "speaker",
             SplitError,
-            "speaker of 2 spoof files is not known, first b, c; expected it of every file of a class, or of none",
+            "2 spoof files have no speaker, first b, c; expected a speaker for every file of a class, or for none",
         ),
-        ([Trial("a", "spoof")], "speaker", SplitError, "--group speaker: not known of any file"),
+        ([Trial("a", "spoof")], "speaker", SplitError, "--group speaker: no file has a speaker"),
         ([Trial("a", "spoof")], "generator", ProtocolError, "column 'generator'; expected one of key, attack, speaker"),
     ],
 )
