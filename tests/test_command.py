@@ -16,7 +16,6 @@ ROOT = Path(spoofcache.__file__).resolve().parent.parent
 TOOLS = sorted(f"tools/{path.name}" for path in (ROOT / "tools").glob("[!_]*.py"))
 SLOW = ("torch", "transformers", "matplotlib", "sklearn", "librosa", "accelerate")
 """What takes a second or more to import, and what no help text needs."""
-UNMENDED = ("preprocess.py",)
 
 
 def run(*arguments):
@@ -75,9 +74,7 @@ def imported_by(*command):
 
 
 @pytest.mark.parametrize("script", [*sorted(path.name for path in ROOT.glob("*.py")), *TOOLS])
-def test_help_waits_for_no_slow_library(script, request):
-    if script in UNMENDED:
-        request.applymarker(pytest.mark.xfail(reason="its owner is at work on it", strict=False))
+def test_help_waits_for_no_slow_library(script):
     assert not imported_by(ROOT / script, "--help") & set(SLOW)
 
 

@@ -1,7 +1,7 @@
-"""A folder of human speech → a small corpus in the layout of ASVspoof 2019: recordings, and spoofs made of them.
+"""Make a small corpus in the layout of ASVspoof 2019 from a folder of human speech.
 
-Bona fide utterances are the recordings, spoofs come from the generators of tools/spoofing. Train and dev have the same
-attacks; the attacks of eval are unseen. ASV scores are written too, so that the t-DCF is defined.
+The recordings are the bona fide utterances, and the generators in tools/spoofing make the spoofs from them. Train and
+dev have the same attacks, and eval has others. ASV scores are written too, so that the t-DCF can be computed.
 """
 
 import spoofcache.common.signals  # noqa: F401
@@ -77,7 +77,10 @@ def main(
     workers: int,
 ) -> None:
     """Make a small anti-spoofing corpus in the layout of ASVspoof 2019 from a folder of human speech."""
-    from spoofcache.tools.demo_corpus.build import Options, build  # `--help` must not wait for audio libraries
+    from spoofcache.tools.demo_corpus.build import (
+        Options,
+        build,
+    )  # imported here so that `--help` does not wait for audio libraries
     from spoofcache.tools.demo_corpus.parallel import spread
 
     if out.exists():

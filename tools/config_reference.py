@@ -47,7 +47,7 @@ class Section(NamedTuple):
 
 
 def sections(name: str = "", keys: Any = ExperimentConfig) -> Iterator[Section]:
-    """Every table of the experiment, each followed by the tables inside it."""
+    """Every table of the experiment, each followed by the tables that it contains."""
     yield Section(name, keys)
     for key, kind in get_type_hints(keys).items():
         if dataclasses.is_dataclass(kind):
@@ -55,7 +55,7 @@ def sections(name: str = "", keys: Any = ExperimentConfig) -> Iterator[Section]:
 
 
 def type_in_words(kind: Any) -> str:
-    """A type as the reader of a TOML file knows it."""
+    """A type in the words of TOML."""
     plain = {int: "integer", float: "number", str: "string", bool: "`true` or `false`"}
     if kind in plain:
         return plain[kind]
@@ -72,13 +72,13 @@ def type_in_words(kind: Any) -> str:
 
 
 def limits_in_words(limits: Mapping[str, Any]) -> str:
-    """The limits of a number, such as "at least 0, below 1"."""
+    """The limits of a number, for example "at least 0, below 1"."""
     words = {"at_least": "at least", "above": "above", "at_most": "at most", "below": "below"}
     return ", ".join(f"{words[key]} {_number(limits[key])}" for key in words if key in limits)
 
 
 def default_in_toml(spec: "dataclasses.Field[Any]") -> str:
-    """The default of a key as it would stand in the file, or "required"."""
+    """The default of a key as it is written in TOML, or "required"."""
     if spec.default_factory is not dataclasses.MISSING:
         return "`{}`"
     if spec.default is dataclasses.MISSING:
@@ -96,7 +96,7 @@ def _number(value: Any) -> str:
 
 
 def table(section: Section) -> list[str]:
-    """The keys of a section as lines of a Markdown table, without those that have a section of their own."""
+    """The keys of a section as lines of a Markdown table. Keys that are sections themselves are omitted."""
     hints = get_type_hints(section.keys)
     rows = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
     for spec in dataclasses.fields(section.keys):
@@ -120,7 +120,7 @@ def page() -> str:
 
 @click.command()
 def main() -> None:
-    """Write the configuration reference in docs/configuration.md anew."""
+    """Regenerate the configuration reference in docs/configuration.md."""
     PAGE.write_text(page(), encoding="utf-8")
     click.echo(PAGE)
 

@@ -1,4 +1,4 @@
-"""A score file in one form → the same scores in another."""
+"""Convert a score file from one form to another."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -78,8 +78,8 @@ def with_protocol(scores: CmScores, protocol: Path, columns: Mapping[str, str] |
     """The scores in the order of a protocol, with its keys and attacks.
 
     Raises:
-        ScoreError: the scores do not stand for exactly its trials, or contradict it.
-        ProtocolError: a broken protocol.
+        ScoreError: the trials of the scores are not exactly those of the protocol, or their keys or attacks differ.
+        ProtocolError: the protocol is malformed.
     """
     trials = read_any_protocol(protocol, columns)
     utt_ids, attacks = [name_of(trial) for trial in trials], [trial.attack for trial in trials]

@@ -1,7 +1,7 @@
-"""The whole road on real speech, in minutes: what `make demo` runs.
+"""Run the whole pipeline on real speech in a few minutes; `make demo` calls this.
 
-Speech → a small corpus with spoofs → features → training → scores → result. Every command is printed as it runs, and
-what an earlier demo finished is taken as it is. All of it lies below demo/.
+The steps are speech → a small corpus with spoofs → features → training → scores → result. Each command is printed when
+it runs. Steps that an earlier demo has finished are not repeated. All files are written below demo/.
 """
 
 import spoofcache.common.signals  # noqa: F401
@@ -24,7 +24,7 @@ from spoofcache.tools.demo_speech import Speech, obtain
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path("demo")
-"""Relative to the root, where the driver works: its commands can be copied."""
+"""Relative to the root of the clone, in which all commands run, so that they can be copied."""
 
 SIZES: Mapping[str, Mapping[str, int]] = {
     "full": {"train": 200, "dev": 100, "eval": 140},
@@ -34,11 +34,11 @@ SIZES: Mapping[str, Mapping[str, int]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a front-end is trained on a corpus of the demo's size."""
+    """How a back-end is trained on the features of a front-end in the demo."""
 
     config: str
     epochs: Mapping[str, int]
-    """By the size of the demo."""
+    """Size of the demo → number of epochs."""
     settings: tuple[str, ...] = ()
 
 
@@ -54,8 +54,12 @@ Examples:
 """
 
 
+FRONTEND_HELP = "Front-end to demonstrate. xls-r-300m downloads a large speech model."
+SIZE_HELP = "Size of the corpus. With small, training is too short to learn much."
+
+
 class Failed(Exception):
-    """A command of the road ended badly, and has said why; `status` is its exit status."""
+    """A command of the demo failed and has printed the reason; `status` is its exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -63,17 +67,17 @@ class Failed(Exception):
 
 
 def run(*command: str | Path) -> str:
-    """Print a command and run it; its standard output is shown and returned.
+    """Print a command and run it. Its standard output is printed and returned.
 
     Raises:
-        Failed: an exit status other than 0.
+        Failed: the exit status is not 0.
     """
     words = [str(word) for word in command]
     click.secho(f"\n$ {shlex.join(['python', *words])}", bold=True)
     child = subprocess.Popen([sys.executable, *words], env=child_environment(), stdout=subprocess.PIPE, text=True)
     try:
         output, _ = child.communicate()
-    except KeyboardInterrupt:  # the terminal has told the child too: let it clean up
+    except KeyboardInterrupt:  # the child has received Ctrl-C too: let it clean up
         child.wait()
         raise
     click.echo(output, nl=False)
@@ -83,12 +87,12 @@ def run(*command: str | Path) -> str:
 
 
 def skip(what: str, path: Path) -> None:
-    """Say that something is there already."""
-    click.echo(f"\n{what}: {path} is there already")
+    """Report that the result of a step exists already."""
+    click.echo(f"\n{what}: {path} exists already")
 
 
 def speech_for(given: Path | None) -> Speech:
-    """The user's own recordings, or those that `obtain` finds."""
+    """The recordings in the given folder, or else those that `obtain` provides."""
     if given is None:
         return obtain(DEMO / "speech")
     place = hashlib.sha256(str(given).encode()).hexdigest()[:6]
@@ -96,7 +100,7 @@ def speech_for(given: Path | None) -> Speech:
 
 
 def demonstrate(frontend: str, size: str, speech: Speech) -> None:
-    """Walk the road; raises Failed where a command does."""
+    """Run every step of the demo; raises Failed if a command fails."""
     recipe, base = RECIPES[frontend], DEMO / f"{speech.label}-{size}"
     corpus = base / "corpus"
     if corpus.exists():
@@ -120,7 +124,7 @@ def _protocol(corpus: Path, partition: str) -> Path:
 
 
 def _preprocess(partition: str, corpus: Path, frontend: str, base: Path) -> str:
-    """The folder of a partition's features; preprocess.py itself finds what is finished."""
+    """The folder with the features of a partition. preprocess.py itself skips what is finished."""
     trials = ("--protocol", _protocol(corpus, partition), "--audio-dir", corpus / "flac", "--partition", partition)
     where = ("--name", "demo", "--out", base / "cache")
     output = run("preprocess.py", "--corpus", "asvspoof19_style", *trials, "--frontend", frontend, *where)
@@ -128,7 +132,7 @@ def _preprocess(partition: str, corpus: Path, frontend: str, base: Path) -> str:
 
 
 def _train(recipe: Recipe, epochs: int, caches: Mapping[str, str], out: Path) -> bool:
-    """Train, or go on with a training; False where it is finished already."""
+    """Train, or resume an unfinished training; returns False if the training was finished already."""
     metrics = out / "metrics.jsonl"
     done = len(metrics.read_text(encoding="utf-8").splitlines()) if metrics.exists() else 0
     if done == epochs:
@@ -150,8 +154,8 @@ def _evaluate(corpus: Path, scores: Path, results: Path) -> None:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--frontend", type=click.Choice(list(RECIPES)), default="lfcc", show_default=True)
-@click.option("--size", type=click.Choice(list(SIZES)), default="full", show_default=True)
+@click.option("--frontend", type=click.Choice(list(RECIPES)), default="lfcc", show_default=True, help=FRONTEND_HELP)
+@click.option("--size", type=click.Choice(list(SIZES)), default="full", show_default=True, help=SIZE_HELP)
 @click.option(
     "--speech",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -159,7 +163,7 @@ def _evaluate(corpus: Path, scores: Path, results: Path) -> None:
 )
 @cli.sentences()
 def main(frontend: str, size: str, speech: Path | None) -> None:
-    """Show the whole road on real speech: corpus, features, training, scores, result."""
+    """Run the whole pipeline on real speech: corpus, features, training, scores, result."""
     given = speech and speech.resolve()
     os.chdir(ROOT)
     found = speech_for(given)
@@ -168,7 +172,9 @@ def main(frontend: str, size: str, speech: Path | None) -> None:
         demonstrate(frontend, size, found)
     except Failed as failure:
         click.get_current_context().exit(failure.status)
-    brief = " The small form trains too briefly to learn much: it shows that the road is open." * (size == "small")
+    brief = " In its small form, training is too short to learn much: it shows that every step works." * (
+        size == "small"
+    )
     click.echo(f"\nA demonstration, not a benchmark.{brief} Speech: {found.description}.")
 
 

@@ -1,8 +1,7 @@
-"""Where the demonstration takes its speech: a folder given, Debian's recorded prompts, or a built-in voice.
+"""Get speech for the demonstration: recorded prompts from Debian, or else built-in artificial voices.
 
-The prompts are those of the Asterisk telephone exchange: some 2,800 recordings of four people in five languages, in
-Debian packages that apt-get downloads without root. Where that fails, artificial speakers babble instead, and the
-output says so.
+The prompts are those of the Asterisk telephone exchange: about 2,800 recordings of four people in five languages, in
+Debian packages that apt-get downloads without root. If that fails, artificial voices are used, and the output says so.
 """
 
 import spoofcache.common.signals  # noqa: F401
@@ -24,12 +23,12 @@ PACKAGES = tuple(f"asterisk-core-sounds-{language}-g722" for language in ("en", 
 SOUNDS = Path("usr/share/asterisk/sounds")
 APT_SECONDS = 180
 BUILTIN_RECORDINGS = 130
-"""Of each artificial speaker: enough for the demo in its full form."""
+"""Recordings of each artificial speaker: enough for the demo in its full form."""
 
 CREDITS = """Recorded prompts of the Asterisk telephone exchange, from the Debian packages
 {packages}
 
-Who recorded and paid for them, and under which licences they are (in the words of the packages):
+Their authors, sponsors and licences, in the words of the packages:
 
 """
 
@@ -40,24 +39,24 @@ Example:
 
 
 class Speech(NamedTuple):
-    """Where speech lies, and what it is."""
+    """A folder of speech and its description."""
 
     folder: Path
-    """One folder per speaker below it."""
+    """Folder with a subfolder for each speaker."""
     label: str
-    """Short name for folders: `debian`, `built-in` or that of the folder given."""
+    """Short name that is used in folder names: `debian`, `built-in` or the name of the given folder."""
     description: str
     """One sentence for the user."""
 
 
 class Unavailable(Exception):
-    """No prompts from Debian: the message says why."""
+    """The prompts from Debian are not available; the message says why."""
 
 
 def obtain(root: Path) -> Speech:
-    """Debian's prompts below `root`, or the built-in voice; what an earlier call left there is taken as it is."""
+    """The prompts from Debian below `root`, or else the built-in voices. The result of an earlier call is reused."""
     prompts, builtin = root / "debian", root / "built-in"
-    reason = "the prompts of Debian could not be had earlier"
+    reason = "the prompts from Debian were not available earlier"
     if not prompts.exists() and not builtin.exists():
         try:
             with new_folder(prompts) as folder:
@@ -77,13 +76,13 @@ def obtain(root: Path) -> Speech:
     return Speech(
         builtin,
         "built-in",
-        f"NOT human speech: a built-in artificial voice in {builtin}, because {reason}. Delete that folder to try "
-        "again, or give recordings of your own",
+        f"NOT human speech: built-in artificial voices in {builtin}, because {reason}. Delete that folder to try "
+        "again, or pass recordings of your own",
     )
 
 
 def _make_builtin(folder: Path) -> None:
-    from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS, write_speaker  # slow to import, and seldom needed
+    from spoofcache.tools.demo_corpus.builtin_voice import SPEAKERS, write_speaker  # slow to import and rarely needed
 
     (folder / "README.txt").write_text("NOT human speech: babble of the artificial voices of SpoofCache.\n")
     with cli.progress("Making artificial voices", len(SPEAKERS)) as advance:
@@ -93,10 +92,10 @@ def _make_builtin(folder: Path) -> None:
 
 
 def fetch_prompts(folder: Path) -> None:
-    """Download and unpack the packages; `<voice>/<language>/…` appears in `folder`, with CREDITS.txt.
+    """Download and unpack the packages, and write `<voice>/<language>/…` and CREDITS.txt into `folder`.
 
     Raises:
-        Unavailable: apt-get is not there or downloads nothing that holds two voices.
+        Unavailable: apt-get is missing, or the packages that it downloads do not contain two voices.
     """
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
@@ -104,21 +103,23 @@ def fetch_prompts(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="prompts-") as work:
         unpacked = Path(work) / "unpacked"
         for package in _download(Path(work)):
-            # a package that does not unpack is left out; what is missing then, `arrange` sees
+            # a package that cannot be unpacked is skipped; `arrange` checks that enough voices remain
             subprocess.run(["dpkg-deb", "-x", package, unpacked], check=False, capture_output=True)
         arrange(unpacked, folder)
 
 
 def _download(work: Path) -> list[Path]:
-    """The packages that could be downloaded into `work`."""
+    """Download the packages into `work`; returns those that succeeded."""
     with cli.progress("Downloading prompts", len(PACKAGES)) as advance:
         error = _apt(work, ["download", *PACKAGES])
         advance(len(PACKAGES) - len(_missing(work)))
-        if _missing(work):  # the machine's package lists are no help: a private copy, which needs no root
+        if _missing(
+            work
+        ):  # the package lists of this machine are missing or outdated: make a private copy, which needs no root
             lists = work / "lists"
             (lists / "partial").mkdir(parents=True)
             error = _apt(work, [f"-oDir::State::Lists={lists}", "update"])
-            for package in _missing(work):  # one by one: one that is lacking spoils no other
+            for package in _missing(work):  # one by one, so that a missing package does not prevent the others
                 complaint = _apt(work, [f"-oDir::State::Lists={lists}", "download", package])
                 error = error or complaint
                 advance(package not in _missing(work))
@@ -133,12 +134,12 @@ def _missing(work: Path) -> list[str]:
 
 
 def _apt(work: Path, arguments: Sequence[str]) -> str:
-    """Run apt-get in `work`, without root and without touching the system: '' or its first complaint."""
+    """Run apt-get in `work`, without root and without changing the system; returns its first error, or ''."""
     options = {
         "Dir::Cache": str(work / "cache"),
         "Debug::NoLocking": "1",
         "APT::Sandbox::User": "root",
-        "APT::Update::Error-Mode": "any",  # else an update without a network counts as done
+        "APT::Update::Error-Mode": "any",  # otherwise, an update without a network counts as success
         "Acquire::Retries": "1",
         "Acquire::http::Timeout": "15",
         "Acquire::https::Timeout": "15",
@@ -157,30 +158,30 @@ def _apt(work: Path, arguments: Sequence[str]) -> str:
 
 
 def arrange(unpacked: Path, folder: Path) -> None:
-    """Sort unpacked packages by voice: `…/sounds/es_MX_f_Allison/…` goes to `Allison/es_MX/…`.
+    """Sort unpacked packages by voice: `…/sounds/es_MX_f_Allison/…` is copied to `Allison/es_MX/…`.
 
-    English and Spanish are one voice, and must not pass for two speakers.
+    The English and the Spanish prompts have the same voice, which must not count as two speakers.
 
     Raises:
-        Unavailable: fewer than two voices.
+        Unavailable: the packages contain fewer than two voices.
     """
     for language in sorted(path for path in (unpacked / SOUNDS).glob("*_*") if path.is_dir()):
         *place, _sex, voice = language.name.split("_")
         shutil.copytree(language, folder / voice / "_".join(place))
     n_voices = len(list(folder.iterdir()))
     if n_voices < 2:
-        raise Unavailable(f"the packages hold {n_voices} voice(s); expected two or more")
+        raise Unavailable(f"the packages contain {n_voices} voice(s); expected at least two")
     notices = sorted((unpacked / "usr/share/doc").glob("*/copyright"))
-    texts = dict.fromkeys(path.read_text(encoding="utf-8") for path in notices)  # most are the same
+    texts = dict.fromkeys(path.read_text(encoding="utf-8") for path in notices)  # most of them are identical
     heading = CREDITS.format(packages=" ".join(path.parent.name for path in notices))
     (folder / "CREDITS.txt").write_text(heading + "\n".join(texts), encoding="utf-8")
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder in which the speech is written.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the speech into.")
 @cli.sentences()
 def main(out: Path) -> None:
-    """Get speech for the demonstration: Debian's recorded prompts, or else a built-in artificial voice."""
+    """Get speech for the demonstration: recorded prompts from Debian, or else built-in artificial voices."""
     speech = obtain(out)
     click.echo(f"Speech: {speech.description}.", err=True)
     click.echo(speech.folder)

@@ -1,4 +1,4 @@
-"""A published checkpoint → a run folder that generate_score.py and detect.py read."""
+"""Make a run folder, which generate_score.py and detect.py read, from a published checkpoint."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -80,7 +80,7 @@ def main(
 
 
 def _of_cache(folder: Path) -> "tuple[tuple[int, ...], Identity]":
-    """Shape and identity of cached features."""
+    """The shape and the identity of cached features."""
     from spoofcache.features.plan import read_manifest
 
     plan = read_manifest(folder)
@@ -88,7 +88,7 @@ def _of_cache(folder: Path) -> "tuple[tuple[int, ...], Identity]":
 
 
 def _of_front_end(frontend: str = "raw", **chosen: Any) -> "tuple[tuple[int, ...], Identity]":
-    """Shape and identity of the features that a cache would have with these options."""
+    """The shape and the identity that a cache with these options would have."""
     from spoofcache.features.extract import ExtractOptions, make_identity
     from spoofcache.features.frontends import make_frontend
     from spoofcache.features.frontends.base import FrontEndOptions
@@ -99,7 +99,7 @@ def _of_front_end(frontend: str = "raw", **chosen: Any) -> "tuple[tuple[int, ...
 
 
 def _parse(settings: tuple[str, ...]) -> dict[str, Any]:
-    """Settings `key=value`, whose values are TOML or plain words."""
+    """Parse settings `key=value`, whose values are TOML or plain words."""
     parsed: dict[str, Any] = {}
     for text in settings:
         key, equals, value = text.partition("=")

@@ -1,7 +1,7 @@
-"""Write a checkpoint folder with random weights in the hub's format: tests and benchmarks without a download.
+"""Write a checkpoint with random weights in the format of the Hugging Face hub, for tests without a download.
 
-The geometry is that of the named model, the number of blocks is free. The numbers mean nothing; shapes, sizes and
-speed are real.
+The geometry is that of the named model, except for the number and the width of the transformer blocks if given. The
+outputs are meaningless, but shapes, sizes and speed are real.
 """
 
 import spoofcache.common.signals  # noqa: F401
@@ -21,7 +21,7 @@ OLD_NAMES: Mapping[str, str] = {
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
 }
-"""How weight normalisation named its two tensors before torch 2.1; the published XLS-R files still do."""
+"""Names of the two tensors of weight normalisation before torch 2.1; the published XLS-R files still use them."""
 
 EXAMPLES = """\b
 Example:
@@ -40,10 +40,10 @@ def write_checkpoint(
     """Write `config.json`, `preprocessor_config.json` and the weights of a randomly initialised model.
 
     Args:
-        folder: made if need be.
+        folder: folder to write; created if it does not exist.
         architecture: a key of `features.frontends.geometry.ARCHITECTURES`.
-        layers: number of transformer blocks; the architecture's own when None.
-        seed: of the random weights.
+        layers: number of transformer blocks; None for as many as the architecture has.
+        seed: random seed of the weights.
         old_form: write `pytorch_model.bin` with the tensor names of the published XLS-R checkpoints.
         overrides: further fields of the model's configuration.
     """

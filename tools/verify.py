@@ -1,4 +1,4 @@
-"""Check finished caches against the checksums that were stored with them."""
+"""Compare finished caches with the checksums that were stored with them."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -29,12 +29,15 @@ def main(folders: tuple[Path, ...]) -> None:
 
 
 def verify_caches(folders: Sequence[Path]) -> None:
-    """Verify every cached partition in and below some folders, and print one line for each.
+    """Verify every cached partition in and below the folders, and print one line for each.
 
     Raises:
         Sentence: a folder holds no cached partition, or a partition is not as it was written.
     """
-    from spoofcache.features.verify import cached_partitions, verify_partition  # not for `--help`
+    from spoofcache.features.verify import (
+        cached_partitions,
+        verify_partition,
+    )  # imported here so that `--help` does not wait for it
 
     found = {folder: cached_partitions(folder) for folder in folders}
     empty = [folder for folder, partitions in found.items() if not partitions]

@@ -27,9 +27,9 @@ from spoofcache.tools.demo_corpus.recordings import (
     Recording,
     SpeechError,
     find_speech,
-    look_at,
+    inspect_recording,
     read_speech,
-    take_in,
+    select_recordings,
 )
 from spoofcache.tools.spoofing import ATTACKS
 
@@ -156,8 +156,8 @@ class TestCommand:
     def test_too_few_recordings_are_refused(self, speech, tmp_path):
         status, output = self.run("--speech", speech, "--out", tmp_path / "out", "--train", 400)
         assert status == 2
-        assert "Looked at 44 of 44 audio files: kept 44" in output
-        assert "28 usable recordings beside those for enrolment; expected at least" in output
+        assert "Inspected 44 of 44 audio files: selected 44" in output
+        assert "28 usable recordings in addition to those for enrolment; expected at least" in output
 
     @pytest.mark.parametrize("pattern", ["(", "builtin"])
     def test_a_bad_pattern_is_refused(self, speech, tmp_path, pattern):
@@ -182,22 +182,22 @@ class TestIntake:
             (tone(440), "a tone"),
             (tone(697) + tone(1209), "a tone"),
             (np.zeros(32_000, np.float32), "silent"),
-            (0.1 * np.random.default_rng(0).standard_normal(32_000), "hardly voiced"),
+            (0.1 * np.random.default_rng(0).standard_normal(32_000), "mostly unvoiced"),
             (tone(200, seconds=0.5), "shorter than 1.5 s"),
         ],
         ids=["tone", "dial tone", "silence", "noise", "short"],
     )
     def test_what_is_no_speech_is_refused(self, tmp_path, waveform, reason):
         soundfile.write(tmp_path / "a.wav", waveform, 16_000)
-        assert look_at(tmp_path / "a.wav").reason.startswith(reason)
+        assert inspect_recording(tmp_path / "a.wav").reason.startswith(reason)
 
     def test_an_empty_file_is_refused(self, tmp_path):
         (tmp_path / "a.g722").write_bytes(b"")
-        assert look_at(tmp_path / "a.g722").reason == "empty or not readable as audio"
+        assert inspect_recording(tmp_path / "a.g722").reason == "empty or unreadable as audio"
 
     def test_speech_is_taken(self, tmp_path, utterance):
         soundfile.write(tmp_path / "a.wav", utterance, 16_000)
-        assert look_at(tmp_path / "a.wav").reason == ""
+        assert inspect_recording(tmp_path / "a.wav").reason == ""
 
     def test_long_speech_is_cut(self, tmp_path, utterance):
         soundfile.write(tmp_path / "a.wav", np.tile(utterance, 4), 16_000)
@@ -207,14 +207,14 @@ class TestIntake:
         for name in ("a.wav", "b.wav"):
             soundfile.write(tmp_path / name, utterance, 16_000)
         files = {"one": [tmp_path / "a.wav", tmp_path / "b.wav"]}
-        intake = take_in(files, 2, np.random.default_rng(0), lambda n: None)
-        assert len(intake.by_speaker["one"]) == 1
-        assert intake.summary() == "Looked at 2 of 2 audio files: kept 1; 1 the same as another"
+        selection = select_recordings(files, 2, np.random.default_rng(0), lambda n: None)
+        assert len(selection.by_speaker["one"]) == 1
+        assert selection.summary() == "Inspected 2 of 2 audio files: selected 1; 1 identical to another"
 
     def test_no_more_is_looked_at_than_needed(self, speech):
         files = find_speech(speech, FIRST_FOLDER)
-        intake = take_in(files, 6, np.random.default_rng(0), lambda n: None)
-        assert [len(found) for found in intake.by_speaker.values()] == [3, 3]
+        selection = select_recordings(files, 6, np.random.default_rng(0), lambda n: None)
+        assert [len(found) for found in selection.by_speaker.values()] == [3, 3]
 
     def test_a_pattern_names_the_speakers(self, tmp_path):
         for name in ("ann_1.wav", "ann_2.mp3", "bob smith_1.flac", "notes.txt"):

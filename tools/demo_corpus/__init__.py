@@ -1,14 +1,14 @@
-"""From a folder of human speech to a small corpus in the layout of ASVspoof 2019, in the order of the files:
+"""Make a small corpus in the layout of ASVspoof 2019 from a folder of human speech. The modules, in order of use:
 
-recordings.py  which files are speech, and whose
-plan.py        which recording becomes what, in which partition
-finish.py      the last step of every utterance, after which level, silence and codec tell nothing of its class
-asv.py         a plain speaker verification system, for the t-DCF
-layout.py      the files of the corpus
-build.py       all of the above, in order
-parallel.py    work spread over processes
-builtin_voice.py  artificial speakers, for machines on which no speech is available
+recordings.py  finds the recordings that are usable speech, and their speakers
+plan.py        decides what each recording is used for, and in which partition
+finish.py      the last step of every utterance, so that level, silence and codec do not reveal its class
+asv.py         a simple speaker verification system for the t-DCF
+layout.py      writes the files of the corpus
+build.py       runs all of these in order
+parallel.py    distributes work over processes
+builtin_voice.py  artificial speakers for machines on which no speech is available
 """
 
 FIRST_FOLDER = "^([^/]+)/"
-"""Regular expression that finds the first folder of a path."""
+"""Regular expression whose group is the first folder of a path."""

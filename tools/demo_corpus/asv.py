@@ -1,7 +1,6 @@
-"""A plain speaker verification system: statistics of MFCCs, cosine to the mean of some enrolment recordings.
+"""A simple speaker verification system: MFCC statistics, scored by the cosine to the mean of enrolment recordings.
 
-It is no good system, and need not be: the t-DCF wants an ASV system whose error rates are known and that spoofs
-deceive now and then.
+The system need not be good: the t-DCF only requires an ASV system with known error rates that accepts some spoofs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ N_MFCC = 20
 
 
 def embed(waveform: Waveform) -> FloatArray:
-    """Mean and standard deviation over time of MFCCs 1 to 19 (without the level) of a waveform [n]: [38]."""
+    """Mean and standard deviation over time of MFCCs 1 to 19 of a waveform [n]: [38]. MFCC 0, the level, is omitted."""
     mfcc = librosa.feature.mfcc(y=waveform, sr=SAMPLE_RATE, n_mfcc=N_MFCC, n_fft=512, hop_length=256)[1:]
     return np.concatenate((mfcc.mean(axis=1), mfcc.std(axis=1))).astype(np.float64)
 
@@ -37,7 +36,7 @@ class AsvScore(NamedTuple):
 
 
 class Verifier:
-    """Enrolled speakers; `score` says how much an utterance sounds like one of them."""
+    """Models of enrolled speakers; `score` measures how similar an utterance is to one of them."""
 
     def __init__(self, enrolment: Mapping[str, Sequence[FloatArray]]) -> None:
         everyone = np.concatenate([np.stack(embeddings) for embeddings in enrolment.values()])
@@ -47,7 +46,10 @@ class Verifier:
         self._models = {speaker: self._normalise(np.mean(e, axis=0)) for speaker, e in enrolment.items()}
 
     def judge(self, trials: Iterable[tuple[str, str, FloatArray]]) -> list[AsvScore]:
-        """Score (attack, claimed speaker, embedding [38]) trials: bona fide against all models, spoofs one."""
+        """Score trials of (attack, claimed speaker, embedding [38]).
+
+        Bona fide trials are scored against all models, and spoofs against that of the claimed speaker only.
+        """
         rows: list[AsvScore] = []
         for attack, claimed, embedding in trials:
             if attack != UNKNOWN:
@@ -59,7 +61,7 @@ class Verifier:
         return rows
 
     def score(self, embedding: FloatArray, speaker: str) -> float:
-        """Cosine in −1…1 between an utterance [38] and a speaker's model; higher is more alike."""
+        """Cosine (−1 to 1) between an utterance [38] and the model of a speaker; a higher score means more similar."""
         return float(self._normalise(embedding) @ self._models[speaker])
 
     def _normalise(self, embedding: FloatArray) -> FloatArray:
@@ -68,21 +70,21 @@ class Verifier:
 
 
 def check_tdcf(rows: Sequence[AsvScore], partition: str) -> float:
-    """The EER between target and nontarget trials of a partition, a fraction.
+    """The EER between target and nontarget trials of a partition, as a fraction.
 
     Raises:
-        SpeechError: a class of trials is missing, the EER is no better than chance, or the t-DCF is undefined.
+        SpeechError: a class of trials is missing, the EER is not better than chance, or the t-DCF is undefined.
     """
     by_key = {key: [row.score for row in rows if row.key == key] for key in ("target", "nontarget", "spoof")}
     try:
         eer = equal_error_rate(by_key["target"], by_key["nontarget"])
         rates = asv_error_rates(**by_key, threshold=eer.threshold)
-        coefficients_2019(rates)  # for its check of C1 and C2, which the ASV system alone decides
+        coefficients_2019(rates)  # checks C1 and C2, which depend on the ASV system alone
     except ScoreError as error:
         raise SpeechError(f"{partition}: {error}") from error
     if eer.rate >= 0.5:
         raise SpeechError(
             f"{partition}: the speaker verification system has an EER of {eer.rate:.1%}; expected less than 50 %: "
-            "are the speakers told apart rightly (--speaker)?"
+            "check that --speaker tells the speakers apart"
         )
     return eer.rate

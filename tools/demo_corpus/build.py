@@ -1,4 +1,4 @@
-"""Recordings of people → the utterances and files of a small corpus; every spoof is made of a recording."""
+"""Build the utterances and files of a small corpus from recordings of people. Every spoof has a source recording."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ from spoofcache.tools.demo_corpus.asv import Verifier, check_tdcf, embed
 from spoofcache.tools.demo_corpus.finish import finish
 from spoofcache.tools.demo_corpus.parallel import Mapper
 from spoofcache.tools.demo_corpus.plan import PARTITIONS, Plan, PlannedTrial, make_plan, recordings_wanted
-from spoofcache.tools.demo_corpus.recordings import Recording, find_speech, take_in
+from spoofcache.tools.demo_corpus.recordings import Recording, find_speech, select_recordings
 from spoofcache.tools.spoofing import ATTACKS
 from spoofcache.tools.spoofing.request import Request, Voice, voice_of
 from spoofcache.tools.spoofing.spectrum import FloatArray
 
 MAX_SPEAKERS = 20
-"""More would need many recordings: every speaker takes some for enrolment."""
+"""Each speaker needs recordings for enrolment, so more speakers would need many more recordings."""
 
 
 class Utterance(NamedTuple):
@@ -32,19 +32,19 @@ class Utterance(NamedTuple):
     waveform: Waveform
     """[n] at 16 kHz."""
     embedding: FloatArray
-    """[38]."""
+    """[38]"""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the utterances of a plan: bona fide trials from recordings, spoofs by the generator of their attack."""
+    """Makes the utterances of a plan: bona fide trials from recordings, spoofs with the generator of their attack."""
 
     voices: Mapping[str, Voice]
     coded: bool
     seed: int
 
     def bonafide(self, recording: Recording) -> Waveform:
-        """The bona fide utterance [n] of a recording. A file that is already G.722 is not coded again."""
+        """The bona fide utterance [n] of a recording. A file that is already in G.722 is not coded again."""
         return finish(recording.speech(), self.coded and not recording.is_g722)
 
     def enrol(self, recording: Recording) -> FloatArray:
@@ -52,12 +52,14 @@ class Maker:
         return embed(self.bonafide(recording))
 
     def make(self, numbered: tuple[int, PlannedTrial]) -> Utterance:
-        """The utterance of a trial, given with its number in the plan."""
+        """The utterance of a trial, which is given together with its number in the plan."""
         number, trial = numbered
         if trial.attack == UNKNOWN:
             waveform = self.bonafide(trial.source)
         else:
-            rng = np.random.default_rng((self.seed, number))  # its own: no utterance depends on another
+            rng = np.random.default_rng(
+                (self.seed, number)
+            )  # one generator per utterance, so that none depends on another
             request = Request(trial.source.speech(), self.voices[trial.speaker], rng)
             waveform = finish(ATTACKS[trial.attack].generator(request), self.coded)
         return Utterance(waveform, embed(waveform))
@@ -65,40 +67,40 @@ class Maker:
 
 @dataclass(frozen=True)
 class Options:
-    """The sizes and the manner of a corpus."""
+    """The sizes of a corpus and how it is made."""
 
     sizes: Mapping[str, int]
-    """Utterances in `train`, `dev`, `eval`."""
+    """Number of utterances in `train`, `dev` and `eval`."""
     speaker_pattern: str = FIRST_FOLDER
     """See `find_speech`."""
     codec: str = "auto"
-    """`g722` sends every utterance through G.722 once, `none` does not, `auto` does if any recording is G.722."""
+    """`g722` codes every utterance with G.722 once, `none` codes none, `auto` codes all if any recording is G.722."""
     seed: int = 0
-    """The same seed with the same recordings gives the same bytes."""
+    """Random seed. The same seed and the same recordings give the same bytes."""
 
 
 def build(speech: Path, out: Path, options: Options, mapping: Mapper = map) -> Iterator[str]:
-    """Make the corpus, and report line by line what was made. `out` appears when the corpus is complete.
+    """Build the corpus, and yield a line about each step. `out` appears only when the corpus is complete.
 
     Args:
         speech: folder of recordings.
         out: folder of the corpus; it must not exist.
-        options: sizes and manner of the corpus.
-        mapping: `map`, or a function like it that spreads the work over processes.
+        options: sizes of the corpus and how it is made.
+        mapping: `map`, or a function like it that distributes the work over processes.
 
     Raises:
-        SpeechError: no corpus can be made of this speech.
+        SpeechError: no corpus can be made from this speech.
     """
     rng = np.random.default_rng(options.seed)
     files = find_speech(speech, options.speaker_pattern)
     if len(files) > MAX_SPEAKERS:
-        yield f"Taking {MAX_SPEAKERS} of {len(files)} speakers, drawn at random by --seed"
+        yield f"Using {MAX_SPEAKERS} of {len(files)} speakers, drawn at random with --seed"
         files = {speaker: files[speaker] for speaker in sorted(rng.choice(list(files), MAX_SPEAKERS, replace=False))}
     wanted = recordings_wanted(options.sizes, len(files))
-    with cli.progress("Choosing recordings", wanted) as advance:
-        intake = take_in(files, wanted, rng, advance, mapping)
-    yield intake.summary()
-    plan = make_plan(intake.by_speaker, options.sizes, rng)
+    with cli.progress("Selecting recordings", wanted) as advance:
+        selection = select_recordings(files, wanted, rng, advance, mapping)
+    yield selection.summary()
+    plan = make_plan(selection.by_speaker, options.sizes, rng)
     coded = options.codec == "g722" or (options.codec == "auto" and any(t.source.is_g722 for t in plan.trials))
     voices = {speaker: voice_of(speaker, [r.speech() for r in found]) for speaker, found in plan.enrolment.items()}
     with new_folder(out) as folder:

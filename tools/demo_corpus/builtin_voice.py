@@ -1,7 +1,7 @@
-"""A few artificial speakers, for a demonstration where no recorded speech can be had.
+"""A few artificial speakers, for a demonstration on machines where no recorded speech is available.
 
-A source-filter voice that babbles syllables: pulses or noise through formant resonators. It stands in for people so
-that the road can be walked; nothing that is measured on it says anything about human speech.
+Each is a source-filter voice that babbles syllables: pulses or noise pass through formant resonators. The voices make
+it possible to run every step; nothing measured on them says anything about human speech.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,28 +16,28 @@ from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 from spoofcache.tools.spoofing.spectrum import FloatArray, excitation_of, filter_in_time
 
 HOP = 80
-"""5 ms."""
+"""Samples between frames: 5 ms."""
 N_FFT = 512
 BANDWIDTHS = np.array([70.0, 90.0, 140.0, 200.0, 280.0])
 HIGHER_FORMANTS = (3500.0, 4500.0)
 SMOOTHING = 9
-"""Frames over which the mouth moves from one sound to the next: 45 ms."""
+"""Number of frames in which one sound changes into the next: 45 ms."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """What makes one artificial speaker differ from another."""
+    """The properties in which artificial speakers differ."""
 
     f0: float
-    """Median pitch, Hz."""
+    """Median pitch in Hz."""
     tract: float
-    """Formants relative to an adult man's."""
+    """Formant frequencies relative to those of an adult man."""
     breath: float
-    """Share of noise in voiced sounds."""
+    """Amplitude of the noise in voiced sounds, relative to the pulses."""
     tilt: float
-    """Fall of the glottal spectrum: exponent of 1/f above 300 Hz."""
+    """Slope of the glottal spectrum: the exponent of 1/f above 300 Hz."""
     pace: float
-    """Seconds of a vowel."""
+    """Duration of a vowel in seconds."""
 
 
 SPEAKERS: Mapping[str, Speaker] = {
@@ -50,7 +50,7 @@ SPEAKERS: Mapping[str, Speaker] = {
 
 @dataclass(frozen=True)
 class Sound:
-    """One sound: where its first three formants lie (Hz), how long, how loud, and whether it is voiced."""
+    """One sound: its first three formants (Hz), its length and loudness, and whether it is voiced."""
 
     formants: tuple[float, float, float]
     length: float = 1.0
@@ -74,14 +74,14 @@ VOWELS: Sequence[Sound] = [
         (490.0, 1350.0, 1690.0),
     )
 ]
-"""Average vowels of men: Peterson & Barney, JASA 24(2), 1952, Table II."""
+"""Average formants of the vowels of men (Peterson & Barney, JASA 24(2), 1952, Table II)."""
 CONSONANTS: Sequence[Sound] = [
     Sound((300.0, 1200.0, 2300.0), 0.5, 0.3),  # m
     Sound((300.0, 1700.0, 2600.0), 0.5, 0.3),  # n
     Sound((360.0, 1100.0, 2600.0), 0.5, 0.6),  # l
     Sound((300.0, 4200.0, 6000.0), 0.7, 0.15, voiced=False),  # s
     Sound((300.0, 2400.0, 3800.0), 0.7, 0.2, voiced=False),  # sh
-    Sound((300.0, 1500.0, 5000.0), 0.3, 0.1, voiced=False),  # t, its burst
+    Sound((300.0, 1500.0, 5000.0), 0.3, 0.1, voiced=False),  # t: its burst
 ]
 CLOSURE = Sound((300.0, 1500.0, 2500.0), 0.4, 0.003)
 PAUSE = Sound((500.0, 1500.0, 2500.0), 1.5, 0.002, voiced=False)
@@ -98,7 +98,7 @@ def say(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Waveform:
     f0 = np.where(voiced, _intonation(speaker, n_samples, rng), 0.0)
     excitation = excitation_of(f0, rng) + speaker.breath * rng.standard_normal(n_samples)
     waveform = filter_in_time(excitation, _responses(speaker, formants) * loudness, HOP)
-    waveform += 0.002 * waveform.std() * rng.standard_normal(n_samples)  # a quiet room
+    waveform += 0.002 * waveform.std() * rng.standard_normal(n_samples)  # the noise of a quiet room
     return (0.5 * waveform / np.abs(waveform).max()).astype(np.float32)
 
 
@@ -112,38 +112,38 @@ def _babble(speaker: Speaker, seconds: float, rng: np.random.Generator) -> list[
 
 
 def _intonation(speaker: Speaker, n_samples: int, rng: np.random.Generator) -> FloatArray:
-    """Pitch of every sample [n_samples], Hz: accents on a falling line."""
+    """Pitch in Hz of every sample [n_samples]: random accents on a falling line."""
     points = max(n_samples // (SAMPLE_RATE // 4), 2)
     octaves = np.linspace(0.15, -0.2, points) + rng.normal(0, 0.15, points)
     return speaker.f0 * 2 ** np.interp(np.linspace(0, points - 1, n_samples), np.arange(points), octaves)
 
 
 def _responses(speaker: Speaker, formants: FloatArray) -> NDArray[np.complex128]:
-    """Frequency responses [T, 257] of the mouth, from the first three formants [T, 3]; each of unit power."""
+    """Frequency responses [T, 257] of the vocal tract for the first three formants [T, 3]; each has unit power."""
     higher = np.broadcast_to(HIGHER_FORMANTS, (len(formants), 2))
     poles = np.concatenate((formants, higher), axis=1) * speaker.tract
     radius = np.exp(-np.pi * BANDWIDTHS / SAMPLE_RATE)
     middle = -2 * radius * np.cos(2 * np.pi * np.minimum(poles, 7800) / SAMPLE_RATE)
-    denominator = np.zeros((len(poles), 2 * poles.shape[1] + 1))  # of all resonators 1 + middle/z + radius²/z²
+    denominator = np.zeros((len(poles), 2 * poles.shape[1] + 1))  # product of the resonators 1 + middle/z + radius²/z²
     denominator[:, 0] = 1
     for k in range(poles.shape[1]):
         denominator[:, 2:] += middle[:, k, None] * denominator[:, 1:-1] + radius[k] ** 2 * denominator[:, :-2]
         denominator[:, 1] += middle[:, k]
     frequency = np.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
     glottis = (1 + (frequency / 300) ** 2) ** (-speaker.tilt / 2)
-    lips = frequency / (frequency + 100)  # nothing at 0 Hz leaves the mouth
+    lips = frequency / (frequency + 100)  # the lips radiate nothing at 0 Hz
     response = glottis * lips / np.fft.rfft(denominator, N_FFT)
     return response / np.sqrt(np.mean(np.abs(response) ** 2, axis=1, keepdims=True))
 
 
 def _smooth(track: FloatArray) -> FloatArray:
-    """Moving average over time of every column of [T, C]."""
+    """Moving average over time of each column of [T, C]."""
     padded = np.pad(track, ((SMOOTHING // 2, SMOOTHING // 2), (0, 0)), mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, SMOOTHING, axis=0).mean(axis=-1)
 
 
 def write_speaker(folder: Path, name: str, n_recordings: int) -> None:
-    """Write `<name>/<number>.flac`, 2 to 5 s each, of one of SPEAKERS."""
+    """Write recordings of one of SPEAKERS, 2 to 5 s each, as `<name>/<number>.flac`."""
     (folder / name).mkdir(parents=True)
     for number in range(n_recordings):
         rng = np.random.default_rng((list(SPEAKERS).index(name), number))

@@ -1,4 +1,4 @@
-"""What every utterance goes through last, bona fide or spoof, so that level, silence and codec tell nothing."""
+"""The last step of every utterance, bona fide or spoof, so that level, silence and codec do not reveal its class."""
 
 import av
 import numpy as np
@@ -8,32 +8,33 @@ from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 from spoofcache.tools.spoofing.spectrum import FloatArray
 
 RMS = 10 ** (-26 / 20)
-"""Root mean square of every utterance: −26 dB of full scale."""
+"""Root mean square (RMS) of every utterance: −26 dB of full scale."""
 PEAK = 3.5 * RMS
-"""Largest sample of every utterance. Recorded speech reaches 4 to 6 times its RMS, vocoders and synthesisers up to
-12: without a limiter the peak alone told the classes apart (area under the ROC curve 0.91 among the demo's
-utterances)."""
+"""Largest sample of every utterance. The peaks of recorded speech are 4 to 6 times its RMS, those of vocoders and
+synthesisers up to 12 times: without a limiter, the peak alone separates the classes (area under the ROC curve 0.91 on
+the utterances of the demo)."""
 LIMITER_FRAME = 160
 LIMITER_ROUNDS = 50
 LIMITER_GAIN = 8.0
-"""At most this much is given back; a voice of clicks stays below RMS rather than drown in its own pauses."""
+"""Largest gain that makes up for the limiter. A voice that consists of clicks stays below RMS, because a larger gain
+would raise the noise in its pauses too far."""
 SILENCE_DB = 30.0
-"""Frames this far below the loudest are silence at the ends. At 40 dB, the decay of a room would remain, which
-synthetic speech has not."""
+"""Frames this far below the loudest frame are trimmed from the ends. At 40 dB, the reverberation of a room would
+remain, which synthetic speech does not have."""
 FADE_SAMPLES = 160
 
 
 def trim(waveform: Waveform) -> Waveform:
-    """Cut silence off both ends of a waveform [n]: frames of 32 ms, SILENCE_DB below the loudest."""
+    """Trim silence from both ends of a waveform [n]: frames of 32 ms that are SILENCE_DB below the loudest."""
     return trim_silence(waveform, top_db=SILENCE_DB, frame_length=512, hop_length=128)[0]
 
 
 def finish(waveform: Waveform, coded: bool) -> Waveform:
-    """Trim, code if asked, take out the mean, fade 10 ms at both ends, set RMS and peak.
+    """Trim a waveform, code it if requested, remove its mean, fade 10 ms at both ends, and set its RMS and peak.
 
     Args:
-        waveform: [n], any level, not silent.
-        coded: send it through G.722 (ITU-T, 64 kbit/s) and back.
+        waveform: [n], at any level, not silent.
+        coded: whether to code it with G.722 (ITU-T, 64 kbit/s) and decode it again.
 
     Returns:
         [m], m ≤ n.
@@ -47,10 +48,10 @@ def finish(waveform: Waveform, coded: bool) -> Waveform:
 
 
 def limit(waveform: Waveform) -> Waveform:
-    """Bring a waveform [n], not silent, to RMS, with no sample above PEAK.
+    """Bring a waveform [n] that is not silent to RMS, with no sample above PEAK.
 
-    The gain is piecewise linear over frames of 10 ms and nowhere more than the frames' peaks allow; where they allow
-    it, it is one number, found by bisection, that gives back what limiting took from the RMS.
+    The gain is piecewise linear over frames of 10 ms, and never larger than the peaks of the frames allow. Wherever
+    they allow it, the gain is one constant, found by bisection, which restores the RMS that limiting reduces.
     """
     frames = np.pad(waveform, (0, -len(waveform) % LIMITER_FRAME)).reshape(-1, LIMITER_FRAME)
     allowed = PEAK / np.maximum(np.abs(frames).max(axis=1), 1e-9)
@@ -70,17 +71,20 @@ def limit(waveform: Waveform) -> Waveform:
 
 
 def _edges(gains: FloatArray) -> FloatArray:
-    """Gains between frames [T + 1] from those of frames [T]: the smaller neighbour's, so that no line exceeds one."""
+    """Gains at the edges of frames [T + 1] from the gains of the frames [T].
+
+    Each is the smaller gain of the two neighbours, so that interpolation never exceeds the gain of a frame.
+    """
     return np.minimum(np.append(gains, np.inf), np.insert(gains, 0, np.inf))
 
 
 def through_g722(waveform: Waveform) -> Waveform:
-    """Encode a waveform [n] (16 kHz, within ±1) by FFmpeg's G.722 and decode it again: [n]."""
+    """Encode a waveform [n] (16 kHz, within ±1) with FFmpeg's G.722 codec and decode it again: [n]."""
     encoder = av.AudioCodecContext.create("g722", "w")
     encoder.sample_rate, encoder.layout, encoder.format = SAMPLE_RATE, "mono", "s16"
     decoder = av.AudioCodecContext.create("g722", "r")
     decoder.layout = "mono"
-    samples = np.round(np.pad(waveform, (0, len(waveform) % 2)) * 32_767).astype(np.int16)  # two samples a byte
+    samples = np.round(np.pad(waveform, (0, len(waveform) % 2)) * 32_767).astype(np.int16)  # two samples per byte
     frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
     frame.sample_rate = SAMPLE_RATE
     packets = [*encoder.encode(frame), *encoder.encode(None)]

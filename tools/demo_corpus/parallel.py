@@ -1,4 +1,4 @@
-"""Work spread over processes, in order, so that the result is the same as in one."""
+"""Distribute work over processes. Results come in order, so they are the same as from a single process."""
 
 from spoofcache.common.signals import end_with_parent
 
@@ -15,22 +15,22 @@ B = TypeVar("B")
 
 
 class Mapper(Protocol):
-    """`map` of one argument."""
+    """A function like `map` that takes one sequence of arguments."""
 
     def __call__(self, function: Callable[[A], B], items: Iterable[A], /) -> Iterator[B]:
-        """Results in the order of the items."""
+        """The results, in the order of the items."""
 
 
 @contextlib.contextmanager
 def spread(workers: int) -> Iterator[Mapper]:
-    """`map` over `workers` processes, or in this one."""
+    """Yield a `map` that runs in `workers` processes, or in this process if there is only one worker."""
     if workers == 1:
         yield map
         return
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_parent)
-    with _surroundings_of_workers():
+    with _environment_of_workers():
         for _ in range(workers):
-            pool.submit(os.getpid)  # starts one
+            pool.submit(os.getpid)  # starts one process
     try:
         yield pool.map
     finally:
@@ -38,19 +38,20 @@ def spread(workers: int) -> Iterator[Mapper]:
 
 
 @contextlib.contextmanager
-def _surroundings_of_workers() -> Iterator[None]:
-    """What processes that start in this block inherit.
+def _environment_of_workers() -> Iterator[None]:
+    """Set what the processes inherit that are started in this block.
 
-    They ignore Ctrl-C, which reaches every process of the terminal: the process that started them answers it. They use
-    one thread of linear algebra, and find no modules in the current folder, where a user may have a `random.py`.
+    They ignore Ctrl-C, which the terminal sends to every process: the process that started them handles it. They use a
+    single thread for linear algebra, and do not import modules from the current folder, where a user may have a
+    `random.py`.
     """
     own = {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
-    answer, before = signal.signal(signal.SIGINT, signal.SIG_IGN), {name: os.environ.get(name) for name in own}
+    handler, before = signal.signal(signal.SIGINT, signal.SIG_IGN), {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, answer)
+        signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             del os.environ[name]
             if value is not None:

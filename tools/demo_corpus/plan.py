@@ -1,8 +1,8 @@
-"""Which recording becomes what: enrolment, bona fide or the source of a spoof, and in which partition.
+"""Decide what each recording is used for (enrolment, a bona fide trial, the source of a spoof) and in which partition.
 
-No recording stands in two partitions or serves an enrolment and a trial. Where there are enough of them, none is
-both a bona fide trial and the source of a spoof either. Speakers are shared by the partitions: a handful of voices
-could not be divided.
+No recording is used in two partitions, or for both enrolment and a trial. If there are enough recordings, none is both
+a bona fide trial and the source of a spoof either. Every speaker occurs in all partitions, because a handful of
+speakers could not be divided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ from spoofcache.tools.spoofing import ATTACKS
 
 PARTITIONS: Mapping[str, str] = {"train": "T", "dev": "D", "eval": "E"}
 ENROLMENT = 8
-"""Recordings of each speaker that the speaker verification system learns from."""
-LEAST = ENROLMENT + 4
-"""Recordings of a speaker who is to take part."""
+"""Number of recordings per speaker that are used to enrol the speaker in the verification system."""
+MIN_RECORDINGS = ENROLMENT + 4
+"""Smallest number of recordings with which a speaker is used."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedTrial:
-    """One utterance to be made."""
+    """An utterance to make."""
 
     utt_id: str
     partition: str
     speaker: str
-    """Who the utterance claims to be."""
+    """The speaker whom the utterance claims to be."""
     attack: str
     source: Recording
 
@@ -41,36 +41,37 @@ class PlannedTrial:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the corpus will hold."""
+    """The contents of the corpus."""
 
     enrolment: dict[str, list[Recording]]
     trials: list[PlannedTrial]
     shares_sources: bool
-    """Recordings were too few: bona fide trials also are sources of spoofs (of the same partition)."""
+    """Whether bona fide trials are also sources of spoofs of their partition, because there were too few recordings."""
 
 
 def recordings_wanted(sizes: Mapping[str, int], n_speakers: int) -> int:
-    """Recordings that give every trial one of its own, and every speaker enough to take part."""
-    return max(ENROLMENT * n_speakers + sum(sizes.values()), LEAST * n_speakers)
+    """Number of recordings for which every trial has its own and every speaker has enough to be used."""
+    return max(ENROLMENT * n_speakers + sum(sizes.values()), MIN_RECORDINGS * n_speakers)
 
 
 def make_plan(
     by_speaker: Mapping[str, Sequence[Recording]], sizes: Mapping[str, int], rng: np.random.Generator
 ) -> Plan:
-    """Deal recordings to enrolment, eval, dev and train; half of each partition is bona fide.
+    """Distribute recordings over enrolment, eval, dev and train; half of each partition is bona fide.
 
     Args:
-        by_speaker: recordings of each speaker.
-        sizes: utterances wanted in `train`, `dev` and `eval`.
+        by_speaker: the recordings of each speaker.
+        sizes: number of utterances in `train`, `dev` and `eval`.
+        rng: source of the random choices.
 
     Raises:
-        SpeechError: fewer recordings than enrolment and bona fide trials take, or fewer than two speakers.
+        SpeechError: enrolment and bona fide trials need more recordings, or there are fewer than two speakers.
     """
-    usable = {s: list(found) for s, found in by_speaker.items() if len(found) >= LEAST}
+    usable = {s: list(found) for s, found in by_speaker.items() if len(found) >= MIN_RECORDINGS}
     if len(usable) < 2:
         counts = ", ".join(f"{speaker} {len(found)}" for speaker, found in by_speaker.items())
         raise SpeechError(
-            f"usable recordings by speaker: {counts}; expected two speakers or more with {LEAST} or more each"
+            f"usable recordings by speaker: {counts}; expected two speakers or more with {MIN_RECORDINGS} or more each"
         )
     enrolment = {speaker: found[:ENROLMENT] for speaker, found in usable.items()}
     pool = _alternate([found[ENROLMENT:] for found in usable.values()])
@@ -79,11 +80,12 @@ def make_plan(
     needed = n_bonafide if shares else sizes
     if len(pool) < sum(needed.values()):
         raise SpeechError(
-            f"{len(pool)} usable recordings beside those for enrolment; expected at least {sum(needed.values())} "
-            "(or ask for a smaller corpus with --train, --dev, --eval)"
+            f"{len(pool)} usable recordings in addition to those for enrolment; expected at least "
+            f"{sum(needed.values())} (or a smaller corpus with --train, --dev, --eval)"
         )
     trials: list[PlannedTrial] = []
-    for partition in ("eval", "dev", "train"):  # eval first: while it lasts, every speaker has an equal share
+    # eval comes first: the speakers have equal shares until some run out of recordings
+    for partition in ("eval", "dev", "train"):
         own, pool = pool[: needed[partition]], pool[needed[partition] :]
         bonafide, sources = own[: n_bonafide[partition]], own[n_bonafide[partition] :] or own
         n_spoof = sizes[partition] - n_bonafide[partition]
@@ -96,7 +98,7 @@ def _alternate(groups: Sequence[Sequence[Recording]]) -> list[Recording]:
 
 
 def _repeat(sources: Sequence[Recording], n: int, rng: np.random.Generator) -> list[Recording]:
-    """`n` sources in random order, each as often as the next."""
+    """`n` sources in random order, each used equally often (give or take one)."""
     return [sources[k] for k in rng.permutation(np.arange(n) % len(sources))]
 
 
@@ -112,7 +114,7 @@ def _partition(
     for k, source in enumerate(sources):
         attack = attacks[k % len(attacks)]
         wanted.append((attack, _claimed(attack, source.speaker, speakers, rng), source))
-    order = rng.permutation(len(wanted))  # or the number of an utterance would tell its class
+    order = rng.permutation(len(wanted))  # otherwise the number of an utterance would reveal its class
     return [
         PlannedTrial(f"DEMO_{PARTITIONS[partition]}_{number:06d}", partition, speaker, attack, source)
         for number, (attack, speaker, source) in enumerate((wanted[k] for k in order), 1)

@@ -1,4 +1,4 @@
-"""Which files below a folder are human speech, and whose."""
+"""Find the recordings of human speech below a folder, and their speakers."""
 
 import hashlib
 import re
@@ -20,16 +20,16 @@ from spoofcache.tools.spoofing.request import pitch_track
 ENDINGS = frozenset(
     (".flac", ".wav", ".mp3", ".g722", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".au", ".sph", ".wma")
 )
-"""What counts as a file of speech; all of them soundfile or PyAV decode."""
+"""Endings of the files that are considered; soundfile or PyAV decodes all of them."""
 MIN_SECONDS, MAX_SECONDS = 1.5, 5.0
 MIN_PEAK = 0.01
 MIN_VOICED_SHARE = 0.3
 MIN_PITCH_SPREAD = 0.05
-"""Standard deviation of the pitch in octaves. The flattest of 1,300 recorded prompts has 0.17, a tone 0."""
+"""Smallest standard deviation of the pitch in octaves. The flattest of 1,300 recorded prompts has 0.17, a tone 0."""
 
 
 class SpeechError(InputError):
-    """Speech that no corpus can be made of: the message says what was found and what was expected."""
+    """No corpus can be made from this speech; the message says what was found and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -41,48 +41,49 @@ class Recording:
 
     @property
     def is_g722(self) -> bool:
-        """It carries the noise of that codec already."""
+        """Whether it was coded with G.722, and therefore already contains the noise of that codec."""
         return self.path.suffix.lower() == ".g722"
 
     def speech(self) -> Waveform:
-        """What it says, [n] at 16 kHz, decoded anew: a large corpus would not fit into memory."""
+        """The trimmed speech [n] at 16 kHz, decoded at each call because a large corpus would not fit into memory."""
         return read_speech(self.path)
 
 
 @dataclass
-class Intake:
-    """What was kept, by speaker, and why the rest was not."""
+class Selection:
+    """The recordings that were selected, by speaker, and how many files were rejected for which reason."""
 
     by_speaker: dict[str, list[Recording]]
     n_files: int
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> str:
-        """One line: files looked at, kept, and refused by reason."""
-        kept = sum(map(len, self.by_speaker.values()))
-        looked_at = kept + self.refused.total()
-        reasons = "".join(f"; {count} {reason}" for reason, count in self.refused.most_common())
-        return f"Looked at {looked_at:,} of {self.n_files:,} audio files: kept {kept:,}{reasons}"
+        """One line with the numbers of files that were inspected, selected, and rejected for each reason."""
+        selected = sum(map(len, self.by_speaker.values()))
+        inspected = selected + self.rejected.total()
+        reasons = "".join(f"; {count} {reason}" for reason, count in self.rejected.most_common())
+        return f"Inspected {inspected:,} of {self.n_files:,} audio files: selected {selected:,}{reasons}"
 
 
-class Look(NamedTuple):
-    """What a look at one file gave."""
+class Inspection(NamedTuple):
+    """The result of inspecting one file."""
 
     reason: str
-    """Why it is not taken, '' where it is."""
+    """Why the file is rejected; empty if it is accepted."""
     digest: bytes = b""
-    """Of its samples: the same recording may lie there twice."""
+    """SHA-256 of the samples, by which copies of a recording are found."""
 
 
 def find_speech(folder: Path, speaker_pattern: str) -> dict[str, list[Path]]:
-    """Audio files below `folder` by speaker, both in alphabetical order.
+    """The audio files below `folder` by speaker, both in alphabetical order.
 
     Args:
-        speaker_pattern: regular expression; its first group, searched for in the path below `folder` (with `/`),
-            is the speaker.
+        folder: the folder that is searched, subfolders included.
+        speaker_pattern: regular expression that is searched in the path of each file relative to `folder` (with `/`).
+            Its first group is the speaker.
 
     Raises:
-        SpeechError: a pattern that does not compile or has no group, or no file that it finds a speaker for.
+        SpeechError: the pattern is invalid or has no group, or fewer than two speakers are found.
     """
     try:
         pattern = re.compile(speaker_pattern)
@@ -99,39 +100,41 @@ def find_speech(folder: Path, speaker_pattern: str) -> dict[str, list[Path]]:
         names = ", ".join(by_speaker) or "none"
         raise SpeechError(
             f"{folder}: {len(files)} audio files of {len(by_speaker)} speakers ({names}); expected two speakers or "
-            "more, each with a folder of its own below it (or --speaker 'REGEX' to tell them by their paths)"
+            "more, each with a folder of its own below it (or use --speaker 'REGEX' to find the speaker in the path)"
         )
     return dict(sorted(by_speaker.items()))
 
 
-def take_in(
+def select_recordings(
     files: Mapping[str, Sequence[Path]],
     wanted: int,
     rng: np.random.Generator,
     advance: Callable[[int], None],
     mapping: Mapper = map,
-) -> Intake:
-    """Look at files in random order, one per speaker in turn, until `wanted` recordings are kept.
+) -> Selection:
+    """Inspect files in random order, one per speaker in turn, until `wanted` recordings are selected.
 
     Args:
-        files: of each speaker.
-        advance: called with 1 for each recording kept.
-        mapping: `map`, or one that spreads its work over processes.
+        files: the files of each speaker.
+        wanted: number of recordings to select.
+        rng: source of the random order.
+        advance: called with 1 for each selected recording.
+        mapping: `map`, or a function like it that distributes the work over processes.
     """
-    intake = Intake({speaker: [] for speaker in files}, sum(map(len, files.values())))
+    selection = Selection({speaker: [] for speaker in files}, sum(map(len, files.values())))
     candidates = _in_turn(files, rng)
     seen: set[bytes] = set()
     while batch := list(islice(candidates, wanted - len(seen))):
-        looks = mapping(look_at, [path for _, path in batch])
-        for (speaker, path), look in zip(batch, looks, strict=True):
-            reason = look.reason or ("the same as another" if look.digest in seen else "")
+        inspections = mapping(inspect_recording, [path for _, path in batch])
+        for (speaker, path), inspection in zip(batch, inspections, strict=True):
+            reason = inspection.reason or ("identical to another" if inspection.digest in seen else "")
             if reason:
-                intake.refused[reason] += 1
+                selection.rejected[reason] += 1
                 continue
-            seen.add(look.digest)
-            intake.by_speaker[speaker].append(Recording(path, speaker))
+            seen.add(inspection.digest)
+            selection.by_speaker[speaker].append(Recording(path, speaker))
             advance(1)
-    return intake
+    return selection
 
 
 def _in_turn(files: Mapping[str, Sequence[Path]], rng: np.random.Generator) -> Iterator[tuple[str, Path]]:
@@ -142,25 +145,25 @@ def _in_turn(files: Mapping[str, Sequence[Path]], rng: np.random.Generator) -> I
                 yield speaker, paths[turn]
 
 
-def look_at(path: Path) -> Look:
-    """Decode a file and judge whether it is speech."""
+def inspect_recording(path: Path) -> Inspection:
+    """Decode a file and decide whether it is usable speech."""
     try:
         waveform = read_speech(path)
     except AudioError:
-        return Look("empty or not readable as audio")
-    return Look(not_speech(waveform), hashlib.sha256(waveform.tobytes()).digest())
+        return Inspection("empty or unreadable as audio")
+    return Inspection(reason_for_rejection(waveform), hashlib.sha256(waveform.tobytes()).digest())
 
 
 def read_speech(path: Path) -> Waveform:
-    """Decode a file and trim the silence off both ends: [n] at 16 kHz, at most MAX_SECONDS of its beginning."""
+    """Decode a file and trim silence from both ends: [n] at 16 kHz, at most the first MAX_SECONDS."""
     waveform, limit = trim(load_waveform(path)), round(MAX_SECONDS * SAMPLE_RATE)
     return waveform if len(waveform) <= limit else trim(waveform[:limit])
 
 
-def not_speech(waveform: Waveform) -> str:
-    """Why a trimmed waveform [n] is no speech to use, '' where it is.
+def reason_for_rejection(waveform: Waveform) -> str:
+    """Why a trimmed waveform [n] is not usable speech; empty if it is.
 
-    Speech is voiced in part, and its pitch moves: that tells it from noise, music, tones and silence.
+    Speech is partly voiced, and its pitch varies. This distinguishes it from noise, music, tones and silence.
     """
     if np.abs(waveform).max() < MIN_PEAK:
         return "silent"
@@ -169,7 +172,7 @@ def not_speech(waveform: Waveform) -> str:
     f0, _ = pitch_track(waveform)
     voiced = f0[f0 > 0]
     if len(voiced) < MIN_VOICED_SHARE * len(f0):
-        return "hardly voiced (noise, music, tones)"
+        return "mostly unvoiced (noise or music)"
     if np.log2(voiced).std() < MIN_PITCH_SPREAD:
         return "a tone"
     return ""

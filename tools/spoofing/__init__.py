@@ -1,9 +1,10 @@
-"""Ways to fake speech, all from pip packages: one family of generators per file, listed in ATTACKS.
+"""Generators of spoofed speech, built on pip packages: one family per file, all listed in ATTACKS.
 
-phase.py          magnitude kept, phase invented: Griffin-Lim; phase vocoder
-source_filter.py  WORLD and linear prediction: copy synthesis; voice conversion
-espeak.py         text to speech, alone and with voice conversion
-request.py        what a generator gets; spectrum.py, what the families share
+phase.py          keeps the magnitude and generates the phase: Griffin-Lim, phase vocoder
+source_filter.py  WORLD and linear prediction: copy synthesis, voice conversion
+espeak.py         text-to-speech, alone and followed by voice conversion
+request.py        the input of a generator
+spectrum.py       the signal processing that the families share
 """
 
 from collections.abc import Mapping
@@ -17,14 +18,14 @@ from spoofcache.tools.spoofing.source_filter import lpc_vocoder, world_convert, 
 
 @dataclass(frozen=True)
 class Attack:
-    """A generator, and how it is used."""
+    """A generator and how it is used."""
 
     generator: Generator
     family: str
     known: bool
-    """In train and dev; the others stand in eval only."""
+    """Whether the attack is in train and dev; if not, it is in eval only."""
     imitates: bool
-    """The claimed speaker is another than the source's (a copy claims its own)."""
+    """Whether it imitates another speaker than that of the source; copy synthesis keeps the speaker."""
 
 
 VOCODER, CONVERSION, SPEECH = "copy synthesis", "voice conversion", "text to speech"

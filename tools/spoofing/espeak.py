@@ -1,4 +1,4 @@
-"""Text to speech: espeak-ng's two synthesisers, alone or followed by voice conversion."""
+"""Text-to-speech with the two synthesisers of espeak-ng, alone or followed by voice conversion."""
 
 import subprocess
 import sys
@@ -15,9 +15,9 @@ from spoofcache.tools.spoofing.source_filter import world_convert
 from spoofcache.tools.spoofing.spectrum import through_channel
 
 FORMANT_VOICES = ("en-us", "en-us+f3", "en+m3", "fr+f2", "it+m1", "es+f4", "ru+f1")
-"""The sinusoidal formant synthesiser: seven voices of five languages."""
+"""Seven voices of the sinusoidal formant synthesiser, in five languages."""
 KLATT_VOICES = ("en-us+klatt3", "en+klatt6", "fr+klatt3", "it+klatt6", "es+klatt3", "ru+klatt6")
-"""The cascade–parallel synthesiser after Klatt (JASA 67(3), 1980) and its successor; variants 1, 2, 4, 5 click."""
+"""Voices of the cascade/parallel synthesiser (Klatt, JASA 67(3), 1980) and its successor; variants 1, 2, 4, 5 click."""
 CHARACTERS_PER_SECOND = 14
 
 TEXTS: Mapping[str, Sequence[str]] = {
@@ -64,21 +64,21 @@ TEXTS: Mapping[str, Sequence[str]] = {
         "Одну минуту, пожалуйста.",
     ),
 }
-"""Sentences of our own, by the language of a voice."""
+"""Language of a voice → sentences, written for this project."""
 
 
 def formant_speech(request: Request) -> Waveform:
-    """A text of about the source's length in one of FORMANT_VOICES, through the target's channel."""
+    """A text about as long as the source, in one of FORMANT_VOICES, with the channel of the target."""
     return _speak(request, FORMANT_VOICES)
 
 
 def klatt_speech(request: Request) -> Waveform:
-    """A text of about the source's length in one of KLATT_VOICES, through the target's channel."""
+    """A text about as long as the source, in one of KLATT_VOICES, with the channel of the target."""
     return _speak(request, KLATT_VOICES)
 
 
 def converted_speech(request: Request) -> Waveform:
-    """Text-to-speech carried over to the target's voice, as the hybrid attacks of ASVspoof 2019 (A13 to A15)."""
+    """Text-to-speech converted to the voice of the target, like the hybrid attacks of ASVspoof 2019 (A13 to A15)."""
     return world_convert(replace(request, source=_speak(request, FORMANT_VOICES)))
 
 
@@ -97,7 +97,7 @@ def _speak(request: Request, voices: Sequence[str]) -> Waveform:
 
 
 def _text(sentences: Sequence[str], seconds: float, rng: np.random.Generator) -> str:
-    """Sentences drawn without repetition until they are about as long to speak as `seconds`."""
+    """Random sentences without repetition that take about `seconds` to speak."""
     text = ""
     for k in rng.permutation(len(sentences)):
         left = CHARACTERS_PER_SECOND * seconds - len(text)

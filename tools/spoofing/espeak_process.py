@@ -1,10 +1,10 @@
-"""Speak one text by espeak-ng and write it to standard output: raw int16 mono. Run as a process of its own.
+"""Speak one text with espeak-ng and write raw int16 mono samples to standard output. Runs as a process of its own.
 
     python espeak_process.py VOICE SECONDS PITCH SEED < text
 
-The library keeps state from one utterance to the next (the phase of its flutter, its random numbers), so only a
-fresh process gives the same bytes for the same seed. Nothing but ctypes and the standard library is imported,
-which keeps a process at some 50 ms.
+The library keeps state between utterances (the phase of its flutter, its random numbers), so only a new process gives
+the same bytes for the same seed. Only ctypes and the standard library are imported, so that a process takes about
+50 ms.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ from pathlib import Path
 import espeakng_loader
 
 SAMPLE_RATE = 22_050
-"""Hz, of all espeak-ng voices."""
+"""Sample rate of all espeak-ng voices, in Hz."""
 
-RATE, PITCH = 1, 3  # espeak_PARAMETER of speak_lib.h
+RATE, PITCH = 1, 3  # from enum espeak_PARAMETER in speak_lib.h
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 DONT_EXIT = 0x8000
 POS_CHARACTER, CHARS_UTF8 = 1, 1
@@ -27,7 +27,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Espeak:
-    """The library, loaded once; `speak` returns little-endian int16 samples."""
+    """The loaded library; `speak` returns little-endian int16 samples."""
 
     def __init__(self, data_parent: Path, seed: int) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -35,7 +35,7 @@ class Espeak:
         if rate != SAMPLE_RATE:
             sys.exit(f"espeak-ng did not start: sample rate {rate}; expected {SAMPLE_RATE}")
         self._chunks: list[bytes] = []
-        self._callback = _Callback(self._receive)  # kept: the library holds only its address
+        self._callback = _Callback(self._receive)  # keeps it alive: the library has only its address
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         ctypes.CDLL(None).srand(seed)  # some of its noise comes from the C library
@@ -46,13 +46,13 @@ class Espeak:
         return 0
 
     def choose(self, voice: str, pitch: int) -> None:
-        """Take a voice such as `fr+f2`, and its pitch (0–99)."""
+        """Select a voice such as `fr+f2` and its pitch (0 to 99)."""
         if self._library.espeak_SetVoiceByName(voice.encode()):
             sys.exit(f"espeak-ng has no voice {voice!r}")
         self._library.espeak_SetParameter(PITCH, pitch, 0)
 
     def speak(self, text: bytes, words_per_minute: int) -> bytes:
-        """Text in UTF-8 → samples."""
+        """The samples of a text in UTF-8."""
         self._chunks.clear()
         self._library.espeak_SetParameter(RATE, words_per_minute, 0)
         self._library.espeak_Synth(text, len(text) + 1, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
@@ -61,9 +61,9 @@ class Espeak:
 
 
 def main(voice: str, seconds: float, pitch: int, seed: int) -> None:
-    """Speak standard input at the rate that brings it nearest to `seconds`."""
+    """Speak the text on standard input, at a rate with which it takes about `seconds`."""
     text = sys.stdin.buffer.read()
-    with tempfile.TemporaryDirectory(prefix="espeak") as short:  # the library cuts long data paths off
+    with tempfile.TemporaryDirectory(prefix="espeak") as short:  # the library truncates long data paths
         (Path(short) / "espeak-ng-data").symlink_to(espeakng_loader.get_data_path())
         espeak = Espeak(Path(short), seed)
         espeak.choose(voice, pitch)

@@ -1,4 +1,4 @@
-"""Vocoders without a source model: the magnitude is kept coarsely, the phase is invented or moved."""
+"""Vocoders without a source model: they keep a coarse magnitude, and generate or move the phase."""
 
 import functools
 
@@ -16,7 +16,7 @@ HOP = 256
 N_MELS = 80
 ITERATIONS = 32
 SEMITONES = (1.5, 6.0)
-"""Least and greatest pitch shift of a conversion: less is no other voice, more is no voice."""
+"""Smallest and largest pitch shift of a conversion. A smaller one is no other voice; a larger one sounds unnatural."""
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def _mel_and_back() -> tuple[FloatArray, FloatArray]:
 def griffin_lim(request: Request) -> Waveform:
     """Rebuild the source from its 80-band mel spectrogram (Griffin & Lim, IEEE TASSP 32(2), 1984; 32 iterations).
 
-    The way early neural text-to-speech (Tacotron) made its waveforms.
+    Early neural text-to-speech (Tacotron) generated its waveforms in this way.
     """
     to_mel, from_mel = _mel_and_back()
     mel = to_mel @ np.abs(librosa.stft(request.source, n_fft=N_FFT, hop_length=HOP))
@@ -41,9 +41,9 @@ def griffin_lim(request: Request) -> Waveform:
 
 
 def shift_pitch(request: Request) -> Waveform:
-    """Move pitch and formants together towards the target by a phase vocoder, then take on its channel.
+    """Shift pitch and formants together towards the target with a phase vocoder, and apply its channel.
 
-    The shift is a number of semitones at random, in the direction of the target's pitch.
+    The shift is the distance to the pitch of the target in semitones, changed at random by up to one semitone.
     """
     source_f0 = median_f0(request.source)
     towards = 1.0 if request.target.f0 >= source_f0 else -1.0

@@ -1,4 +1,4 @@
-"""What a generator is asked for: an utterance to fake, and the voice to fake it in."""
+"""The input of a generator: a source utterance and the voice to imitate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from spoofcache.tools.spoofing.spectrum import Channel, FloatArray, measure_chan
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """What a generator knows of the speaker that it imitates."""
+    """What a generator knows about the speaker whom it imitates."""
 
     speaker: str
     f0: float
-    """Median fundamental frequency of the voiced frames, Hz."""
+    """Median fundamental frequency of the voiced frames, in Hz."""
     channel: Channel
-    """Colour and background noise of the speaker's recordings."""
+    """Average spectrum and background noise of the speaker's recordings."""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One spoof to make.
+    """A spoof to make.
 
-    A vocoder rebuilds `source`, a voice conversion carries it over to `target`, and text-to-speech takes nothing
-    from it but its length, so that the length tells nothing.
+    A vocoder resynthesises `source`, and voice conversion converts it to the voice of `target`. Text-to-speech uses
+    only the length of `source`, so that the length of an utterance does not reveal its class.
     """
 
     source: Waveform
@@ -36,16 +36,16 @@ class Request:
 
 
 Generator = Callable[[Request], Waveform]
-"""Request → spoof [m] at 16 kHz, float32; m is about n, any level (what follows sets it)."""
+"""Request → spoof [m] in float32 at 16 kHz. m is about n; the level is arbitrary, because a later step sets it."""
 
 
 def pitch_track(waveform: Waveform) -> tuple[FloatArray, FloatArray]:
-    """F0 in Hz (0 where unvoiced) and time in seconds, [T] each, one frame every 5 ms (WORLD's DIO)."""
+    """F0 in Hz (0 if unvoiced) and time in seconds, [T] each, of frames every 5 ms, by the DIO method of WORLD."""
     return pyworld.dio(waveform.astype(np.float64), SAMPLE_RATE)
 
 
 def median_f0(*waveforms: Waveform) -> float:
-    """Median pitch in Hz of the voiced frames of all waveforms ([n] each).
+    """Median pitch in Hz of the voiced frames of all waveforms [n].
 
     Raises:
         ValueError: no frame is voiced.
@@ -57,7 +57,9 @@ def median_f0(*waveforms: Waveform) -> float:
 
 
 def voice_of(speaker: str, waveforms: Sequence[Waveform]) -> Voice:
-    """Measure a speaker in some recordings ([n] each)."""
+    """Measure the voice of a speaker on recordings [n]."""
     speech, background = zip(*(measure_channel(waveform) for waveform in waveforms), strict=True)
-    quiet = np.quantile(background, 0.25, axis=0)  # some recordings have no pause to measure the background in
+    quiet = np.quantile(
+        background, 0.25, axis=0
+    )  # some recordings have no pause in which the background can be measured
     return Voice(speaker, median_f0(*waveforms), Channel(np.mean(speech, axis=0), quiet))

@@ -1,4 +1,4 @@
-"""Vocoders with a source and a filter: a copy of the utterance, or the same words in another voice."""
+"""Vocoders with a source and a filter: copy synthesis, and conversion to another voice."""
 
 from typing import NamedTuple
 
@@ -15,24 +15,24 @@ LPC_HOP = 160
 LPC_WINDOW = 400
 LPC_N_FFT = 1024
 FORMANT_EXPONENT = 1 / 3
-"""Formants follow pitch between speakers roughly so: women's are 1.7 × and 1.17 × men's."""
+"""Formants grow roughly with this power of the pitch: women's pitch is 1.7 times men's, their formants 1.17 times."""
 LEAST_WARP = 0.06
-"""A conversion moves the formants by 6 % at least, or a like-pitched target would change nothing."""
+"""A conversion moves the formants by at least 6 %; otherwise, a target of similar pitch would change nothing."""
 
 
 class World(NamedTuple):
     """WORLD's analysis of T frames of 5 ms (Morise et al., IEICE Trans. E99-D(7), 2016)."""
 
     f0: FloatArray
-    """[T], Hz, 0 where unvoiced."""
+    """Fundamental frequency [T] in Hz; 0 if unvoiced."""
     envelope: FloatArray
     """Spectral envelope [T, 513]."""
     aperiodicity: FloatArray
-    """Share of noise [T, 513]."""
+    """Share of noise in each band [T, 513]."""
 
 
 def analyse(waveform: Waveform) -> World:
-    """Waveform [n] → WORLD parameters (DIO, StoneMask, CheapTrick, D4C)."""
+    """Analyse a waveform [n] with WORLD (DIO, StoneMask, CheapTrick, D4C)."""
     x = waveform.astype(np.float64)
     coarse, times = pitch_track(waveform)
     f0 = pyworld.stonemask(x, coarse, times, SAMPLE_RATE)
@@ -41,18 +41,18 @@ def analyse(waveform: Waveform) -> World:
 
 
 def synthesise(world: World, n_samples: int) -> Waveform:
-    """WORLD parameters → waveform [n_samples]."""
+    """Synthesise a waveform [n_samples] from WORLD parameters."""
     waveform = pyworld.synthesize(*(np.ascontiguousarray(part) for part in world), SAMPLE_RATE)
     return librosa.util.fix_length(waveform, size=n_samples).astype(np.float32)
 
 
 def world_copy(request: Request) -> Waveform:
-    """Copy synthesis: analyse the source by WORLD and synthesise it again, unchanged."""
+    """Copy synthesis: analyse the source with WORLD, and synthesise it again unchanged."""
     return synthesise(analyse(request.source), len(request.source))
 
 
 def world_convert(request: Request) -> Waveform:
-    """Voice conversion: the source with the target's pitch, its formants warped, its average spectrum."""
+    """Voice conversion: the source with the pitch and the average spectrum of the target, and with warped formants."""
     world = analyse(request.source)
     ratio = request.target.f0 / median_f0(request.source)
     warp = _formant_warp(ratio, request.rng)
@@ -70,23 +70,23 @@ def _formant_warp(pitch_ratio: float, rng: np.random.Generator) -> float:
 
 
 def _stretch(spectra: FloatArray, factor: float) -> FloatArray:
-    """Move what lies at frequency f to factor·f, in every row of [T, F]."""
+    """Move the content at frequency f to factor·f, in every row of [T, F]."""
     bins = np.arange(spectra.shape[1], dtype=np.float64)
     return np.stack([np.interp(bins / factor, bins, row) for row in spectra])
 
 
 def lpc_vocoder(request: Request) -> Waveform:
-    """Linear prediction of order 18, excited by pulses or noise: the classic two-state vocoder.
+    """Linear prediction of order 18, excited by pulses or noise: the classic vocoder.
 
-    Each 10 ms frame becomes a filter gain / A(z), with A by Burg's method (librosa.lpc) over 25 ms and the gain
-    that keeps the frame's energy.
+    Each frame of 10 ms is filtered by gain / A(z). A comes from Burg's method (librosa.lpc) over 25 ms, and the gain
+    preserves the energy of the frame.
     """
     x = request.source.astype(np.float64)
     padded = np.pad(x, LPC_WINDOW // 2)
-    padded += 1e-5 * request.rng.standard_normal(len(padded))  # digital silence has no predictor
+    padded += 1e-5 * request.rng.standard_normal(len(padded))  # linear prediction is not defined on digital silence
     frames = np.lib.stride_tricks.sliding_window_view(padded, LPC_WINDOW)[::LPC_HOP] * np.hanning(LPC_WINDOW)
     response = 1 / np.fft.rfft(librosa.lpc(frames, order=LPC_ORDER), LPC_N_FFT)
-    # by Parseval: an excitation of unit power leaves the filter with this power
+    # by Parseval's theorem, the power of the output for an excitation of unit power
     power_gain = np.mean(np.abs(response) ** 2, axis=1)
     gain = np.sqrt(np.mean(frames**2, axis=1) / power_gain)
     f0, times = pitch_track(request.source)

@@ -1,4 +1,4 @@
-"""Average spectra, filters, and the excitation of a source-filter voice."""
+"""Average spectra, filters, and the excitation of source-filter voices."""
 
 from typing import NamedTuple
 
@@ -14,20 +14,20 @@ WINDOW = np.hanning(N_FFT)
 MAX_GAIN_DB = 20.0
 SMOOTHING_BINS = 9
 FLOOR = 1e-9
-"""Of a spectrum that sums to 1: bins below it hold no speech."""
+"""Floor of a spectrum that sums to 1; bins below it contain no speech."""
 
 
 class Channel(NamedTuple):
-    """What a microphone makes of a voice: power spectra [257], 0 to 8 kHz, in units of the speech's whole power."""
+    """Power spectra [257] from 0 to 8 kHz of recordings, relative to the total power of the speech."""
 
     speech: FloatArray
-    """Of the louder half of the frames; sums to 1."""
+    """Average over the louder half of the frames; sums to 1."""
     background: FloatArray
-    """Of the quietest twentieth: the room and the recorder."""
+    """Average over the quietest 5 % of the frames: the noise of the room and the recorder."""
 
 
 def measure_channel(waveform: Waveform) -> Channel:
-    """Average spectra of a waveform [n], n ≥ 512, not silent."""
+    """Average spectra of a waveform [n] with n ≥ 512 that is not silent."""
     power = _frame_power(waveform)
     energy = power.sum(axis=1)
     speech = power[energy >= np.quantile(energy, 0.5)].mean(axis=0)
@@ -36,9 +36,9 @@ def measure_channel(waveform: Waveform) -> Channel:
 
 
 def match_spectrum(waveform: Waveform, target: FloatArray) -> Waveform:
-    """Filter a waveform [n] so that its smoothed average spectrum becomes `target` [257]; the phase stays.
+    """Filter a waveform [n] so that its smoothed average spectrum becomes `target` [257], without changing the phase.
 
-    The gain stays within ±20 dB.
+    The gain is limited to ±20 dB.
     """
     gain_db = 10 * np.log10((target + FLOOR) / (measure_channel(waveform).speech + FLOOR))
     kernel = np.hanning(SMOOTHING_BINS + 2)[1:-1]
@@ -49,8 +49,8 @@ def match_spectrum(waveform: Waveform, target: FloatArray) -> Waveform:
 def through_channel(waveform: Waveform, channel: Channel, rng: np.random.Generator) -> Waveform:
     """Give a waveform [n] the average spectrum and the background noise of `channel`.
 
-    Text-to-speech comes through no microphone: the colour of the recordings, and the noise in their pauses, would
-    be cues that say nothing of the speech.
+    Text-to-speech does not pass through a microphone. The average spectrum of the recordings and the noise in their
+    pauses would otherwise reveal the class, although they have nothing to do with the speech.
     """
     matched = match_spectrum(waveform, channel.speech)
     power = _frame_power(matched)
@@ -67,20 +67,21 @@ def _frame_power(waveform: Waveform) -> FloatArray:
 
 
 def _filter(waveform: Waveform | FloatArray, gain: FloatArray) -> Waveform:
-    """Apply a gain [257] over frequency to a waveform [n], without delay."""
-    padded = len(waveform) + N_FFT  # the filter rings for at most N_FFT samples: nothing wraps round
+    """Apply a gain [257] by frequency to a waveform [n], without delay."""
+    padded = len(waveform) + N_FFT  # the impulse response has at most N_FFT samples: nothing wraps around
     spectrum = np.fft.rfft(waveform, padded)
     spectrum *= np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(gain)), gain)
     return np.fft.irfft(spectrum, padded)[: len(waveform)].astype(np.float32)
 
 
 def filter_in_time(excitation: FloatArray, responses: NDArray[np.complex128], hop: int) -> FloatArray:
-    """Send an excitation [n] through a filter that changes every `hop` samples, by overlap-add.
+    """Filter an excitation [n] with a filter that changes every `hop` samples, by overlap-add.
 
     Args:
         excitation: [n].
-        responses: frequency responses [T, F] of T ≥ n / hop frames, centred at multiples of `hop`; F = N/2 + 1
-            for transforms of N ≥ 4·hop samples, which leaves N − 2·hop for the ringing.
+        responses: frequency responses [T, F] of T ≥ n / hop frames that are centred at multiples of `hop`. F is
+            N/2 + 1 for transforms of N ≥ 4·hop samples, which leaves N − 2·hop samples for the impulse response.
+        hop: number of samples between frames.
 
     Returns:
         [n].
@@ -90,18 +91,19 @@ def filter_in_time(excitation: FloatArray, responses: NDArray[np.complex128], ho
     window = np.hanning(2 * hop + 1)[:-1]  # periodic: neighbours sum to 1
     padded = np.pad(excitation, (hop, 2 * hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop][:n_frames]
-    rung = np.fft.irfft(np.fft.rfft(frames * window, n_fft) * responses[:n_frames], n_fft)
+    filtered = np.fft.irfft(np.fft.rfft(frames * window, n_fft) * responses[:n_frames], n_fft)
     total = np.zeros(n_frames * hop + n_fft)
-    for k, frame in enumerate(rung):
+    for k, frame in enumerate(filtered):
         total[k * hop : k * hop + n_fft] += frame
     return total[hop : hop + len(excitation)]
 
 
 def excitation_of(f0: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Pulses at the pitch where there is one, white noise elsewhere; unit power throughout.
+    """Pulses at the pitch of voiced samples and white noise elsewhere, with unit power throughout.
 
     Args:
-        f0: fundamental frequency in Hz of each sample [n] at 16 kHz; 0 where unvoiced.
+        f0: fundamental frequency in Hz of each sample [n] at 16 kHz; 0 if unvoiced.
+        rng: source of the noise.
 
     Returns:
         [n].

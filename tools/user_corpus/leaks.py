@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-LEAST = 0.1
+MIN_DIFFERENCE = 0.1
 """Smallest difference that is a leak: of the AUC or the rate of right guesses from 0.5, or between the shares that a
 value has of the two classes."""
 STANDARD_ERRORS = 3.0
@@ -56,7 +56,7 @@ def leak_of_quantity(name: str, unit: str, bonafide: FloatArray, spoof: FloatArr
     higher = area_under_curve(bonafide, spoof)
     # standard error of the AUC under the null hypothesis: the variance of the Mann–Whitney statistic, normalised
     error = np.sqrt((bonafide.size + spoof.size + 1) / (12 * bonafide.size * spoof.size))
-    if abs(higher - 0.5) < max(LEAST, STANDARD_ERRORS * error):
+    if abs(higher - 0.5) < max(MIN_DIFFERENCE, STANDARD_ERRORS * error):
         return None
     strength = max(higher, 1 - higher)
     medians = f"median {np.median(bonafide):.2f} {unit} in bona fide files, {np.median(spoof):.2f} {unit} in spoof"
@@ -83,7 +83,7 @@ def leaks_of_kind(name: str, counts: Counts) -> list[Leak]:
     different = _most_different_values(counts, shares)
     if different:
         return [Leak(name, right, f"{name}: {_share_sentence(counts.values[k], shares[k])}") for k in different]
-    if right - 0.5 < max(LEAST, STANDARD_ERRORS * 0.25 * np.sqrt(1 / n_bonafide + 1 / n_spoof)):
+    if right - 0.5 < max(MIN_DIFFERENCE, STANDARD_ERRORS * 0.25 * np.sqrt(1 / n_bonafide + 1 / n_spoof)):
         return []
     one_sided = np.count_nonzero(np.minimum(counts.bonafide, counts.spoof) == 0)
     found = f"{one_sided} of {len(counts.values)} values occur in one class only"
@@ -135,7 +135,7 @@ def _most_different_values(counts: Counts, shares: FloatArray) -> list[int]:
     difference = np.abs(shares[:, 0] - shares[:, 1])
     order = np.lexsort((-shares.max(axis=1), -difference.round(9)))
     first = order[: 1 if len(difference) == 2 else MOST_VALUES]
-    return [int(k) for k in first if difference[k] >= max(LEAST, STANDARD_ERRORS * error[k])]
+    return [int(k) for k in first if difference[k] >= max(MIN_DIFFERENCE, STANDARD_ERRORS * error[k])]
 
 
 def _share_sentence(value: str, shares: FloatArray) -> str:

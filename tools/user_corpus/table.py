@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spoofcache.tools.user_corpus.audio import QUANTITIES
-from spoofcache.tools.user_corpus.leaks import CLASS_NAMES, KEYS, LEAST, Counts, FloatArray, percent, short
+from spoofcache.tools.user_corpus.leaks import CLASS_NAMES, KEYS, MIN_DIFFERENCE, Counts, FloatArray, percent, short
 from spoofcache.tools.user_corpus.survey import Survey
 
 QUANTILES: Mapping[str, float] = {"shortest": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "longest": 1}
@@ -99,7 +99,7 @@ def _leak_lines(survey: Survey) -> Iterator[str]:
     if not all(survey.files.get(key) for key in KEYS):
         yield "Leaks: not examined, because files of both classes are needed"
         return
-    yield f"Leaks: {len(survey.leaks) or 'none'} (differences of at least {percent(LEAST)} are reported)"
+    yield f"Leaks: {len(survey.leaks) or 'none'} (differences of at least {percent(MIN_DIFFERENCE)} are reported)"
     yield from (f"  {leak.sentence}" for leak in survey.leaks)
 
 
