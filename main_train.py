@@ -95,7 +95,7 @@ def main(**given: Any) -> None:
 def _train(options: Options) -> None:
     from spoofcache.common.machine import keep_freed_memory
     from spoofcache.engine.config_file import load_config
-    from spoofcache.engine.processes import join, report_error_once
+    from spoofcache.engine.processes import join_processes, report_error_once
     from spoofcache.engine.run_folder import require_new
     from spoofcache.engine.training_set import TrainingSet
     from spoofcache.features.dataset import CachedFeatures
@@ -103,7 +103,7 @@ def _train(options: Options) -> None:
     keep_freed_memory()
     overrides = options.overrides + (() if options.seed is None else (f"train.seed={options.seed}",))
     with report_error_once():
-        processes = join(resolve_device(options.device))
+        processes = join_processes(resolve_device(options.device))
         experiment = load_config(options.config, overrides)
         train = TrainingSet([CachedFeatures(folder) for folder in options.trains], experiment)
         dev = CachedFeatures(options.dev)

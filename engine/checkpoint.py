@@ -24,7 +24,8 @@ from spoofcache.common.errors import InputError
 from spoofcache.common.files import atomic_path
 from spoofcache.common.plugins import EXPECTED, PluginChanged, PluginError, find_part, origins
 from spoofcache.models import BACKENDS
-from spoofcache.models.losses import LOSSES, Objective
+from spoofcache.models.losses import LOSSES
+from spoofcache.models.objective import Objective
 from spoofcache.models.output import BackendOutput, require_output
 from spoofcache.protocols.trial import CLASS_INDEX
 

@@ -1,4 +1,7 @@
-"""torch.compile for a network's forward pass, used where a timed trial shows that it pays."""
+"""torch.compile for a network's forward pass: used if a timed trial shows that it is faster.
+
+The choice is made once per training. All processes follow it, and so does a resumed run.
+"""
 
 import importlib.util
 import os
@@ -12,65 +15,19 @@ import torch
 from torch import nn
 
 from spoofcache.engine.batch_norm import GlobalBatchNorm
-from spoofcache.engine.checkpoint import Countermeasure, RunError, first_line
-from spoofcache.models.output import BackendOutput
+from spoofcache.engine.checkpoint import RunError, first_line
+from spoofcache.engine.config import TrainConfig
+from spoofcache.engine.optim import Forward, Updater
+from spoofcache.engine.processes import Processes
 
 PAYS_FROM = 600.0
-"""Seconds of eager computation ahead from which on compiling is tried: it takes a minute or so, and may not pay."""
+"""Shortest remaining eager computation, in seconds, for which compiling is tried: trying it takes about a minute."""
 
 LEAST_GAIN = 1.05
 """How many times faster compiled steps must be to be kept."""
 
 TRIAL_STEPS = 3
-
-
-class Forward:
-    """A network's pass over features [B, …] of any floating type, which it sees as float32; eager, or compiled.
-
-    It is compiled as one graph for batches of a single size. The last, smaller batch of an epoch stays eager: it would
-    be compiled for itself, and a graph for all sizes would be slower.
-
-    >>> forward = Forward(Countermeasure(nn.Linear(2, 2), nn.Identity()))
-    >>> forward(torch.zeros(3, 2, dtype=torch.float16)).dtype, forward.is_compiled
-    (torch.float32, False)
-    """
-
-    def __init__(self, model: Countermeasure) -> None:
-        self._model = model
-        self.eager()
-
-    @property
-    def is_compiled(self) -> bool:
-        return self._compiled is not None
-
-    def eager(self) -> None:
-        """Compute without the compiler from now on."""
-        self._compiled: Callable[[torch.Tensor], BackendOutput] | None = None
-
-    def compile(self, batch_size: int) -> None:
-        """Compile for batches of that size; the compiler runs at the first of them."""
-        self._batch_size = batch_size
-        self._compiled = torch.compile(self._model, fullgraph=True, dynamic=False)
-
-    def __call__(self, features: torch.Tensor) -> BackendOutput:
-        network: Callable[[torch.Tensor], BackendOutput] = self._model
-        if self._compiled is not None and len(features) == self._batch_size:
-            network = self._compiled
-        # converted outside of the compiled graph: the C++ back-end mixes float16 features badly with bfloat16 ones
-        return network(features.float())
-
-    def obstacle(self, device: torch.device) -> str:
-        """Why this network cannot be compiled on this machine; empty if it can."""
-        if any(isinstance(module, nn.RNNBase) for module in self._model.modules()):
-            return "the network has recurrent layers, which torch.compile does not speed up"
-        if any(isinstance(module, GlobalBatchNorm | nn.SyncBatchNorm) for module in self._model.modules()):
-            return "its batch norms exchange statistics between processes (train.batch_norm is global)"
-        if device.type == "cuda" and importlib.util.find_spec("triton") is None:
-            return "Triton is not installed"
-        compilers = [os.environ.get("CC", "gcc"), "clang"] if device.type == "cuda" else [os.environ.get("CXX", "g++")]
-        if not any(map(shutil.which, compilers)):
-            return f"no {'C' if device.type == 'cuda' else 'C++'} compiler ({compilers[0]}) found"
-        return ""
+"""Number of steps that a trial times."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +54,9 @@ class CompileTrial:
         """
         if wanted == "off":
             return "eager, as train.compile asks"
-        obstacle = self.forward.obstacle(self.device)
-        if obstacle:
-            return f"eager: {obstacle}"
+        reason = obstacle(self.forward.model, self.device)
+        if reason:
+            return f"eager: {reason}"
         if wanted == "on":
             self.compile("train.compile is on")
             return "compiled, as train.compile asks"
@@ -145,10 +102,90 @@ class CompileTrial:
         return median(times)
 
 
-def require_compiler(forward: Forward, device: torch.device, reason: str) -> None:
-    """RunError, which begins with the reason, if the forward pass cannot be compiled on this machine."""
-    obstacle = forward.obstacle(device)
-    if obstacle:
-        raise RunError(
-            f"{reason}, but {obstacle}; expected a machine that can compile it, or train.compile=off from the start"
+class CompileChoice:
+    """The choice between the eager and the compiled forward pass of an updater.
+
+    Args:
+        updater: its forward pass may be compiled.
+        config: `compile`, and `epochs` for the time that the training may take.
+        row_shape: shape of one utterance's features.
+        processes: that train together; the main one decides.
+
+    Raises:
+        RunError: `compile` is `on`, and the network cannot be compiled on this machine.
+    """
+
+    def __init__(self, updater: Updater, config: TrainConfig, row_shape: tuple[int, ...], processes: Processes) -> None:
+        self._updater, self._config, self._row_shape, self._processes = updater, config, row_shape, processes
+        if config.compile == "on":
+            require_compiler(updater.forward.model, processes.device, "train.compile is on")
+
+    def decide(self, features: torch.Tensor, labels: torch.Tensor, seconds_per_step: float) -> str:
+        """Decide after the first update; returns a phrase that says how the training computes, and why.
+
+        Args:
+            features: this process's share [B, …] of a batch, which the trial uses.
+            labels: class indices [B].
+            seconds_per_step: duration of the first update, which takes longer than the later ones.
+        """
+        phrase = ""
+        if self._processes.is_main:
+            seconds_ahead = seconds_per_step * self._updater.steps_per_epoch * self._config.epochs
+            phrase = self._trial(features, labels).choose(self._config.compile, seconds_ahead)
+        compiled, phrase = self._processes.broadcast((self.is_compiled, phrase))
+        if compiled and not self.is_compiled:
+            self._compile("the main process compiles the network")
+        return phrase
+
+    def restore(self, run: str) -> None:
+        """Compile the network of a resumed run that was compiled when it began, whatever a trial would say today.
+
+        Raises:
+            RunError: the network cannot be compiled on this machine.
+        """
+        reason = f"{run}: begun with a compiled network"
+        require_compiler(self._updater.forward.model, self._processes.device, reason)
+        self._compile(reason)
+
+    @property
+    def is_compiled(self) -> bool:
+        return self._updater.forward.is_compiled
+
+    def _compile(self, reason: str) -> None:
+        """Compile for certain; the step that runs the compiler is on zeros."""
+        size = self._updater.part_size
+        features = torch.zeros(size, *self._row_shape).to(self._processes.device)
+        self._trial(features, torch.zeros(size, dtype=torch.long)).compile(reason)
+
+    def _trial(self, features: torch.Tensor, labels: torch.Tensor) -> CompileTrial:
+        size = self._updater.part_size
+        features, labels = features[:size], labels[:size]
+        return CompileTrial(
+            self._updater.forward,
+            self._processes.device,
+            size,
+            lambda: self._updater.trial_step(features, labels),
         )
+
+
+def require_compiler(model: nn.Module, device: torch.device, purpose: str) -> None:
+    """RunError, which begins with the purpose, if a network cannot be compiled on this machine."""
+    reason = obstacle(model, device)
+    if reason:
+        raise RunError(
+            f"{purpose}, but {reason}; expected a machine that can compile it, or train.compile=off from the start"
+        )
+
+
+def obstacle(model: nn.Module, device: torch.device) -> str:
+    """The reason why a network cannot be compiled on this machine; empty if it can."""
+    if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+        return "the network has recurrent layers, which torch.compile does not speed up"
+    if any(isinstance(module, GlobalBatchNorm | nn.SyncBatchNorm) for module in model.modules()):
+        return "its batch norms exchange statistics between processes (train.batch_norm is global)"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
+    compilers = [os.environ.get("CC", "gcc"), "clang"] if device.type == "cuda" else [os.environ.get("CXX", "g++")]
+    if not any(map(shutil.which, compilers)):
+        return f"no {'C' if device.type == 'cuda' else 'C++'} compiler ({compilers[0]}) found"
+    return ""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 
 from spoofcache.engine.checkpoint import Countermeasure
-from spoofcache.engine.compiling import Forward
 from spoofcache.engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
 from spoofcache.engine.processes import ALONE, Processes, even_parts
+from spoofcache.models.output import BackendOutput
 
 Parameters = Iterable[torch.nn.Parameter]
 
@@ -85,6 +85,45 @@ def learning_rate(schedule: ScheduleConfig, start: float, progress: Progress) ->
     rate = schedule.lr_min + (start - schedule.lr_min) * SCHEDULES[schedule.name](progress, schedule)
     warmed = (progress.step + 1) / schedule.warmup_steps if schedule.warmup_steps else 1.0
     return rate * min(1.0, warmed)
+
+
+class Forward:
+    """A network's pass over features [B, …] of any floating type, which it sees as float32; eager, or compiled.
+
+    It is compiled as one graph for batches of a single size. The last, smaller batch of an epoch stays eager: it would
+    be compiled for itself, and a graph for all sizes would be slower.
+
+    >>> forward = Forward(Countermeasure(torch.nn.Linear(2, 2), torch.nn.Identity()))
+    >>> forward(torch.zeros(3, 2, dtype=torch.float16)).dtype, forward.is_compiled
+    (torch.float32, False)
+
+    Attributes:
+        model: the network.
+    """
+
+    def __init__(self, model: Countermeasure) -> None:
+        self.model = model
+        self.eager()
+
+    @property
+    def is_compiled(self) -> bool:
+        return self._compiled is not None
+
+    def eager(self) -> None:
+        """Compute without the compiler from now on."""
+        self._compiled: Callable[[torch.Tensor], BackendOutput] | None = None
+
+    def compile(self, batch_size: int) -> None:
+        """Compile for batches of that size; the compiler runs at the first of them."""
+        self._batch_size = batch_size
+        self._compiled = torch.compile(self.model, fullgraph=True, dynamic=False)
+
+    def __call__(self, features: torch.Tensor) -> BackendOutput:
+        network: Callable[[torch.Tensor], BackendOutput] = self.model
+        if self._compiled is not None and len(features) == self._batch_size:
+            network = self._compiled
+        # converted outside of the compiled graph: the C++ back-end mixes float16 features badly with bfloat16 ones
+        return network(features.float())
 
 
 class Updater:

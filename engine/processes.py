@@ -92,18 +92,6 @@ class Processes:
             return rows
         return torch.cat([self.own(part) for part in even_parts(torch.tensor(rows), largest_part)]).tolist()
 
-    def require_shares(self, n_rows: int, batch_size: int, largest_part: int) -> None:
-        """RunError unless every process has a share in every part of every batch of an epoch with `n_rows` rows."""
-        batches = torch.arange(n_rows).split(batch_size)
-        least = min(len(part) for batch in (batches[0], batches[-1]) for part in even_parts(batch, largest_part))
-        if least < self.count:
-            parts = f" and parts of {largest_part}" if largest_part else ""
-            raise RunError(
-                f"{n_rows} utterances in batches of {batch_size}{parts} leave {least} utterances for {self.count} "
-                "processes at least once; expected one or more for each process, by another train.batch_size or "
-                "train.micro_batch"
-            )
-
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a tensor over all processes, identical in each of them; `values` itself if there is one process."""
         if self.count == 1:
@@ -124,7 +112,7 @@ class Processes:
 ALONE = Processes()
 
 
-def join(device: torch.device) -> Processes:
+def join_processes(device: torch.device) -> Processes:
     """Join the processes that a launcher started. If `device` is a GPU, each process takes a GPU of its own.
 
     Raises:

@@ -47,12 +47,11 @@ class TrainingSet:
         self.caches = [view.data for of_corpus in views for view in of_corpus]
         labels = [[trial.label for trial in corpus.trials] for corpus in corpora]
         self.pool = Pool(labels, [view.strength for view in views[0]])
-        self._draws = draws_per_epoch(self.pool, train)
-        self._bonafide = bonafide_share(self.pool, train) if train.balanced else 0.5
+        self._settings = train
 
     def __len__(self) -> int:
         """Number of rows that an epoch draws."""
-        return self._draws
+        return draws_per_epoch(self.pool, self._settings)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,8 +63,9 @@ class TrainingSet:
     def __str__(self) -> str:
         n_views = len(self.pool.strengths)
         text = f"{', '.join(self.names)} ({n_views} view{'s' * (n_views > 1)})"
-        if round(self._bonafide, 6) != 0.5:
-            text += f", {self._bonafide:.0%} bona fide: not balanced, since a weighted corpus has only one class"
+        bonafide = bonafide_share(self.pool, self._settings) if self._settings.balanced else 0.5
+        if round(bonafide, 6) != 0.5:
+            text += f", {bonafide:.0%} bona fide: not balanced, since a weighted corpus has only one class"
         return text
 
     def require_dev(self, dev: CachedFeatures) -> None:
@@ -79,11 +79,6 @@ class TrainingSet:
         dev.plan.identity.clean.require_same(self.plan.identity, dev.folder)
         for corpus in self.corpora:
             require_disjoint(corpus, dev, "the best epoch would be selected on utterances of the training set")
-
-
-def condition(caches: Sequence[CachedFeatures]) -> str:
-    """Features, trials and numbers of utterances of caches, as text: a resumed run must have the same."""
-    return "; ".join(f"{each.plan.identity.digest} {each.plan.trial_list_sha256} {len(each)}" for each in caches)
 
 
 def _require_both_classes(corpora: Sequence[CachedFeatures]) -> None:

@@ -1,25 +1,20 @@
 """Everything that a training needs, checked and built in the order in which it is needed, before the first epoch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from spoofcache.common.plugins import origins
 from spoofcache.engine.averaging import AVERAGES, Average
 from spoofcache.engine.batch_norm import over_all_processes
-from spoofcache.engine.checkpoint import (
-    FORMAT_VERSION,
-    About,
-    build_countermeasure,
-    versions,
-)
-from spoofcache.engine.compile_choice import CompileChoice
-from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.checkpoint import FORMAT_VERSION, About, RunError, build_countermeasure, versions
+from spoofcache.engine.compiling import CompileChoice
+from spoofcache.engine.config import ExperimentConfig, TrainConfig
 from spoofcache.engine.history import History
 from spoofcache.engine.optim import Updater
-from spoofcache.engine.processes import Processes
-from spoofcache.engine.training_set import TrainingSet, condition
+from spoofcache.engine.processes import Processes, even_parts
+from spoofcache.engine.training_set import TrainingSet
 from spoofcache.engine.validation import Validator
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
@@ -41,7 +36,7 @@ class TrainingSetup:
         train: what each epoch draws from.
         train_feed: where the rows of `train` are read from.
         validator: evaluates the network on the dev partition.
-        about: what the training makes, before its first epoch.
+        about: the description of the network, before the first epoch.
         model: the network and its objective, on the device.
         updater: updates the weights of `model`.
         compiling: whether the updates are compiled.
@@ -63,7 +58,7 @@ class TrainingSetup:
         self.config, self.processes = config, processes
         self.train = TrainingSet([train], config) if isinstance(train, CachedFeatures) else train
         self.train.require_dev(dev)
-        processes.require_shares(len(self.train), settings.batch_size, settings.micro_batch)
+        _require_shares(len(self.train), settings, processes)
         self.about = _describe(config, self.train, dev)
         torch.manual_seed(settings.seed)
         class_weights = torch.tensor(config.loss.class_weights.by_index())
@@ -90,8 +85,22 @@ class TrainingSetup:
         }
 
 
+def _require_shares(n_rows: int, settings: TrainConfig, processes: Processes) -> None:
+    """RunError unless every process has a share of every part of every batch in an epoch of `n_rows` rows."""
+    batches = torch.arange(n_rows).split(settings.batch_size)
+    parts = [part for batch in (batches[0], batches[-1]) for part in even_parts(batch, settings.micro_batch)]
+    smallest = min(map(len, parts))
+    if smallest < processes.count:
+        limit = f" and parts of {settings.micro_batch}" if settings.micro_batch else ""
+        raise RunError(
+            f"{n_rows} utterances in batches of {settings.batch_size}{limit} leave {smallest} utterances for "
+            f"{processes.count} processes at least once; expected one or more for each process, by another "
+            "train.batch_size or train.micro_batch"
+        )
+
+
 def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures) -> About:
-    """What the training makes, before its first epoch."""
+    """The description of the network to be trained, before the first epoch."""
     return About(
         format_version=FORMAT_VERSION,
         backend=config.backend.name,
@@ -106,6 +115,11 @@ def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures)
         loss=config.loss.name,
         loss_settings=dict(config.loss.settings),
         trained_on=train.names,
-        data={"train": condition(train.caches), "dev": condition([dev])},
+        data={"train": _content(train.caches), "dev": _content([dev])},
         plugins=origins(config.backend.name, config.loss.name),
     )
+
+
+def _content(caches: Sequence[CachedFeatures]) -> str:
+    """The features, the trials and the numbers of utterances of caches, as text: a resumed run must have the same."""
+    return "; ".join(f"{each.plan.identity.digest} {each.plan.trial_list_sha256} {len(each)}" for each in caches)

@@ -28,8 +28,25 @@ NOT_THE_CONTENT = {
 """Errors of the system that say nothing about what is in the file."""
 
 
-def map_rows(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Rows [N, *row] that begin at a byte of a file, as a copy-on-write memory map (torch wants writable memory).
+def open_rows(path: Path, shape: tuple[int, ...], dtype: str, offset: int | None) -> Any:
+    """Rows [N, *row] to index by number: an array that is mapped, or PackedRows. No row is read before it is indexed.
+
+    Args:
+        path: the shard.
+        shape: the shape (N, *row).
+        dtype: the stored number type.
+        offset: the byte of the file at which contiguous rows begin; None if the rows are compressed.
+
+    Raises:
+        ValueError: the file is too short to hold contiguous rows.
+    """
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    return PackedRows(path, shape, dtype) if offset is None else _map_rows(path, offset, shape, dtype)
+
+
+def _map_rows(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Rows [N, *row] that begin at a byte of a file, as a copy-on-write memory map (torch requires writable memory).
 
     Raises:
         ValueError: the file is too short to hold them; reading beyond its end would end the process.

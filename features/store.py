@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from spoofcache.common.files import Claim
 from spoofcache.features.inspection import inspect
 from spoofcache.features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
-from spoofcache.features.rows import PackedRows, map_rows, system_error
+from spoofcache.features.rows import open_rows, system_error
 from spoofcache.features.sealing import check_seal, seal
 from spoofcache.features.shard_layout import read_layout
 
@@ -259,7 +259,7 @@ class ShardReader:
             self.layout = read_layout(path)
             if SEALED in self.header and not is_sealed:
                 raise ValueError("it was changed or cut short since it was written")
-            self.features = self._open_features()
+            self.features = open_rows(path, self.layout.shape, self.layout.dtype, self.layout.offset)
         except (OSError, KeyError, RuntimeError, ValueError, TypeError, RecursionError) as error:
             raise StoreError(_refusal(path, error)) from error
 
@@ -310,12 +310,6 @@ class ShardReader:
             return crc32_of(self.features[row]) == int(self.layout.checksums[row])
         except StoreError:  # compressed, and it unpacks no more
             return False
-
-    def _open_features(self) -> Any:
-        shape, dtype, offset = self.layout.shape, self.layout.dtype, self.layout.offset
-        if 0 in shape:
-            return np.zeros(shape, dtype)
-        return PackedRows(self.path, shape, dtype) if offset is None else map_rows(self.path, offset, shape, dtype)
 
 
 def _refusal(path: Path, error: Exception) -> str:

@@ -34,10 +34,11 @@ OPERATIONS = (
     "dil_conv_5x5",
 )
 NODES = 4
-"""Of a cell. Each sums over edges from earlier states: 0 and 1 are the cell's inputs, 2… the nodes before it."""
+"""Number of nodes in a cell. A node sums over edges from earlier states: states 0 and 1 are the inputs of the cell, and
+states from 2 on are the nodes before it."""
 
 Genotype = Mapping[str, Sequence[Sequence[Any]]]
-"""Per kind of cell, two [operation, input state] for each node."""
+"""For each kind of cell, two pairs [operation, input state] per node."""
 
 PUBLISHED: Genotype = {
     "normal": (
@@ -53,36 +54,45 @@ PUBLISHED: Genotype = {
         ("dil_conv_3x3", 2), ("avg_pool_3x3", 4),
     ),
 }  # fmt: skip
-"""Found by the original for LFCC of ASVspoof 2019 LA, in space `pc`."""
+"""The genotype that the authors of PC-DARTS for anti-spoofing found with LFCCs of ASVspoof 2019 LA, in space `pc`."""
+
+
+class Convolution(NamedTuple):
+    """The form of a convolution with a square kernel. A depthwise one works within each channel, and a 1×1 convolution
+    across the channels follows it."""
+
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    depthwise: bool = False
+
+    def layers(self, channels_in: int, channels_out: int) -> list[nn.Module]:
+        """The layers that compute [B, C, H, W] → [B, C', H / stride, W / stride, rounded up]."""
+        size = (self.kernel, self.stride, self.dilation * (self.kernel // 2), self.dilation)
+        if not self.depthwise:
+            return [nn.Conv2d(channels_in, channels_out, *size, bias=False)]
+        within = nn.Conv2d(channels_in, channels_in, *size, groups=channels_in, bias=False)
+        return [within, nn.Conv2d(channels_in, channels_out, 1, bias=False)]
+
+
+POINTWISE = Convolution()
 
 
 def _stage(
-    space: str,
-    channels_in: int,
-    channels_out: int,
-    kernel: int = 1,
-    *,
-    stride: int = 1,
-    dilation: int = 1,
-    depthwise: bool = False,
-    affine: bool = False,
+    space: str, channels_in: int, channels_out: int, form: Convolution = POINTWISE, affine: bool = False
 ) -> list[nn.Module]:
-    """`pc`: ReLU → convolution → batch norm; `light`: convolution with twice the channels → max-feature-map → norm.
+    """The layers of a stage.
 
-    `depthwise` splits the convolution into k×k within each channel and 1×1 across them.
+    They are ReLU → convolution → batch norm in space `pc`, and convolution with twice the channels → max-feature-map →
+    batch norm in space `light`.
     """
-    width, padding = channels_out * channel_factor(space), dilation * (kernel // 2)
-    if depthwise:
-        within = nn.Conv2d(channels_in, channels_in, kernel, stride, padding, dilation, channels_in, bias=False)
-        convolution = [within, nn.Conv2d(channels_in, width, 1, bias=False)]
-    else:
-        convolution = [nn.Conv2d(channels_in, width, kernel, stride, padding, dilation, bias=False)]
+    convolution = form.layers(channels_in, channels_out * channel_factor(space))
     norm = nn.BatchNorm2d(channels_out, affine=affine)
     return [*convolution, MaxFeatureMap(), norm] if space == "light" else [nn.ReLU(), *convolution, norm]
 
 
 def channel_factor(space: str) -> int:
-    """Channels that a convolution makes for each channel that comes out of its stage."""
+    """Number of channels that a convolution computes for each output channel of its stage."""
     return 2 if space == "light" else 1
 
 
@@ -98,9 +108,10 @@ class Stages(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """Halves height and width, of space `pc`: [B, C, H, W] → [B, C', ⌈H/2⌉, ⌈W/2⌉].
+    """Halves height and width in space `pc`: [B, C, H, W] → [B, C', ⌈H/2⌉, ⌈W/2⌉].
 
-    Both convolutions look at the same positions, as in the original; DARTS shifts the second by one pixel.
+    Both convolutions read the same positions, as in eurecom-asp/pc-darts-anti-spoofing. In DARTS the second one is
+    shifted by one pixel.
     """
 
     def __init__(self, channels_in: int, channels_out: int, affine: bool) -> None:
@@ -117,7 +128,7 @@ class FactorizedReduce(nn.Module):
 def _reduce(space: str, channels_in: int, channels_out: int, affine: bool = False) -> nn.Module:
     if space == "pc":
         return FactorizedReduce(channels_in, channels_out, affine)
-    return Stages(*_stage(space, channels_in, channels_out, stride=2, affine=affine))
+    return Stages(*_stage(space, channels_in, channels_out, Convolution(stride=2), affine))
 
 
 class Zero(nn.Module):
@@ -132,7 +143,7 @@ class Zero(nn.Module):
 
 
 def operation(space: str, name: str, channels: int, stride: int, affine: bool) -> nn.Module:
-    """One of OPERATIONS: [B, C, H, W] → [B, C, H / stride, W / stride, rounded up]."""
+    """The operation of that name in OPERATIONS: [B, C, H, W] → [B, C, H / stride, W / stride, rounded up]."""
     if name == "none":
         return Zero(stride)
     if name == "skip_connect":
@@ -143,17 +154,15 @@ def operation(space: str, name: str, channels: int, stride: int, affine: bool) -
         return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
     kernel = int(name[-1])
     if name.startswith("dil"):
-        return Stages(
-            *_stage(space, channels, channels, kernel, stride=stride, dilation=2, depthwise=True, affine=affine)
-        )
+        return Stages(*_stage(space, channels, channels, Convolution(kernel, stride, 2, depthwise=True), affine))
     return Stages(
-        *_stage(space, channels, channels, kernel, stride=stride, depthwise=True, affine=affine),
-        *_stage(space, channels, channels, kernel, depthwise=True, affine=affine),
+        *_stage(space, channels, channels, Convolution(kernel, stride, depthwise=True), affine),
+        *_stage(space, channels, channels, Convolution(kernel, depthwise=True), affine),
     )
 
 
 class CellPlan(NamedTuple):
-    """Channels of each node; whether the cell halves height and width, and whether the cell before it did."""
+    """The channels of each node, whether the cell halves height and width, and whether the previous cell did."""
 
     channels: int
     reduces: bool
@@ -164,22 +173,24 @@ class CellPlan(NamedTuple):
         return "reduce" if self.reduces else "normal"
 
     def stride(self, state: int) -> int:
-        """Of an edge that comes from this state."""
+        """The stride of an edge that starts at this state."""
         return 2 if self.reduces and state < 2 else 1
 
 
 def cell_plans(channels: int, layers: int) -> list[CellPlan]:
-    """The cells of a network. Those after one and two thirds of them reduce and double the channels."""
+    """The cells of a network. The cells at one third and at two thirds of the depth reduce, and double the channels."""
     plans: list[CellPlan] = []
     for index in range(layers):
         reduces = index in (layers // 3, 2 * layers // 3)
         channels *= 2 if reduces else 1
-        plans.append(CellPlan(channels, reduces, plans[-1].reduces if plans else True))  # stem1 halves what stem0 gives
+        plans.append(
+            CellPlan(channels, reduces, plans[-1].reduces if plans else True)
+        )  # stem1 halves the output of stem0
     return plans
 
 
 class Cell(nn.Module):
-    """What cells have in common: both inputs, brought to the cell's channels and to one size."""
+    """The part that all cells share: it brings both inputs to the cell's number of channels and to the same size."""
 
     def __init__(self, space: str, plan: CellPlan, inputs: tuple[int, int]) -> None:
         super().__init__()
@@ -191,7 +202,7 @@ class Cell(nn.Module):
 
 
 class DerivedCell(Cell):
-    """The two operations that the genotype keeps for each node: two inputs → [B, 4C, H, W]."""
+    """A cell with the two operations that the genotype keeps for each node: two inputs → [B, 4C, H, W]."""
 
     def __init__(
         self, space: str, plan: CellPlan, inputs: tuple[int, int], genotype: Genotype, drop_path: float
@@ -222,8 +233,12 @@ class DerivedCell(Cell):
 class CellNetwork(nn.Module):
     """Features [B, T, D] as an image of height D and width T → stem (an eighth of both) → cells → mean over positions.
 
-    `make_cell` builds a cell from its plan and the channels of its two inputs; `stem` is the stem's width. What else
-    `forward` is given goes to every cell.
+    Args:
+        space: `light` or `pc`.
+        plans: the cells, in order.
+        stem: number of channels that the stem computes.
+        make_cell: builds a cell from its plan and the numbers of channels of its two inputs. Arguments of `forward`
+            after the features are passed on to every cell.
     """
 
     def __init__(
@@ -234,10 +249,11 @@ class CellNetwork(nn.Module):
         make_cell: Callable[[CellPlan, tuple[int, int]], nn.Module],
     ) -> None:
         super().__init__()
-        first = _stage(space, 1, stem // 2, 3, stride=2, affine=True)
-        first = first if space == "light" else first[1:]  # no ReLU in front of the features
-        self.stem0 = nn.Sequential(*first, *_stage(space, stem // 2, stem, 3, stride=2, affine=True))
-        self.stem1 = nn.Sequential(*_stage(space, stem, stem, 3, stride=2, affine=True))
+        halving = Convolution(kernel=3, stride=2)
+        first = _stage(space, 1, stem // 2, halving, affine=True)
+        first = first if space == "light" else first[1:]  # without the ReLU before the features
+        self.stem0 = nn.Sequential(*first, *_stage(space, stem // 2, stem, halving, affine=True))
+        self.stem1 = nn.Sequential(*_stage(space, stem, stem, halving, affine=True))
         inputs = (stem, stem)
         self.cells = nn.ModuleList()
         for plan in plans:
@@ -259,15 +275,16 @@ class LightDARTS(CellNetwork):
 
     Args:
         feature_shape: (T, D) of the cached features.
-        genotype: the tables `normal` and `reduce`, each of eight [operation, input state], two for each node; without
-            it the one published for PC-DARTS (with `space="pc"` and the default size: 147,274 parameters).
-        space: `light`, convolutions with max-feature-maps, or `pc`, with ReLUs.
-        channels: of a node in the first cells; each of the two reductions doubles them.
+        genotype: the tables `normal` and `reduce`, each with eight pairs [operation, input state], two for each node.
+            The default is the genotype published for PC-DARTS, which has 147,274 parameters with `space="pc"` and the
+            default size.
+        space: `light` (convolutions with max-feature-maps) or `pc` (convolutions with ReLUs).
+        channels: number of channels of a node in the first cells; each of the two reductions doubles it. Must be even.
         layers: number of cells.
-        drop_path: how often, in training, an operation is left out of an utterance.
+        drop_path: probability with which training omits an operation for an utterance.
 
     Raises:
-        ValueError: features of another shape, or a setting out of its range.
+        ValueError: the features have another shape, or a setting is out of its range.
     """
 
     def __init__(
@@ -291,6 +308,7 @@ class LightDARTS(CellNetwork):
 
 
 def check_network(name: str, feature_shape: tuple[int, ...], space: str, channels: int, layers: int) -> None:
+    """ValueError, with the name of the network, if it does not take the features or a setting is out of its range."""
     require_frames(name, feature_shape)
     require_choice(name, "space", space, SPACES)
     require_groups(name, channels, 2)
@@ -299,7 +317,7 @@ def check_network(name: str, feature_shape: tuple[int, ...], space: str, channel
 
 
 def _check_genotype(genotype: Genotype) -> None:
-    """ValueError that names the pair that cannot be."""
+    """ValueError that names the first invalid table or pair of a genotype."""
     if not isinstance(genotype, Mapping) or set(genotype) != set(KINDS):
         raise ValueError(
             f"LightDARTS with genotype {reprlib.repr(genotype)}; expected the tables {' and '.join(KINDS)}"
@@ -318,7 +336,7 @@ def _check_genotype(genotype: Genotype) -> None:
 
 
 def _is_choice(pair: Any, last: int) -> bool:
-    """An operation, and a state up to the last one that the node may look at."""
+    """Whether a pair is an operation and a state, which must not be later than the last one that the node can read."""
     if not isinstance(pair, Sequence) or len(pair) != 2:
         return False
     return pair[0] in OPERATIONS[1:] and type(pair[1]) is int and 0 <= pair[1] <= last

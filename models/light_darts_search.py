@@ -1,4 +1,4 @@
-"""What an architecture search trains: the network that holds every architecture of a space, and the choice among them.
+"""What an architecture search trains: a network that contains every architecture of a space, and the choice among them.
 
 Bi-level search after Liu et al., "DARTS", ICLR 2019, with the partial channels and the edge normalisation of Xu et al.,
 "PC-DARTS", ICLR 2020. The expected cost of an architecture is ours.
@@ -26,14 +26,15 @@ from spoofcache.models.light_darts import (
 )
 
 NODE_EDGES = tuple(slice(node * (node + 3) // 2, (node + 1) * (node + 4) // 2) for node in range(NODES))
-"""Where each node's edges lie among all edges of a cell; within a node they are ordered by state."""
+"""The range of each node's edges among all edges of a cell. The edges of a node are ordered by state."""
 EDGES = tuple((node, state) for node in range(NODES) for state in range(node + 2))
+"""The node at which each edge of a cell ends, and the state at which it starts."""
 PARTIAL = 2
-"""One channel in so many goes through the operations of a mixed edge (K in PC-DARTS); the others bypass them."""
+"""K of PC-DARTS: 1/K of the channels go through the operations of a mixed edge, and the others bypass them."""
 
 
 class EdgeWeights(NamedTuple):
-    """Of a kind of cell: share of each operation on each edge [14, 8], and of each edge in its node [14]."""
+    """For one kind of cell, the share of each operation on each edge [14, 8], and of each edge in its node [14]."""
 
     operations: torch.Tensor
     edges: torch.Tensor
@@ -42,7 +43,8 @@ class EdgeWeights(NamedTuple):
 class MixedOperation(nn.Module):
     """All operations at once on a part of the channels: [B, C, H, W], shares [8] → [B, C, H / stride, W / stride].
 
-    The other channels bypass them (max-pool 2×2 where the edge reduces); a shuffle then mixes the two parts.
+    The other channels bypass the operations, through a 2×2 max-pooling if the edge reduces. A channel shuffle then
+    mixes the two parts.
     """
 
     def __init__(self, space: str, channels: int, stride: int) -> None:
@@ -62,7 +64,7 @@ class MixedOperation(nn.Module):
 
 
 class SearchCell(Cell):
-    """Every operation on every edge: two inputs and shares by kind of cell → [B, 4C, H, W]."""
+    """A cell with every operation on every edge: two inputs and shares by kind of cell → [B, 4C, H, W]."""
 
     def __init__(self, space: str, plan: CellPlan, inputs: tuple[int, int]) -> None:
         super().__init__(space, plan, inputs)
@@ -84,7 +86,7 @@ class SearchCell(Cell):
 class SuperNet(CellNetwork):
     """All architectures of a space at once: features [B, T, D], shares by kind of cell → embedding, logits [B, 2].
 
-    The size (4, 16) of space `pc` has 408,874 parameters. Arguments and errors as in LightDARTS.
+    Four cells of 16 channels in space `pc` have 408,874 parameters. Arguments and errors are those of LightDARTS.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class SuperNet(CellNetwork):
 
 
 class Architecture(nn.Module):
-    """What a search learns: preferences for operations [14, 8] and edges [14], one pair for each kind of cell."""
+    """The parameters that a search learns: preferences for operations [14, 8] and edges [14] in each kind of cell."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class Architecture(nn.Module):
         self.betas_reduce = nn.Parameter(1e-3 * torch.randn(len(EDGES)))
 
     def forward(self) -> dict[str, EdgeWeights]:
-        """Preferences as shares: soft-max over an edge's operations, and over a node's edges (edge normalisation)."""
+        """The shares: soft-max of the preferences over an edge's operations and (edge normalisation) a node's edges."""
         weights = {}
         for kind in KINDS:
             alphas, betas = getattr(self, f"alphas_{kind}"), getattr(self, f"betas_{kind}")
@@ -120,9 +122,9 @@ class Architecture(nn.Module):
 
     @torch.no_grad()
     def genotype(self) -> dict[str, list[list[Any]]]:
-        """Each node's two strongest edges with their best operation, `none` apart, the stronger first.
+        """Each node's two strongest edges, the stronger one first, with their best operation other than `none`.
 
-        Strength is the edge's share times that of its best operation (Xu et al. 2020, section 3.2).
+        The strength of an edge is its share times the share of its best operation (Xu et al. 2020, section 3.2).
         """
         return {kind: _strongest(weights) for kind, weights in self().items()}
 
@@ -138,9 +140,9 @@ def _strongest(weights: EdgeWeights) -> list[list[Any]]:
 
 
 def multiply_adds(space: str, name: str, channels: int, positions: int, stride: int) -> int:
-    """Multiply-adds of an operation whose output has so many positions, H'·W'.
+    """Number of multiply-adds of an operation whose output has that number of positions, H'·W'.
 
-    Those of the convolutions: a batch norm folds into them, and pooling multiplies nothing.
+    Only convolutions count: a batch norm can be folded into them, and pooling has no multiplications.
     """
     across = channels * channels * channel_factor(space)
     if name == "skip_connect":
@@ -154,10 +156,10 @@ def multiply_adds(space: str, name: str, channels: int, positions: int, stride: 
 def cost_tables(feature_shape: tuple[int, ...], space: str, channels: int, layers: int) -> dict[str, torch.Tensor]:
     """Multiply-adds per utterance [14, 8] of each operation on each edge of a derived network, by kind of cell.
 
-    Summed over the cells of the kind, which share one architecture.
+    They are summed over all cells of the kind, which share one architecture.
     """
     tables = {kind: torch.zeros(len(EDGES), len(OPERATIONS), dtype=torch.int64) for kind in KINDS}
-    frames, coefficients = (-(-size // 8) for size in feature_shape)  # what the stem leaves
+    frames, coefficients = (-(-size // 8) for size in feature_shape)  # after the stem
     for plan in cell_plans(channels, layers):
         if plan.reduces:
             frames, coefficients = -(-frames // 2), -(-coefficients // 2)
@@ -181,9 +183,11 @@ def genotype_cost(genotype: Genotype, tables: Mapping[str, torch.Tensor]) -> int
 
 
 def expected_cost(weights: Mapping[str, EdgeWeights], tables: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Mean multiply-adds of an architecture drawn by these shares, a scalar: 0 for the cheapest, 1 for the dearest.
+    """Mean multiply-adds of an architecture drawn at random by these shares, as a scalar from 0 to 1.
 
-    A node's edges are drawn by their shares, and an edge's operation by its own. How many edges a node keeps cancels.
+    0 stands for the cheapest architecture of the space, and 1 for the most expensive one. A node's edges are drawn by
+    the shares of the edges, and an edge's operation by the shares of its operations. The number of edges that a node
+    keeps is the same factor in all terms, and cancels.
     """
     spent = sum((weights[kind].edges @ (weights[kind].operations * tables[kind]).sum(1)) for kind in KINDS)
     nodes = [tables[kind][node] for kind in KINDS for node in NODE_EDGES]

@@ -27,7 +27,7 @@ PUBLIC = {
     "equal_error_rate": "metrics.det",
     "min_dcf": "metrics.dcf",
     "BackendOutput": "models.output",
-    "Objective": "models.losses",
+    "Objective": "models.objective",
     "FrontEnd": "features.frontends.base",
     "FrontEndOptions": "features.frontends.base",
     "Effect": "features.augment.base",

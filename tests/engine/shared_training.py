@@ -12,7 +12,7 @@ from torch import distributed, nn
 
 from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.config_file import load_config
-from spoofcache.engine.processes import ALONE, join, report_error_once
+from spoofcache.engine.processes import ALONE, join_processes, report_error_once
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
 
@@ -89,7 +89,7 @@ def through(norm, x, gradient):
 
 
 def main(folder, out):
-    processes = join(CPU)
+    processes = join_processes(CPU)
     assert (processes.count, distributed.get_world_size()) == (2, 2)
     found = {}
     for name in NORMS:

@@ -5,7 +5,7 @@ import torch
 
 from spoofcache.engine import compiling
 from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last
-from spoofcache.engine.compiling import Forward
+from spoofcache.engine.optim import Forward
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
@@ -117,8 +117,8 @@ def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tm
 
 
 def test_recurrent_networks_are_left_as_they_are():
-    assert "recurrent" in forward_of("lcnn_lstm").obstacle(CPU)
-    assert not forward_of("pooled_linear").obstacle(CPU)
+    assert "recurrent" in compiling.obstacle(forward_of("lcnn_lstm").model, CPU)
+    assert not compiling.obstacle(forward_of("pooled_linear").model, CPU)
 
 
 @pytest.mark.parametrize(("micro_batch", "size"), [(0, 8), (3, 3), (4, 4), (5, 4), (100, 8)])

@@ -17,9 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spoofcache.engine import processes as room
 from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last, load_model
-from spoofcache.engine.compiling import Forward
+from spoofcache.engine.compiling import obstacle
 from spoofcache.engine.config_file import load_config
-from spoofcache.engine.processes import Processes, even_parts, join, report_error_once
+from spoofcache.engine.processes import Processes, even_parts, join_processes, report_error_once
 from spoofcache.engine.sampling import seed_epoch
 from spoofcache.engine.score import score_partition
 from spoofcache.engine.train import FitOptions, fit
@@ -190,7 +190,7 @@ def test_a_process_without_a_share_is_refused_before_the_run_begins(folder, tmp_
 
 def test_alone_there_is_nothing_to_join_and_nothing_is_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)  # importing it would fail
-    assert join(CPU) == Processes(CPU)
+    assert join_processes(CPU) == Processes(CPU)
     values = torch.ones(2)
     assert Processes().total(values) is values
 
@@ -203,13 +203,10 @@ def test_on_gpus_batch_norms_become_those_of_pytorch_under_the_same_names():
     assert (list(model.state_dict()), kinds) == (names, {nn.SyncBatchNorm})
 
 
-def test_batch_norms_over_all_processes_hinder_compiling():
+def test_a_network_with_batch_norms_over_all_processes_is_not_compiled():
     model = Countermeasure(BACKENDS["lcnn"]((32, 20)), nn.Identity())
     over_all_processes(model, CPU)
-    assert (
-        Forward(model).obstacle(CPU)
-        == "its batch norms exchange statistics between processes (train.batch_norm is global)"
-    )
+    assert obstacle(model, CPU) == "its batch norms exchange statistics between processes (train.batch_norm is global)"
 
 
 def test_dropout_of_every_process_is_its_own():
@@ -234,12 +231,12 @@ def two_of(monkeypatch):
 def test_processes_take_the_gpus_by_themselves(two_of, monkeypatch):
     two_of(0)
     with pytest.raises(RunError, match=r"--device cuda:1 for 2 processes; expected cuda .each takes a GPU of its own."):
-        join(torch.device("cuda:1"))
+        join_processes(torch.device("cuda:1"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(
         RunError, match="2 processes on a machine with 1 CUDA devices; expected at most one process per"
     ):
-        join(torch.device("cuda"))
+        join_processes(torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
