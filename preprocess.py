@@ -190,6 +190,11 @@ Corpora, the options that each takes, and its partitions (where none are listed,
     help="Compress the shards, for slow disks. Such shards cannot be mapped into memory and are read more slowly.",
 )
 @click.option(
+    "--trust-audio",
+    is_flag=True,
+    help="Take finished shards without comparing the audio files with those that they were made from.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",

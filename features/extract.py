@@ -1,6 +1,7 @@
 """One partition: trials × front-end → shards, resumable at every shard, by any number of processes at once."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from spoofcache.common.files import Claim, atomic_path, clear_claims, remove_leftovers
 from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.device import Device, Pace
+from spoofcache.features.fingerprint import first_that_changed
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.pipeline import OpenShard, Pipeline
 from spoofcache.features.plan import (
@@ -22,8 +25,10 @@ from spoofcache.features.plan import (
     TRIALS,
     Identity,
     Plan,
+    ShardMismatch,
     StoreError,
     keep_weights_folder,
+    read_manifest,
     require_trial_list,
     write_manifest,
 )
@@ -50,6 +55,7 @@ class ExtractOptions:
         skip_bad_audio: leave unusable utterances out instead of stopping.
         compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
         device: where the front-end is given its batches.
+        trust_audio: take finished shards without comparing the audio files with those that they were made from.
     """
 
     fit: str = "repeat"
@@ -61,6 +67,7 @@ class ExtractOptions:
     skip_bad_audio: bool = False
     compression: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    trust_audio: bool = False
 
     @property
     def form(self) -> Form:
@@ -128,21 +135,34 @@ def extract_partition(
         EffectError: a recording that the view's effect cannot use.
         StoreError: the folder holds something else, a feature does not fit its type, or the disk refuses.
     """
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        _keep_trial_list(folder, plan, trials)
+    was_complete = _is_complete(folder, plan)
+    if not was_complete:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+            _keep_trial_list(folder, plan, trials)
     extraction = _Extraction(trials, plan, frontend, folder, options, advance)
     made = extraction.run()
     skipped: dict[str, str] = {}
     for index in range(plan.shard_count):
         skipped |= ShardReader(plan.shard_path(folder, index)).skipped
+    if was_complete and not made:  # so that a finished cache may lie where nothing can be written
+        return Extracted(made, plan.shard_count, skipped, extraction.pace)
     with _writing(folder):
         clear_claims(folder)
         write_manifest(folder, plan, skipped)
         if frontend.weights:
             keep_weights_folder(folder, frontend.weights)
     return Extracted(made, plan.shard_count - made, skipped, extraction.pace)
+
+
+def _is_complete(folder: Path, plan: Plan) -> bool:
+    """Whether the folder says that it holds all of this plan."""
+    try:
+        require_trial_list(folder / TRIALS, plan)
+        return read_manifest(folder) == plan
+    except StoreError:
+        return False
 
 
 @contextmanager
@@ -179,6 +199,7 @@ class _Extraction:
         made, todo = 0, self._unfinished(range(self.plan.shard_count))
         if any(not self._path(index).exists() for index in todo):
             (self.folder / MANIFEST).unlink(missing_ok=True)
+        self._require_room(todo)
         while todo:
             mine = self._make_free(todo)
             made += len(mine)
@@ -186,6 +207,16 @@ class _Extraction:
             if todo and not mine:
                 time.sleep(SECONDS_BETWEEN_LOOKS)  # other processes are making all that is left
         return made
+
+    def _require_room(self, todo: Sequence[int]) -> None:
+        """Raise StoreError where the disk cannot hold what is still to be made: better now than after hours."""
+        needed = sum(len(self._group(index)) for index in todo) * self.plan.row_bytes
+        free = shutil.disk_usage(self.folder).free
+        if needed > free and not self.options.compression:
+            raise StoreError(
+                f"{self.folder}: {needed / 1e9:.2f} GB are still to be written there and {free / 1e9:.2f} GB are free; "
+                "expected more room, or another --out"
+            )
 
     def _path(self, index: int) -> Path:
         return self.plan.shard_path(self.folder, index)
@@ -210,7 +241,23 @@ class _Extraction:
         shard = ShardReader(self._path(index))
         shard.require(self.plan, index)
         shard.require_utterances([trial.utt_id for trial in self._group(index)])
+        if not self.options.trust_audio:
+            self._require_same_audio(shard, index)
         return self.options.skip_bad_audio or not shard.skipped
+
+    def _require_same_audio(self, shard: ShardReader, index: int) -> None:
+        """Raise ShardMismatch unless the rows of a shard were made from these very audio files."""
+        rows = dict(zip(shard.utt_ids, shard.layout.audio if shard.layout.audio is not None else (), strict=False))
+        here = [trial for trial in self._group(index) if trial.path is not None and trial.utt_id in rows]
+        stored = np.array([rows[trial.utt_id] for trial in here], np.uint64).reshape(-1, 2)
+        changed = first_that_changed([trial.audio for trial in here], stored, self.options.workers)
+        if changed is not None:
+            trial = here[changed]
+            raise ShardMismatch(
+                f"{shard.path}: the row of utterance {trial.utt_id} was made from other audio than {trial.path}; give "
+                "the features of changed audio a folder of their own with --name or --out, or pass --trust-audio if "
+                "the samples are the same"
+            )
 
     def _make_free(self, todo: Sequence[int]) -> set[int]:
         """Make the shards that no other process holds; their indices."""

@@ -47,6 +47,7 @@ class PreprocessOptions:
     batch_size: int | None
     workers: int | None
     compression: str | None
+    trust_audio: bool
     limit: int | None
     dry_run: bool
 
@@ -76,6 +77,7 @@ class PreprocessOptions:
             skip_bad_audio=self.on_bad_audio == "skip",
             compression=self.compression,
             device=device,
+            trust_audio=self.trust_audio,
         )
 
     def frontend_options(

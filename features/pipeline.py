@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spoofcache.features.decoding import Batch, Decoders
 from spoofcache.features.device import Device, Launched, Pace, seconds_between
+from spoofcache.features.fingerprint import fingerprint
 from spoofcache.features.store import ShardWriter, require_fit
 from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
@@ -62,11 +63,11 @@ class OpenShard:
         self.n_expected -= len(trials)
 
     def commit(self) -> None:
-        """Make the shard visible to readers."""
+        """Make the shard visible to readers, with the fingerprints of the audio that its rows were made from."""
         for trial in self.group:  # in the order of the group, whichever reason was found first
             if trial.utt_id in self.reasons:
                 self.writer.skip(trial.utt_id, self.reasons[trial.utt_id])
-        self.writer.commit()
+        self.writer.commit([fingerprint(trial.audio) for trial in self.group if trial.utt_id not in self.reasons])
 
 
 class _InFlight(NamedTuple):

@@ -133,14 +133,18 @@ class Plan:
         cls, corpus: str, partition: str, identity: Identity, n_trials: int, row_shape: tuple[int, ...]
     ) -> "Plan":
         """The plan of so many trials that are not known one by one: it tells sizes, and fits no shard."""
-        row_bytes = math.prod(row_shape) * ITEM_BYTES[identity.dtype]
-        size = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes))
-        return cls(corpus, partition, identity, "", n_trials, row_shape, size)
+        plan = cls(corpus, partition, identity, "", n_trials, row_shape, shard_size=1)
+        return replace(plan, shard_size=max(1, min(SHARD_ROWS, SHARD_BYTES // plan.row_bytes)))
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of the features of one utterance."""
+        return math.prod(self.row_shape) * ITEM_BYTES[self.identity.dtype]
 
     @property
     def n_bytes(self) -> int:
         """Size of the feature rows of the whole partition."""
-        return self.n_trials * math.prod(self.row_shape) * ITEM_BYTES[self.identity.dtype]
+        return self.n_trials * self.row_bytes
 
     @property
     def shard_count(self) -> int:

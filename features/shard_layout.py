@@ -23,6 +23,7 @@ class Layout(NamedTuple):
         utt_ids: the utterance of each row.
         skipped: utterance → reason, for those of the group that were left out.
         checksums: [N], CRC-32 of each row's bytes.
+        audio: [N, 2], size and hash of the audio file that each row was made from; None in shards of earlier editions.
         shape: of the features, (N, *row).
         dtype: stored number type of the features.
         offset: where in the file contiguous features begin, in bytes; None where they are compressed, or none.
@@ -33,6 +34,7 @@ class Layout(NamedTuple):
     utt_ids: list[str]
     skipped: Mapping[str, str]
     checksums: NDArray[np.uint32]
+    audio: NDArray[np.uint64] | None
     shape: tuple[int, ...]
     dtype: str
     offset: int | None
@@ -61,6 +63,7 @@ def read_layout(path: Path) -> Layout:
             datasets["utt_id"].asstr()[:].tolist(),
             _skipped(header["skipped"]),
             datasets["checksum"][:],
+            _audio(file, n_rows),
             features.shape,
             str(features.dtype),
             features.id.get_offset() if features.size else None,
@@ -80,6 +83,15 @@ def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"{name} keeps its numbers in another file; expected them in the file itself")
     return dataset
+
+
+def _audio(file: h5py.File, n_rows: int) -> NDArray[np.uint64] | None:
+    if "audio" not in file:
+        return None
+    audio = _own_dataset(file, "audio")
+    if audio.shape != (n_rows, 2) or audio.dtype != np.uint64:
+        raise ValueError(f"audio of shape {audio.shape} and type {audio.dtype}; expected ({n_rows}, 2) and uint64")
+    return np.asarray(audio[:])
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from spoofcache.common.files import Claim
+from spoofcache.features.fingerprint import Fingerprint, as_array
 from spoofcache.features.inspection import inspect
 from spoofcache.features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
 from spoofcache.features.rows import open_rows, system_error
@@ -111,9 +112,13 @@ class ShardWriter:
         """Leave an utterance of the group out, and keep the reason in the shard."""
         self._skipped[utt_id] = reason
 
-    def commit(self) -> None:
-        """Flush, fsync and rename: from here on readers see the shard."""
-        self._guard(self._finish)
+    def commit(self, audio: Sequence[Fingerprint] | None = None) -> None:
+        """Flush, fsync and rename: from here on readers see the shard.
+
+        Args:
+            audio: what each row was made from, where that is known.
+        """
+        self._guard(lambda: self._finish(audio))
         self._guard(self._claim.commit)
 
     def abandon(self) -> None:
@@ -131,7 +136,7 @@ class ShardWriter:
             "features", shape, self._plan.identity.dtype, chunks=chunks, compression=compression
         )
 
-    def _finish(self) -> None:
+    def _finish(self, audio: Sequence[Fingerprint] | None) -> None:
         n_rows = len(self._utt_ids)
         if n_rows < len(self._features):  # a contiguous dataset cannot shrink: write the kept rows once more
             kept = self._features[:n_rows]
@@ -144,6 +149,8 @@ class ShardWriter:
         )  # of fixed length: no heap that damage can loop
         self._file.create_dataset("utt_id", data=np.array(names, text), dtype=text, shape=(n_rows,))
         self._file.create_dataset("checksum", data=np.array(self._checksums, np.uint32))
+        if audio is not None:
+            self._file.create_dataset("audio", data=as_array([*audio]))
         self._file.attrs.update(_header(self._plan, self._index))
         self._file.attrs["skipped"] = json.dumps(self._skipped)
         self._file.attrs[SEALED] = 1

@@ -1,6 +1,8 @@
 """From trials to shards: the same numbers however often it is interrupted, and whoever else is at it."""
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,9 +11,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from spoofcache.common.files import Claim
@@ -25,6 +29,7 @@ from spoofcache.features.plan import ShardMismatch, StoreError
 from spoofcache.features.store import ShardReader
 from spoofcache.features.waveform import AudioError, fit_length, load_waveform
 from tests.features.frames import OPTIONS, Frames, by_hand, extract, items, plan_for
+from tests.features.shards import changed
 from tests.limits import file_size_limit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +146,74 @@ class TestNumbers:
     @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"workers": 9}, {"skip_bad_audio": True}])
     def test_options_that_change_no_number_do_not(self, changes):
         assert make_identity(Frames(), replace(OPTIONS, **changes)) == make_identity(Frames(), OPTIONS)
+
+
+class TestAudio:
+    """A cache knows what it was made from: other audio under the same names is not `found finished`."""
+
+    def test_changed_audio_is_refused_by_name(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        change(trials[5])
+        with pytest.raises(ShardMismatch, match=r"shard-00001.h5: the row of utterance U_0005 was made from other"):
+            extract(trials, tmp_path / "cache", Frames())
+
+    def test_audio_of_the_same_size_is_compared_by_content(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        data = bytearray(trials[9].path.read_bytes())
+        data[-1] ^= 1
+        trials[9].path.write_bytes(data)
+        with pytest.raises(ShardMismatch, match="utterance U_0009 was made from other audio"):
+            extract(trials, tmp_path / "cache", Frames())
+
+    def test_the_same_audio_in_another_folder_is_the_same(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        (tmp_path / "moved").mkdir()
+        moved = [replace(trial, path=shutil.copy(trial.path, tmp_path / "moved")) for trial in trials]
+        moved = [replace(trial, path=Path(trial.path)) for trial in moved]
+        assert extract(moved, tmp_path / "cache", Frames())[:3] == (0, 3, {})
+
+    def test_a_user_may_vouch_for_the_audio(self, corpus, tmp_path):
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+        change(trials[5])
+        assert extract(trials, tmp_path / "cache", Frames(), replace(OPTIONS, trust_audio=True))[:3] == (0, 3, {})
+
+    def test_a_shard_of_an_earlier_edition_knows_nothing_of_its_audio(self, corpus, tmp_path):
+        trials = corpus(4)
+        extract(trials, tmp_path / "cache", Frames())
+        with changed(tmp_path / "cache/shard-00000.h5") as file:
+            del file["audio"]
+        change(trials[2])
+        assert extract(trials, tmp_path / "cache", Frames())[:3] == (0, 1, {})
+
+
+def change(trial):
+    """Another recording under the same name."""
+    soundfile.write(trial.path, np.zeros(9_000, np.int16), 16_000)
+
+
+class TestRoom:
+    def test_a_finished_cache_is_not_written_to(self, corpus, tmp_path, monkeypatch):
+        """It may lie on a disk that is read only."""
+        trials = corpus(10)
+        extract(trials, tmp_path / "cache", Frames())
+
+        def refuse(*_):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        for name in ("mkdir", "open", "replace", "unlink", "remove", "rename"):
+            monkeypatch.setattr(os, name, refuse)
+        assert extract(trials, tmp_path / "cache", Frames())[:3] == (0, 3, {})
+
+    def test_a_disk_that_is_too_small_is_known_before_any_work(self, corpus, tmp_path, monkeypatch):
+        frontend, trials = Frames(), corpus(10)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10 * 4_000 - 1))
+        with pytest.raises(StoreError, match=r"cache: 0.00 GB are still to be written there and 0.00 GB are free"):
+            extract(trials, tmp_path / "cache", frontend, EXACT)
+        assert frontend.seen == 0
 
 
 class TestResume:
