@@ -12,21 +12,21 @@ from spoofcache.common.files import Claim, _host, atomic_path, clear_claims, exc
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD_A_CLAIM = """
-import sys, time
+import sys
 from pathlib import Path
 from spoofcache.common.files import Claim
 claim = Claim.take(Path(sys.argv[1]))
 claim.temporary.write_text("half-made by the other process")
 print("held", flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 HOLD_A_FOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from spoofcache.common.files import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -41,7 +41,11 @@ def other_process():
 
     def start(program, path):
         process = subprocess.Popen(
-            [sys.executable, "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,  # it holds the path for as long as this stays open
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout is not None

@@ -137,10 +137,8 @@ def test_the_workers_of_a_killed_command_end_with_it(number, tmp_path):
     assert all(map(is_alive, workers))
     process.send_signal(number)
     process.communicate()
-    deadline = time.monotonic() + 60
-    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+    while any(map(is_alive, workers)):  # a hang is ended by pytest's time limit, not by how busy the machine is
         time.sleep(0.05)
-    assert not any(map(is_alive, workers))
 
 
 def is_alive(pid):

@@ -44,7 +44,8 @@ def test_the_last_samples_come_out_whole(name):
     coded = through(clean, name, FORMATS[name].bitrates and 64_000)
     last = slice(-1_600, None)
     kept = 4_000 if FORMATS[name].rate == 8_000 else 8_000
-    assert level(coded[last], 0, kept) == pytest.approx(level(clean[last], 0, kept), abs=0.5)
+    # 20 ms missing at the end are 2 dB; an encoder's own loss is below 0.5 dB and differs by processor
+    assert level(coded[last], 0, kept) == pytest.approx(level(clean[last], 0, kept), abs=1)
     assert snr(clean[last], coded[last]) > 6
 
 

@@ -26,7 +26,8 @@ def test_every_algorithm_equals_the_published_code(algorithm):
     augmented = ALGORITHMS[algorithm](INPUT, np.random.RandomState(1000 + algorithm))
     # where noise is added, the original's norm of the waveform is a float32
     np.testing.assert_allclose(augmented[::8], GOLDEN[f"algo{algorithm}"], rtol=0, atol=2e-9)
-    assert np.sqrt(np.mean(np.square(augmented, dtype=np.float64))) == pytest.approx(RMS[algorithm], abs=1e-6)
+    # published with six decimals, of a sum in float32: 1e-5 of it may be rounding
+    assert np.sqrt(np.mean(np.square(augmented, dtype=np.float64))) == pytest.approx(RMS[algorithm], rel=2e-5)
 
 
 @pytest.mark.parametrize("algorithm", range(1, 9))
