@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
@@ -145,10 +146,15 @@ def serve(answer: Callable[[Any], tuple[Any, bytes]]) -> None:
     out = sys.stdout.buffer
     out.write(READY)
     out.flush()
-    while True:
-        reply, content = answer(json.loads(requests.get()))
-        out.write(json.dumps(reply).encode() + b"\n" + content)
-        out.flush()
+    try:
+        while True:
+            reply, content = answer(json.loads(requests.get()))
+            out.write(json.dumps(reply).encode() + b"\n" + content)
+            out.flush()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # an ordinary end would wait for the thread that reads, and be aborted
 
 
 def _receive(requests: "SimpleQueue[bytes]") -> None:

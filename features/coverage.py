@@ -1,5 +1,6 @@
 """Is there audio for every trial? Asked before any model runs, by the headers of the files alone."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ AT_ONCE = 1_000
 
 SHOWN = 10
 NO_FILE = "no audio file"
+EXPECTATION = re.compile(r"; expected [^()]*(?<! )")
 
 
 class Coverage(NamedTuple):
@@ -84,6 +86,6 @@ def header_problem(path: Path | None) -> str:
     try:
         read_header(path)
     except AudioError as error:
-        reason, _, _ = str(error).removeprefix(f"{path}: ").partition("; expected")
+        reason = EXPECTATION.sub("", str(error).removeprefix(f"{path}: "))
         return f"{path.name}: {reason}"
     return ""

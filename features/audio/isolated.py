@@ -65,6 +65,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self._idle: list[Worker] = []
+        self._of_parent: list[Worker] = []
         self._lock = Lock()
         atexit.register(self.end)
         os.register_at_fork(after_in_child=self._forget)

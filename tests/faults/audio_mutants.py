@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -200,15 +200,18 @@ def compare(waveform: NDArray[np.float32], expected: NDArray[np.float32], change
 def _agrees_around(waveform: NDArray[np.float32], expected: NDArray[np.float32], place: float) -> bool:
     """Whether a longer waveform differs only by what stands at that place, a fraction of the file: repeated frames.
 
-    Its end may be there with what the encoder added: the first frame says which of the frames are the last.
+    What the encoder added at both ends may be there: the first frame, which states it, is no longer true of the file.
     """
     middle, margin = int(place * len(expected)), int(MARGIN * RATE)
     before, behind = max(middle - margin, 0), min(middle + margin, len(expected))
-    if not np.abs(waveform[:before] - expected[:before]).max(initial=0) < AGREES:
-        return False
     reach = range(min(ENCODER_SAMPLES, len(waveform) - len(expected)))
+    begins = (waveform[added : added + before] for added in reach)
     ends = (waveform[behind - len(expected) - added : len(waveform) - added] for added in reach)
-    return any(np.abs(end - expected[behind:]).max(initial=0) < AGREES for end in ends)
+    return _is_among(expected[:before], begins) and _is_among(expected[behind:], ends)
+
+
+def _is_among(part: NDArray[np.float32], candidates: Iterable[NDArray[np.float32]]) -> bool:
+    return any(np.abs(candidate - part).max(initial=0) < AGREES for candidate in candidates)
 
 
 def _lag(waveform: NDArray[np.float32], expected: NDArray[np.float32]) -> int | None:
