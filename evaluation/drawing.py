@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from spoofcache.evaluation.grids import printable
+from spoofcache.evaluation.grids import lines_of
 from spoofcache.metrics.det import FloatArray
 
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -116,8 +116,7 @@ def point_of(style: Mapping[str, Any]) -> dict[str, Any]:
 
 def wrapped(name: str, width: int = 28) -> str:
     """The whole name, on as many lines of at most `width` characters as it needs."""
-    name = printable(name)
-    return "\n".join(name[start : start + width] for start in range(0, max(len(name), 1), width))
+    return "\n".join(lines_of(name, width))
 
 
 def log_ticks(low: float, high: float, most: int = 9) -> list[float]:

@@ -1,5 +1,6 @@
 """A comparison as grids of written figures, which text, LaTeX and HTML share."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ from spoofcache.evaluation.figures import SIGNIFICANT, Comparison, Figure
 from spoofcache.evaluation.measures import MEASURES
 
 BEST, SAME = "*", "≈"
+PARTS = re.compile(r"[^\s_./-]*[\s_./-]?")
+"""The parts of a name after which a line may break."""
 UNDEFINED = "–"
 
 
@@ -14,7 +17,7 @@ class Cell(NamedTuple):
     """A figure as it is written."""
 
     value: str
-    """`0.636`; UNDEFINED where there is none."""
+    """`0.636`; UNDEFINED where there is none. Blanks behind it align the decimal points of a column."""
     interval: str = ""
     """`[0.58, 0.69]`, one decimal less than the value; empty where none was asked for."""
     mark: str = ""
@@ -53,14 +56,17 @@ def pooled_grid(comparison: Comparison) -> Grid:
         columns.append([cell_of(figure, measure) for figure in figures])
         if measure == "eer" and any(figure.threshold is not None for figure in figures):
             heads.append("threshold at the EER")
-            columns.append([_threshold_cell(figure) for figure in figures])
+            columns.append(_threshold_cells(figures))
     cells = zip(*columns, strict=True)
     rows = [Row(system, (), list(of_system)) for system, of_system in zip(table.figures, cells, strict=True)]
     return Grid(title, "system", (), heads, rows)
 
 
-def _threshold_cell(figure: Figure) -> Cell:
-    return Cell(UNDEFINED if figure.threshold is None else f"{figure.threshold:.6g}")
+def _threshold_cells(figures: Sequence[Figure]) -> list[Cell]:
+    """Thresholds to six digits, with blanks behind them where that brings their decimal points below each other."""
+    texts = [UNDEFINED if figure.threshold is None else f"{figure.threshold:.6g}" for figure in figures]
+    lengths = [len("".join(text.partition(".")[1:])) for text in texts]  # of the point and the decimals
+    return [Cell(text + " " * (max(lengths) - length)) for text, length in zip(texts, lengths, strict=True)]
 
 
 def group_grids(comparison: Comparison, column: str) -> list[Grid]:
@@ -111,6 +117,30 @@ def printable(text: str) -> str:
     'a\\\\tb'
     """
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def parts_of(name: str) -> list[str]:
+    """The parts of a printable name, each with the blank, `_`, `-`, `.` or `/` behind it.
+
+    >>> parts_of("XLS-R + LCNN_seed-1")
+    ['XLS-', 'R ', '+ ', 'LCNN_', 'seed-', '1']
+    """
+    return [part for part in PARTS.findall(printable(name)) if part]
+
+
+def lines_of(name: str, width: int) -> list[str]:
+    """The whole of a name on lines of at most `width` characters, broken between its parts where that is possible.
+
+    >>> lines_of("xlsr-53_last_hidden_state_epoch-87", 12)
+    ['xlsr-53_', 'last_hidden_', 'state_epoch-', '87']
+    """
+    lines = [""]
+    for part in parts_of(name):
+        for piece in (part[start : start + width] for start in range(0, len(part), width)):
+            if len(lines[-1]) + len(piece.rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def title_of(measure: str) -> str:

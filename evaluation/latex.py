@@ -92,7 +92,7 @@ def _latex_row(row: Row, stacked: bool) -> str:
 
 
 def _latex_value(cell: Cell) -> str:
-    value = rf"\textbf{{{cell.value}}}" if cell.mark == BEST else _latex(cell.value)
+    value = rf"\textbf{{{cell.value}}}" if cell.mark == BEST else _latex(cell.value.rstrip())
     return value + r"$^{\approx}$" * (cell.mark == SAME)
 
 

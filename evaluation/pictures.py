@@ -46,8 +46,6 @@ SMALLEST = 1e-16
 """Probabilities are drawn no nearer to 0 and 1 than this: float64 has no 1 − 1e-17."""
 LEAST_COST, MOST_COST = 1e-4, 1.3
 """A t-DCF of 0 has no place on a logarithmic axis: it is drawn on the frame. Above 1 there is nothing to see."""
-LEAST_COST, MOST_COST = 1e-4, 1.3
-"""A t-DCF of 0 has no place on a logarithmic axis: it is drawn on the frame. Above 1 there is nothing to see."""
 
 
 @styled
@@ -163,7 +161,8 @@ def _group_panel(
         axes.plot(value, rows, **point_of(style) | {"markersize": 4.5, "markeredgewidth": 1.3}, clip_on=False)
     axes.set_xscale("log")
     axes.set_xlim(floor, ceiling)
-    axes.set_xticks(log_ticks(floor, ceiling), [f"{tick:g}" for tick in log_ticks(floor, ceiling)])
+    ticks = log_ticks(floor, ceiling, most=6)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(axis="y", visible=False)
     for row in range(0, len(groups), 2):

@@ -18,6 +18,7 @@ from spoofcache.evaluation.grids import (
     group_grids,
     legend,
     measures_of_groups,
+    parts_of,
     pooled_grid,
     printable,
 )
@@ -31,6 +32,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy: the browser itself refuses scripts and everything from elsewhere."""
 HEAT, MOST_HEAT = "213, 94, 0", 0.55
 """Colour of the worst cell of a heat map, and how much of it covers the white: text must stay legible on it."""
+FIGURE_SPACE = "\u2007"
+"""A blank that is as wide as a digit, and that HTML keeps."""
 MOST_NAMED = 6
 WIDEST_NAME = 20
 """Characters of a system's name that a table gives a line to."""
@@ -188,7 +191,7 @@ def _warnings(comparisons: Sequence[Comparison]) -> str:
 
 def _summary(comparison: Comparison) -> str:
     table = comparison.pooled
-    names = [f"<span class='name'>{_text(system)}</span>" for system in table.figures]
+    names = [f"<span class='name'>{_breakable(system)}</span>" for system in table.figures]
     systems = "One system was" if len(names) == 1 else f"{len(names)} systems were"
     named = f": {', '.join(names)}" if len(names) <= MOST_NAMED else ""  # the table names them too
     return (
@@ -198,9 +201,9 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
-    systems = " class='name'" if grid.count_heads else ""  # the heads of a table by group are names of systems
+    systems = " name" if grid.count_heads else ""  # the heads of a table by group are names of systems
     heads = [f"<th scope='col'>{_text(head)}</th>" for head in (grid.corner, *grid.count_heads)]
-    heads += [f"<th scope='col'{systems}>{_text(head)}</th>" for head in grid.heads]
+    heads += [f"<th scope='col' class='figures{systems}'>{_head(head)}</th>" for head in grid.heads]
     rows = [_row(row) for row in grid.rows]
     body, foot = (rows[:-1], rows[-1:]) if grid.count_heads else (rows, [])  # the last row is that of all groups
     return _joined(
@@ -220,11 +223,14 @@ def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
 def _row(row: Row) -> str:
     counts = "".join(f"<td>{number:,}</td>" for number in row.counts)
     width = f"min-width: {min(len(row.name) + 2, WIDEST_NAME)}ch"  # names are broken beyond that only
-    return f"<tr><th scope='row' style='{width}'>{_text(row.name)}</th>{counts}{''.join(map(_cell, row.cells))}</tr>"
+    return (
+        f"<tr><th scope='row' style='{width}'>{_breakable(row.name)}</th>{counts}{''.join(map(_cell, row.cells))}</tr>"
+    )
 
 
 def _cell(cell: Cell) -> str:
-    value = f"<b>{cell.value}</b>" if cell.mark == BEST else cell.value
+    text = cell.value.replace(" ", FIGURE_SPACE)
+    value = f"<b>{text}</b>" if cell.mark == BEST else text
     marked = f"<span class='value'>{value}<span class='mark'>{cell.mark}</span></span>"
     shade = "" if cell.heat is None else f" class='heat' style='background: rgba({HEAT}, {MOST_HEAT * cell.heat:.3f})'"
     return f"<td{shade}>{marked}<small>{cell.interval}</small></td>"
@@ -245,6 +251,19 @@ def _definitions(measures: Sequence[str]) -> str:
 
 def _joined(parts: Iterable[str]) -> str:
     return "\n".join(part for part in parts if part)
+
+
+def _breakable(name: str) -> str:
+    """A name whose lines may break between its parts."""
+    return "<wbr/>".join(html.escape(part) for part in parts_of(name))
+
+
+def _head(title: str) -> str:
+    """A heading whose short words, such as `t-EER`, stay whole."""
+    return " ".join(
+        f"<span class='value'>{html.escape(word)}</span>" if len(word) < 8 else _breakable(word)
+        for word in printable(title).split(" ")
+    )
 
 
 def _text(text: str) -> str:

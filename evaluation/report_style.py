@@ -23,9 +23,10 @@ a { color: var(--accent); }
 .scroll { overflow: auto; max-height: 92vh; }
 table { border-collapse: separate; border-spacing: 0; min-width: 100%; font-size: .875rem; line-height: 1.3;
   font-variant-numeric: lining-nums tabular-nums; border: solid var(--ink); border-width: 2px 0; }
-th, td { padding: .38rem .7rem; text-align: right; vertical-align: top; }
+th, td { padding: .38rem .5rem; text-align: right; vertical-align: top; }
 thead th { position: sticky; top: 0; z-index: 2; background: #fff; border-bottom: 1px solid var(--ink);
   vertical-align: bottom; font-weight: 600; }
+thead th.figures { padding-right: calc(.5rem + .85em); }
 thead th.name { white-space: normal; overflow-wrap: anywhere; min-width: 8.5rem; max-width: 13rem; }
 th:first-child { position: sticky; left: 0; z-index: 1; background: #fff; text-align: left; font-weight: 400; }
 tbody th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; max-width: 22rem; }
@@ -36,6 +37,7 @@ tfoot > tr > * { border-top: 1px solid var(--ink); }
 td.heat, td.heat small { color: var(--ink); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 td small { display: block; white-space: nowrap; color: var(--soft); font-size: .82em; padding-right: 1.04em; }
 .value { white-space: nowrap; }
+.value b { font-weight: inherit; -webkit-text-stroke: .035em; }
 .mark { display: inline-block; width: .85em; text-align: left; font-weight: 400; }
 figcaption { margin: .4rem 0 .6rem; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }
 .legend { margin: .45rem 0 0; color: var(--soft); font-size: .8rem; }

@@ -3,15 +3,18 @@
 import csv
 import io
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from spoofcache.evaluation.figures import Comparison, Figure, Table
-from spoofcache.evaluation.grids import Cell, Grid, grids_of, legend, printable
+from spoofcache.evaluation.grids import Cell, Grid, grids_of, legend, lines_of, printable
 
 TEXT_WIDTH = 100
 HEAD_WIDTH = 26
+NAME_WIDTH = 40
+"""Characters of a name that a line of a table holds; longer names take several lines."""
 CSV_HEADER = (
     *("test_set", "column", "group", "n_bonafide", "n_spoof", "system", "measure"),
     *("value", "low", "high", "best", "p_value", "threshold", "warnings"),
@@ -67,26 +70,42 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
 
 
 def _aligned(grid: Grid) -> str:
-    parts = [(grid.corner, [printable(row.name) for row in grid.rows], str.ljust)]
-    parts += [(head, [f"{row.counts[k]:,}" for row in grid.rows], str.rjust) for k, head in enumerate(grid.count_heads)]
-    parts += [(head, _cell_texts([row.cells[k] for row in grid.rows]), str.ljust) for k, head in enumerate(grid.heads)]
-    heads = [textwrap.wrap(printable(head), HEAD_WIDTH) for head, _, _ in parts]
-    height = max(map(len, heads))
-    columns = []
-    for head, (_, texts, justify) in zip(heads, parts, strict=True):
-        lines = [*[""] * (height - len(head)), *head, *texts]
-        width = max(map(len, lines))
-        rule = ["-" * width]
-        lines[height:height] = rule
-        if grid.count_heads:  # the last row is that of all groups together
-            lines[-1:-1] = rule
-        columns.append([justify(line, width) for line in lines])
-    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+    """The grid as lines of text: the heads, a rule, and the rows; the last row of a grid by group has its own rule."""
+    figures = [_cell_texts([row.cells[k] for row in grid.rows]) for k in range(len(grid.heads))]
+    head = [lines_of(text, HEAD_WIDTH) for text in (grid.corner, *grid.count_heads, *grid.heads)]
+    rows = [
+        [
+            lines_of(row.name, NAME_WIDTH),
+            *([f"{count:,}"] for count in row.counts),
+            *([column[k]] for column in figures),
+        ]
+        for k, row in enumerate(grid.rows)
+    ]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(head, *rows, strict=True)]
+    n_counts, n_figures = len(grid.count_heads), len(grid.heads)
+    layout = list(zip(widths, [str.ljust] + [str.rjust] * n_counts + [str.ljust] * n_figures, strict=True))
+    rule = "  ".join("-" * width for width in widths)
+    deepest = max(map(len, head))
+    lines = [*_lines([[""] * (deepest - len(cell)) + cell for cell in head], layout), rule]
+    for k, row in enumerate(rows):
+        if grid.count_heads and k == len(rows) - 1:  # the row of all groups together
+            lines.append(rule)
+        lines += _lines(row, layout)
+    return "\n".join(lines)
+
+
+def _lines(cells: Sequence[Sequence[str]], layout: Sequence[tuple[int, Callable[[str, int], str]]]) -> list[str]:
+    """The lines of cells side by side; `layout` holds the width and the alignment of each column."""
+    rows = zip_longest(*cells, fillvalue="")
+    return [
+        "  ".join(put(text, width) for text, (width, put) in zip(row, layout, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _cell_texts(cells: Sequence[Cell]) -> list[str]:
     value_width, interval_width = (max(map(len, texts)) for texts in zip(*(cell[:2] for cell in cells), strict=True))
-    return [f"{cell.value:>{value_width}} {cell.interval:<{interval_width}} {cell.mark}".rstrip() for cell in cells]
+    gap = " " * bool(interval_width)
+    return [f"{cell.value:>{value_width}}{gap}{cell.interval:<{interval_width}} {cell.mark}".rstrip() for cell in cells]
 
 
 def _tables(comparison: Comparison) -> Iterator[tuple[str, str, Table]]:

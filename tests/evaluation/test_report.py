@@ -214,6 +214,32 @@ def test_nothing_is_wider_than_the_window(page, tmp_path, width):
     assert title == "0"
 
 
+PLACES = """<script>addEventListener("load", () => {
+  const tables = [...document.querySelectorAll("table")], digits = document.createRange();
+  document.title = [...document.querySelectorAll("tbody .value")].map(value => {
+    digits.selectNodeContents(value);
+    digits.setEndBefore(value.querySelector(".mark"));
+    const place = digits.getBoundingClientRect(), column = value.closest("td").cellIndex;
+    return [tables.indexOf(value.closest("table")), column, digits.toString().length, place.left, place.right].join(" ")
+  }).join(";") })</script>"""
+
+
+def test_the_digits_of_a_column_stand_below_each_other_bold_or_not(page, tmp_path):
+    measured = without_policy(page).replace("</body>", f"{PLACES}</body>")
+    (title,) = re.findall("<title>(.*)</title>", visit(measured, tmp_path).dom)
+    places = [entry.rsplit(" ", 2) for entry in title.split(";")]
+    assert len(places) == 4 + 2 * 2 * 2  # values in the pooled table and in two tables by attack, without their feet
+    numbers = {where: {(left, right) for which, left, right in places if which == where} for where, _, _ in places}
+    assert all(len(of_column) == 1 for of_column in numbers.values())
+    assert len(numbers) < len(places)  # some columns have several numbers of one length
+
+
+def test_long_names_may_break_between_their_parts():
+    name = "wav2vec2-large_AASIST.seed/1"
+    comparison = Comparison("t", ("eer",), Table(1, 1, {name: {"eer": Figure(0.5)}}))
+    assert "wav2vec2-<wbr/>large_<wbr/>AASIST.<wbr/>seed/<wbr/>1</th>" in as_html([(comparison, [])], "t", MADE_BY)
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spoofcache.evaluation.figures import Comparison, Figure, Table
-from spoofcache.evaluation.grids import group_grids, pooled_grid, printable
+from spoofcache.evaluation.grids import group_grids, lines_of, pooled_grid, printable
 from spoofcache.evaluation.latex import as_latex
 from spoofcache.evaluation.tables import as_csv, as_record, as_text
 
@@ -82,6 +85,38 @@ def test_a_name_of_any_length_keeps_text_columns_narrow_and_whole():
     by_attack = lines[lines.index("EER (%) by attack, t") :]
     assert "".join(by_attack).count("x") == 100
     assert max(map(len, by_attack)) < 60
+
+
+def test_long_names_of_rows_and_heads_are_broken_between_their_parts():
+    name = "wav2vec2-large-xlsr-53_last_hidden_state_AASIST-L_seed-1234_epoch-0087"
+    text = as_text(one_system(name=name, group="opus 16 kbit/s"))
+    assert text.split("\n\n")[1:4] == [
+        "system                               EER (%)\n"
+        "-----------------------------------  -------\n"
+        "wav2vec2-large-xlsr-53_last_hidden_  25.000\n"
+        "state_AASIST-L_seed-1234_epoch-0087",
+        "EER (%) by attack, t",
+        "                                  wav2vec2-large-xlsr-53_\n"
+        "                                  last_hidden_state_AASIST-\n"
+        "attack          bona fide  spoof  L_seed-1234_epoch-0087\n"
+        "--------------  ---------  -----  -------------------------\n"
+        "opus 16 kbit/s          1      1  25.000\n"
+        "--------------  ---------  -----  -------------------------\n"
+        "pooled                  1      1  25.000",
+    ]
+
+
+@given(st.text(max_size=80), st.integers(1, 30))
+def test_lines_of_a_name_keep_all_of_it(name, width):
+    lines = lines_of(name, width)
+    assert max(map(len, lines)) <= width
+    assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", printable(name))
+
+
+def test_the_decimal_points_of_thresholds_stand_below_each_other():
+    found = {name: {"eer": Figure(0.25, threshold=t)} for name, t in (("a", 0.33069), ("b", -12.0), ("c", 1.5))}
+    lines = as_text(Comparison("t", ("eer",), Table(2, 2, found))).splitlines()
+    assert [line[len("system  EER (%)  ") :] for line in lines[4:]] == ["  0.33069", "-12", "  1.5"]
 
 
 def test_csv_has_every_figure_in_full_precision():
