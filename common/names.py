@@ -106,7 +106,7 @@ def match_names(found: Sequence[str], wanted: Sequence[str], known: Collection[s
         if len(row_of) < len(names.found) or len(allowed) < len(names.wanted) + len(names.known):
             if covers:
                 _refuse_collision(rule, written, names)
-            break  # looser rules do not part names again
+            continue  # looser rules do not part names again, but they may show that all would match
         if best is None or rows.count(-1) < best.rows.count(-1):
             best = Match(rows, [written.found[row] for name, row in row_of.items() if name in strangers], rule)
         if covers:

@@ -4,11 +4,12 @@ A score file names each utterance and gives it a number. Whatever else it holds 
 beginning of each line) is recognised where it can be, and left aside where it is of no use.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
+from spoofcache.common.tables.columns import LOOKED_AT, NUMBER_LIKE, Column, Table, tables
 from spoofcache.common.tables.foreign import refuse_foreign
 from spoofcache.common.tables.layout import TableError, read_lines, shown
 from spoofcache.common.tables.roles import (
@@ -25,12 +26,14 @@ from spoofcache.common.tables.roles import (
     two_readings,
     understand,
 )
-from spoofcache.common.tables.words import ATTACK_ID, UNKNOWN, class_of, plain
+from spoofcache.common.tables.words import ATTACK_ID, NOT_SCORES, UNKNOWN, class_of, plain
 
 EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
 """What --column may call a column of a score file; `bonafide` and `spoof` are columns that say 1 for that class."""
 SYNONYMS = {"utt_id": "utterance", "file": "utterance", "filename": "utterance", "label": "key"}
+SEVERAL = re.compile(r"\W*\d[\d.eE+-]*(?:[^\w.+-]+[-+]?[\d.][\d.eE+-]*)+\W*", re.ASCII)
+WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 TOLERANCE = 2e-3
 """How far two outputs of a network, printed with few digits, may be from mirroring each other or summing to one."""
 
@@ -92,6 +95,9 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     free = [one for one in table.columns if one.number not in taken]
     key = chosen["key"] if "key" in chosen else find_key(table, free)
     free = [one for one in free if one is not key]
+    ones = None
+    if key and "key" not in chosen and key.is_binary:  # a header says that it is the key, but not what 1 means
+        key, ones = None, key
     score = chosen.get("score") or _find_score(table, free, "utterance" not in asked)
     free = [one for one in free if one is not score]
     utterance = chosen.get("utterance") or find_utterance(table, free, known)
@@ -99,6 +105,7 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     is_bonafide = [class_of(cell) == "bonafide" for cell in key.cells] if key else None
     attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
     binary = [one for one in free if one is not attack and one.is_binary and not one.is_constant and key is None]
+    binary = [ones] if ones else binary
     is_joined = attack is None and is_bonafide is not None and _is_joined(table, utterance.cells, is_bonafide)
     return ScoreColumns(table, utterance, score, key, attack, binary[0] if len(binary) == 1 else None, is_joined)
 
@@ -106,18 +113,42 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
 def _find_score(table: Table, free: Sequence[Column], is_utterance_free: bool) -> Column:
     """The column of the scores: by its header, or the only one of numbers that differ from trial to trial."""
     named = named_by_header("score", free)
-    numeric = [one for one in free if one.is_numeric and not is_of_asv(one)]
+    numeric = [one for one in free if one.is_numeric and not is_of_asv(one) and plain(one.header) not in NOT_SCORES]
+    called = [one for one in free if "score" in plain(one.header).split("_") and not is_of_asv(one)]
     if not named:
-        named = [one for one in numeric if "score" in plain(one.header).split("_")]
+        named = [one for one in called if one.is_numeric]
+    if called and not named:
+        found = f"{called[0]} is called a score but holds {shown(called[0].cells[0], 30)}"
+        raise table_error(table, f"{found}, the first row below", "numbers")
     if len(named) == 1:
         return named[0]
     numeric = _without_names(table, numeric, free) if is_utterance_free else numeric
     numeric = named or _informative(numeric)
+    if len(numeric) == 1 and not named:
+        _refuse_decimal_comma(table, numeric[0])
+        several = [one for one in free if all(map(SEVERAL.fullmatch, one.cells[:LOOKED_AT]))]
+        if several:
+            found = f"{several[0]} holds several numbers in a cell, {shown(several[0].cells[0], 30)},"
+            raise table_error(table, found, f"one in each, or --column score={numeric[0].header or numeric[0].number}")
     if not numeric:
         raise table_error(table, "no column of numbers", "a score in each line (--column score=…)")
     if len(numeric) > 1:
         raise two_readings(table, "score", numeric, _relation(numeric))
     return numeric[0]
+
+
+def _refuse_decimal_comma(table: Table, score: Column) -> None:
+    """`u1,2,5` without a header: two numbers, or 2.5 with a decimal comma."""
+    if table.separator != "," or table.header or score.number == len(table.columns) or ", " in table.first:
+        return
+    following = table.columns[score.number]
+    if all(WHOLE.fullmatch(cell) for cell in score.cells) and all(cell[:1].isdecimal() for cell in following.cells):
+        example = f"{score.cells[0]},{following.cells[0]}"
+        raise table_error(
+            table,
+            f"{shown(example)} may be two cells or a number with a decimal comma,",
+            f"numbers with a decimal point, or --column score={score.number} where they are two cells",
+        )
 
 
 def _without_names(table: Table, numeric: Sequence[Column], free: Sequence[Column]) -> list[Column]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from spoofcache.common.tables.layout import SEPARATORS, Cells, Lines, readings, shown
+from spoofcache.common.tables.layout import SEPARATORS, Cells, Lines, TableError, readings, shown
 from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
 
 NUMBER_LIKE = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
@@ -152,15 +152,25 @@ def tables(lines: Lines, asked: Sequence[str] = ()) -> Iterator[Table]:
     Raises:
         TableError: no separator does, or a header without rows.
     """
+    refused: TableError | None = None
+    n_found = 0
     for cells in readings(lines):
-        yield _table(lines, cells, asked)
+        try:
+            table = _table(lines, cells, asked)
+        except TableError as error:
+            refused = refused or error
+            continue
+        n_found += 1
+        yield table
+    if refused and not n_found:
+        raise refused
 
 
 def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
     first = [column[0] for column in cells.columns]
     below = [Column(n, "", column[1:]) for n, column in enumerate(cells.columns, 1)]
     has_header = _is_header(first, below, asked)
-    if cells.is_first_short and not has_header:
+    if cells.is_first_short and not (has_header and below[0].is_index):  # else a header may lack a name elsewhere
         lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.texts[0])}", f"{len(first)}, as in the lines below")
     if not has_header:
         columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]

@@ -44,6 +44,25 @@ FILE_NAMES = frozenset(name for name in MEANING if re.match(r"file|fname|path|au
 """Headers of columns that hold files rather than utterances."""
 
 
+NOT_SCORES = frozenset(
+    (
+        "duration",
+        "dur",
+        "seconds",
+        "length",
+        "samples",
+        "n_samples",
+        "frames",
+        "sample_rate",
+        "sr",
+        "epoch",
+        "snr",
+        "age",
+    )
+)
+"""Headers of numbers that are no scores."""
+
+
 def plain(header: str) -> str:
     """A header in lower case with underscores.
 

@@ -1,0 +1,58 @@
+"""Names of utterances: exact first, then by ever looser rules, and never two names as one."""
+
+import pytest
+
+from spoofcache.common.names import NameCollision, match_names, quoted, utterance_of
+
+COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "rule"),
+    [
+        (["b", "a"], ["a", "b"], ""),
+        (["b.wav", "a.wav"], ["a", "b"], "the endings of audio files"),
+        (["./wav/b", "./wav/a"], ["wav/a", "wav/b"], "the spelling of paths (backslashes, ./)"),
+        (["wav\\b", "wav\\a"], ["wav/a", "wav/b"], "the spelling of paths (backslashes, ./)"),
+        ([f"{COMPOSED}2", f"{COMPOSED}1"], [f"{DECOMPOSED}1", f"{DECOMPOSED}2"], "Unicode normal forms"),
+        (["tts_one/b", "tts_one/a"], ["tts one/a", "tts one/b"], "blanks (written as underscores)"),
+        (["/data/s1/b", "/data/s1/a"], ["a", "b"], "all folders"),
+        (["/x/s2/a", "/x/s1/a"], ["s1/a", "s2/a"], "all folders but the last 1"),
+    ],
+)
+def test_the_strictest_rule_that_matches_all_is_taken(found, wanted, rule):
+    match = match_names(found, wanted)
+    assert (match.rows, match.strangers, match.rule) == ([1, 0], [], rule)
+
+
+def test_two_endings_are_two_files_where_both_sides_have_them():
+    assert match_names(["u.ogg", "u.mp3"], ["u.mp3", "u.ogg"]).rows == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "both"),
+    [
+        (["u.mp3", "u.ogg"], ["u"], "'u.mp3' and 'u.ogg' would be one utterance, 'u'"),
+        (["x/u", "y/u"], ["u"], "'x/u' and 'y/u' would be one utterance, 'u'"),
+        ([f"{COMPOSED}.wav", f"{DECOMPOSED}.wav"], [COMPOSED], r"'\\xe9.wav' and 'e\\u0301.wav' would be one"),
+    ],
+)
+def test_two_names_never_become_one(found, wanted, both):
+    with pytest.raises(NameCollision, match=both):
+        match_names(found, wanted)
+
+
+def test_what_no_rule_matches_is_counted_under_the_rule_that_matches_most():
+    match = match_names(["a.wav", "z.wav"], ["a", "b"], known=["z"])
+    assert (match.rows, match.strangers, match.rule) == ([0, -1], [], "the endings of audio files")
+    match = match_names(["a.wav", "z.wav"], ["a", "b"])
+    assert (match.rows, match.strangers) == ([0, -1], ["z.wav"])
+
+
+def test_names_that_look_alike_are_shown_with_escapes():
+    assert quoted(COMPOSED, DECOMPOSED) == [r"'\xe9'", r"'e\u0301'"]
+    assert quoted("a", "b") == ["'a'", "'b'"]
+
+
+def test_the_utterance_of_a_file_is_one_in_either_normal_form():
+    assert utterance_of(f"{COMPOSED} 1.wav") == utterance_of(f"./{DECOMPOSED} 1.wav") == f"{COMPOSED}_1"
