@@ -1,1 +1,1 @@
-"""What every room uses: errors that are printed as a sentence, atomic files, the machine, the command line."""
+"""What all parts of the package use: errors, atomic files, child processes, the machine, the command line."""

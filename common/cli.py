@@ -1,8 +1,8 @@
-"""What the commands share: one sentence per error, exit statuses, progress, the device.
+"""What the commands share: errors as one sentence, exit statuses, progress, and the device.
 
-Exit status 0 is done, 2 wrong usage or input; a command that a signal ended has 128 plus the signal's number: 130 for
-Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Results go to standard output; progress and
-errors go to standard error.
+The exit status is 0 after success and 2 after wrong usage or input. If a signal ended the command, it is 128 plus the
+number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Results are written to standard output; progress
+and errors are written to standard error.
 """
 
 from spoofcache.common.signals import exit_status, raised_as_interrupts
@@ -43,33 +43,35 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Sentence(click.ClickException):
-    """An error that the user can mend: printed as one sentence, exit status 2."""
+    """An error that the user can correct. It is printed as one sentence, and the exit status is 2."""
 
     exit_code = 2
 
 
 def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
-    """Decorate a command: InputError, OSError, Ctrl-C, SIGTERM and SIGHUP end it with a sentence, not a stack trace.
+    """Decorate a command so that InputError, OSError, Ctrl-C, SIGTERM and SIGHUP end it with a sentence, not a trace.
 
-    `after_interrupt` tells the user how to continue.
+    `after_interrupt` is printed after an interrupt, and tells the user how to continue.
     """
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def command(*args: Any, **kwargs: Any) -> Any:
             try:
-                with raised_as_interrupts(), _spoken_warnings():
+                with raised_as_interrupts(), _warnings_as_sentences():
                     return function(*args, **kwargs)
-            except BrokenPipeError:  # `| head`: click ends quietly
+            except BrokenPipeError:  # for example by `| head`; click ends the command quietly
                 raise
             except (InputError, OSError) as error:
                 raise Sentence(str(error)) from error
             except RuntimeError as error:
-                if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name to spare its import
+                if (
+                    type(error).__name__ != "OutOfMemoryError"
+                ):  # the class of torch, compared by name to avoid importing torch
                     raise
                 raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
             except KeyboardInterrupt as interrupt:
-                click.echo(f"Interrupted; nothing half-made is left. {after_interrupt}".strip(), err=True)
+                click.echo(f"Interrupted; no incomplete file was left behind. {after_interrupt}".strip(), err=True)
                 click.get_current_context().exit(exit_status(interrupt))
 
         return command  # type: ignore[return-value]
@@ -78,8 +80,8 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
 
 
 @contextmanager
-def _spoken_warnings() -> Iterator[None]:
-    """Print warnings of ours as a sentence on standard error, and those of libraries as Python does."""
+def _warnings_as_sentences() -> Iterator[None]:
+    """Print our own warnings as a sentence on standard error; warnings of libraries are printed as usual."""
     with warnings.catch_warnings():
         otherwise = warnings.showwarning
 
@@ -94,7 +96,7 @@ def _spoken_warnings() -> Iterator[None]:
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
-    """Sentence when an output is an input, is named twice, or exists and is not to be replaced."""
+    """Raise Sentence if an output is also an input, is named twice, or exists and must not be replaced."""
     read, seen = {path.resolve() for path in inputs}, set()
     for path in outputs:
         if path.resolve() in read:
@@ -107,8 +109,8 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bo
 
 
 def resolve_device(name: str) -> "torch.device":
-    """`auto`, `cpu`, `cuda` or `cuda:k` → the torch device; Sentence when it is not there."""
-    import torch  # here, not above: `--help` must not wait for it
+    """The torch device for `auto`, `cpu`, `cuda` or `cuda:k`; Sentence if it does not exist."""
+    import torch  # imported here so that `--help` does not wait for it
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -135,7 +137,7 @@ def named_columns(context: click.Context, option: click.Parameter, pairs: Sequen
 
 
 class RegistryName(click.ParamType):
-    """A name among some, or `package.module:Name` of the user's own."""
+    """One of several known names, or `package.module:Name` for a plug-in of the user."""
 
     name = "name"
 
@@ -152,11 +154,11 @@ class RegistryName(click.ParamType):
 
 
 class ChoiceWithAliases(click.Choice[str]):
-    """A choice of which some values have former names: these are accepted, but the help does not list them.
+    """A choice in which some values have former names, which are accepted but not listed in the help.
 
     Args:
         choices: the values.
-        aliases: former name → value.
+        aliases: former name → present name.
     """
 
     def __init__(self, choices: Iterable[str], aliases: Mapping[str, str]) -> None:
@@ -164,12 +166,12 @@ class ChoiceWithAliases(click.Choice[str]):
         self._aliases = aliases
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The value that a name stands for; click reports any other text."""
+        """The value for a name or a former name; click reports an error for any other text."""
         return super().convert(self._aliases.get(value, value), param, ctx)
 
 
 class PackagedFile(click.ParamType):
-    """A TOML file: the path of one, or the name of one that comes with SpoofCache in a folder of the package."""
+    """A TOML file, given by its path, or by its name if it is in a folder of the package."""
 
     name = "file"
 
@@ -206,9 +208,9 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far `total` steps have come, with rate and time left; yields `advance(n)`.
+    """Show the progress of `total` steps with rate and remaining time; yields `advance(n)`.
 
-    A terminal gets a live bar; a log file gets a line every 30 seconds.
+    On a terminal, a live bar is shown; in a log file, a line is written every 30 seconds.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -234,7 +236,7 @@ def _log_lines(description: str, total: int) -> Callable[[int], None]:
         nonlocal done, found, last
         done += n
         now = time.monotonic()
-        if now - start < 1:  # finished earlier: it would only flatter the rate
+        if now - start < 1:  # finished in an earlier run: counting it would make the rate too high
             found = done
         if now - last < SECONDS_BETWEEN_LINES:
             return

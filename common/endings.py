@@ -1,4 +1,4 @@
-"""The endings of names by which audio files are told from what lies beside them."""
+"""The endings of file names by which audio files are recognised."""
 
 AUDIO_ENDINGS = (
     *(".flac", ".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".webm", ".g722", ".aiff", ".aif"),
@@ -6,4 +6,4 @@ AUDIO_ENDINGS = (
     *(".m4b", ".mov", ".3gp", ".mka", ".mkv", ".weba", ".wma", ".asf", ".avi", ".flv", ".amr", ".ac3", ".eac3"),
     *(".wv", ".tta", ".ape", ".voc"),
 )
-"""Those of the formats that the two decoders read, the preferred first. Every part of SpoofCache goes by this list."""
+"""Endings of the formats that the two decoders read, in order of preference. All parts of SpoofCache use this list."""

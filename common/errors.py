@@ -2,9 +2,9 @@
 
 
 class InputError(ValueError):
-    """Something that the user gave is wrong and can be corrected.
+    """An input of the user is wrong and can be corrected.
 
     The message is a sentence that names the file, the value and what was expected. A command prints it on standard
-    error and ends with exit status 2. Each room derives its own classes from this one, so that callers in Python can
-    tell them apart.
+    error and ends with exit status 2. Each part of the package derives its own classes from this one, so that callers
+    in Python can distinguish them.
     """

@@ -1,4 +1,4 @@
-"""How a file becomes visible: whole or not at all, and made by one process at a time.
+"""Write files so that they appear completely or not at all, and are made by one process at a time.
 
 Everything is written to a temporary name in the same folder, flushed to the disk, and renamed last, so a crash
 leaves either the old state or the new one.
@@ -146,7 +146,7 @@ def _fsync(path: Path) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a folder while the block runs; BlockingIOError when another live process holds it.
 
-    What a killed holder left half-written there is removed. A file system without locks cannot tell: it lets all in.
+    Incomplete files of a holder that was killed are removed. On a file system without locks, every process is let in.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -159,11 +159,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 class Claim:
-    """The right to make `path`, held by one live process; `Claim.take` gives it, the file system keeps it.
+    """The right to make `path`, which one live process holds. `Claim.take` acquires it.
 
-    A lock file beside `path` is locked (flock) while the maker lives, so a second process leaves it alone, and what a
-    killed process left behind is taken over. Locks may be known to one machine only, or to none: temporary files are
-    named by machine, and without locks by process. Work may then be done twice, with the same result.
+    A lock file beside `path` is locked (flock) while its holder lives. Thus a second process does not make the same
+    file, and the claim of a killed process is taken over. Locks may be visible on one machine only, or may not exist at
+    all, so the names of temporary files contain the machine, and without locks also the process. Work may then be done
+    twice, with the same result.
     """
 
     def __init__(self, path: Path, temporary: Path, lock: Path | None, descriptor: int | None) -> None:
@@ -175,7 +176,7 @@ class Claim:
 
     @classmethod
     def take(cls, path: Path) -> "Claim | None":
-        """The claim on `path`, or None while another process holds it."""
+        """Acquire the claim on `path`; returns None while another process holds it."""
         lock = path.with_name(f".{path.name}.lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -187,18 +188,18 @@ class Claim:
             os.close(descriptor)
             lock.unlink(missing_ok=True)
             return cls(path, _temporary(path), None, None)
-        if not _is_still(descriptor, lock):  # its holder has removed it since it was opened
+        if not _is_still(descriptor, lock):  # its holder has removed it since we opened it
             os.close(descriptor)
             return None
         return cls(path, path.with_name(f".{path.name}.{socket.gethostname()}.part"), lock, descriptor)
 
     def commit(self) -> None:
-        """Make the temporary file `path`, and let the claim go."""
+        """Rename the temporary file to `path`, and release the claim."""
         _publish(self.temporary, self.path)
         self._release()
 
     def abandon(self) -> None:
-        """Remove the temporary file, and let the claim go. Does nothing after `commit`."""
+        """Remove the temporary file, and release the claim. Does nothing after `commit`."""
         if self._is_open:
             self.temporary.unlink(missing_ok=True)
             self._release()
@@ -206,12 +207,12 @@ class Claim:
     def _release(self) -> None:
         self._is_open = False
         if self._lock is not None and self._descriptor is not None:
-            self._lock.unlink(missing_ok=True)  # while it is still held: who waits for it sees that it is gone
+            self._lock.unlink(missing_ok=True)  # before it is released, so that a waiting process sees that it is gone
             os.close(self._descriptor)
 
 
 def clear_claims(folder: Path) -> None:
-    """Remove the claims that killed processes left in a folder whose files are all made; live ones are left alone."""
+    """Remove the claims of killed processes in a folder whose files are complete; claims of live processes are kept."""
     for lock in folder.glob(".*.lock"):
         claim = Claim.take(folder / lock.name.removeprefix(".").removesuffix(".lock"))
         if claim is not None:
@@ -219,7 +220,7 @@ def clear_claims(folder: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file for this process; False where the file system has no locks.
+    """Lock a file for this process; returns False if the file system has no locks.
 
     Raises:
         BlockingIOError: another process holds it.

@@ -1,6 +1,6 @@
-"""The machine below torch: the C library's allocator, how OpenMP's threads wait, and how much memory may be taken.
+"""Settings of the machine below torch: the allocator of the C library, waiting OpenMP threads, and available memory.
 
-What the user has set in the environment stays.
+Settings that the user has made in the environment are not changed.
 """
 
 import ctypes
@@ -14,16 +14,16 @@ MALLOPT: Mapping[str, tuple[int, int]] = {
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_TOP_PAD_": (-2, 2**26),
 }
-"""Variable of the environment → parameter of glibc's mallopt (malloc.h), and its value in bytes."""
+"""Environment variable → parameter of mallopt in glibc (malloc.h) and its value in bytes."""
 
 SPIN = "1000"
-"""How often a thread without work looks for some before it sleeps: microseconds, by default milliseconds."""
+"""How often an idle thread looks for work before it sleeps: this takes microseconds, the default takes milliseconds."""
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed for what comes next; by default large blocks go back to the system at once.
+    """Make glibc keep freed memory for reuse; by default, it returns large blocks to the system at once.
 
-    A training step asks for the same blocks again, and the system would clear every page of them anew.
+    Each training step allocates the same blocks again, and the system would have to clear every page of them again.
     """
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
@@ -35,16 +35,16 @@ def keep_freed_memory() -> None:
 
 
 def sleep_soon() -> None:
-    """Have OpenMP's threads sleep soon where they wait; before torch is imported.
+    """Make waiting OpenMP threads sleep soon. This must be called before torch is imported.
 
-    They spin for milliseconds otherwise, and take the core from those that still work when the machine is shared.
+    Otherwise, they spin for milliseconds, and occupy cores that other threads need when the machine is shared.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
 
 
 def available_memory() -> int:
-    """Bytes of host memory that may be taken; the page cache counts as free where Linux tells."""
+    """Bytes of host memory that are available; on Linux, the page cache counts as available."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -54,13 +54,13 @@ def available_memory() -> int:
 
 
 def cgroup_room(membership: str, root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
-    """Bytes that the cgroups of a container or a job leave to take, each of those around a process that has a limit.
+    """Bytes that remain within the memory limit of each cgroup (of a container or a job) that contains a process.
 
-    Their page cache counts as free.
+    The page cache of a cgroup counts as available.
 
     Args:
-        membership: `/proc/self/cgroup` of the process: lines of `0::/path` (version 2) or `4:memory:/path` (version 1).
-        root: where the cgroups are mounted.
+        membership: the content of `/proc/self/cgroup`: lines of `0::/path` (version 2) or `4:memory:/path` (version 1).
+        root: folder in which the cgroups are mounted.
     """
     for line in membership.splitlines():
         _, controller, path = line.split(":", 2)
@@ -69,18 +69,18 @@ def cgroup_room(membership: str, root: Path = Path("/sys/fs/cgroup")) -> Iterato
         own = top / path.lstrip("/")
         for folder in [each for each in (own, *own.parents) if names and each.is_relative_to(top)]:
             most, taken = (_read(folder / f"memory.{name}").strip() for name in names or ())
-            if most.isdigit() and taken.isdigit():  # not `max`, not missing
+            if most.isdigit() and taken.isdigit():  # neither `max` nor missing
                 yield max(0, int(most) - int(taken) + _page_cache(_read(folder / "memory.stat")))
 
 
 def _page_cache(stat: str) -> int:
-    """Bytes of files in a cgroup's `memory.stat`."""
+    """Bytes of cached files according to the `memory.stat` of a cgroup."""
     fields = [line.split() for line in stat.splitlines()]
     return sum(int(value) for name, value in fields if name in ("active_file", "inactive_file"))
 
 
 def _read(path: Path | str) -> str:
-    """A text file; empty where there is none."""
+    """The content of a text file; empty if it does not exist."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Parts of the user's own: `package.module:Name` is taken wherever an option or a config takes a registry name."""
+"""Plug-ins of the user: `package.module:Name` is accepted wherever an option or a config takes a registry name."""
 
 import hashlib
 import importlib
@@ -20,37 +20,37 @@ EXPECTED = "package.module:Name"
 
 
 class PluginError(InputError):
-    """A plug-in that cannot be loaded, or that is not what its place takes; the message says what was expected."""
+    """A plug-in cannot be loaded, or is of the wrong type; the message says what was expected."""
 
 
 class PluginChanged(UserWarning):
-    """The source of a plug-in is no longer the one that a run was trained with; the message names it."""
+    """The source of a plug-in has changed since a run was trained with it; the message names the plug-in."""
 
 
 class Plugin(NamedTuple):
-    """A part of the user's own and where it comes from."""
+    """A plug-in and its origin."""
 
     spelling: str
     """`package.module:Name`."""
     part: Any
-    """What the module has under that name."""
+    """The object of that name in the module."""
     source: str
-    """`sha256:` and the SHA-256 of the module's source file. Files that the module imports are not part of it."""
+    """`sha256:` and the SHA-256 of the source file of the module. Files that the module imports are not included."""
 
     @property
     def origin(self) -> dict[str, str]:
-        """What an identity, a manifest or a run folder keeps of the plug-in, so that a changed one is noticed."""
+        """What an identity, a manifest or a run folder records of the plug-in, so that a change is noticed."""
         return {"plugin": self.spelling, "source": self.source}
 
 
 def is_plugin(name: str) -> bool:
-    """Whether a name is spelled `package.module:Name`."""
+    """Whether a name has the form `package.module:Name`."""
     return SPELLING.fullmatch(name) is not None
 
 
 @cache
 def load_plugin(spelling: str) -> Plugin:
-    """Import what `package.module:Name` names.
+    """Import the object that `package.module:Name` names.
 
     While the module is imported, the current folder is the last place in which Python looks for it.
 
@@ -61,7 +61,7 @@ def load_plugin(spelling: str) -> Plugin:
     with _importable_from_here():
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:  # the user's module may raise anything
+        except Exception as error:  # the module of the user may raise any exception
             raise PluginError(
                 f"{spelling}: {module_name} cannot be imported ({type(error).__name__}: {error}); expected a module of "
                 "an installed package, on PYTHONPATH or in the current folder"
@@ -77,9 +77,9 @@ def load_plugin(spelling: str) -> Plugin:
 
 @contextmanager
 def _importable_from_here() -> Iterator[None]:
-    """Let modules of the current folder be imported, after all others.
+    """Make modules in the current folder importable, after all others.
 
-    The folder of a clone is not searched meanwhile: a user's own `models` must not be taken for the clone's room.
+    Meanwhile, the folder of a clone is not searched, so that `models` means the package of the user, not ours.
     """
     before = list(sys.path)
     is_clone = (HOME / "spoofcache" / "common").is_symlink()
@@ -92,11 +92,11 @@ def _importable_from_here() -> Iterator[None]:
 
 
 def find_part(name: str, registry: Mapping[str, Part]) -> Part:
-    """What a registry has under that name, or else the plug-in of that name.
+    """The entry of a registry, or else the plug-in of that name.
 
     Raises:
-        KeyError: neither a name of the registry nor spelled as a plug-in.
-        PluginError: a plug-in that cannot be loaded, or that cannot be called.
+        KeyError: the name is not in the registry and does not have the form of a plug-in.
+        PluginError: the plug-in cannot be loaded or called.
     """
     if name in registry or not is_plugin(name):
         return registry[name]
@@ -107,10 +107,10 @@ def find_part(name: str, registry: Mapping[str, Part]) -> Part:
 
 
 def with_origin(spelling: str, base: type) -> Any:
-    """The plug-in's class, whose `settings` also say where it comes from.
+    """The class of a plug-in, extended so that its `settings` include its origin.
 
     Raises:
-        PluginError: it cannot be loaded, or is no subclass of `base`.
+        PluginError: the plug-in cannot be loaded, or is not a subclass of `base`.
     """
     plugin = load_plugin(spelling)
     if not (isinstance(plugin.part, type) and issubclass(plugin.part, base)):
@@ -123,10 +123,10 @@ def with_origin(spelling: str, base: type) -> Any:
 
 
 def origin_of(name: str) -> dict[str, str]:
-    """The origin of a plug-in; nothing for a name of a registry."""
+    """The origin of a plug-in; empty for a registry name."""
     return load_plugin(name).origin if is_plugin(name) else {}
 
 
 def origins(*names: str) -> dict[str, str]:
-    """Spelling → source of the plug-ins among some names."""
+    """Spelling → source of those names that are plug-ins."""
     return {name: load_plugin(name).source for name in names if is_plugin(name)}

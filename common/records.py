@@ -1,11 +1,11 @@
-"""Nested settings as flat ones."""
+"""Flatten nested settings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings by dotted name.
+    """The values of nested settings by their dotted names.
 
     >>> flatten({"train": {"epochs": 3}, "seed": 1})
     {'train.epochs': 3, 'seed': 1}

@@ -1,8 +1,8 @@
-"""How a command ends when it is told to: Ctrl-C, SIGTERM and SIGHUP do the same, and the exit status says which.
+"""End a command on a signal: Ctrl-C, SIGTERM and SIGHUP are handled alike, and the exit status shows which one it was.
 
-Every script imports this module before anything else, so that a signal during the slow imports ends the command with a
-sentence too. While a command runs, a signal is raised in the main thread as `Interrupted`, a KeyboardInterrupt: the
-clean-up that was written for Ctrl-C serves them all. A signal that the user has had ignored (`nohup`) stays ignored.
+Every script imports this module before anything else, so that a signal during the slow imports also ends the command
+with a sentence. While a command runs, a signal is raised in the main thread as `Interrupted`, a KeyboardInterrupt, so
+that the clean-up for Ctrl-C handles all of them. A signal that the user has chosen to ignore (`nohup`) stays ignored.
 """
 
 import os
@@ -24,7 +24,7 @@ _FOLDERS_OF_COMMANDS = {_CLONE, *(_CLONE / name for name in ("spoofcache", "tool
 
 
 class Interrupted(KeyboardInterrupt):
-    """The command was told to end by a signal; `number` says by which."""
+    """A signal asked the command to end; `number` is the number of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_status(interrupt: KeyboardInterrupt) -> int:
-    """The status by which a shell recognises the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+    """The exit status from which a shell recognises the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 
     >>> exit_status(Interrupted(15)), exit_status(KeyboardInterrupt())
     (143, 130)
@@ -44,8 +44,8 @@ def exit_status(interrupt: KeyboardInterrupt) -> int:
 def raised_as_interrupts() -> Iterator[None]:
     """While the block runs, raise `Interrupted` in the main thread for each ending signal.
 
-    Once the first one was raised, a further SIGTERM or SIGHUP is ignored, so that the clean-up is not interrupted by a
-    scheduler that sends several; Ctrl-C is not.
+    After the first one, further SIGTERM and SIGHUP signals are ignored, so that a scheduler that sends several does not
+    interrupt the clean-up. Ctrl-C is not ignored.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
@@ -67,7 +67,7 @@ def raised_as_interrupts() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Have this child process end as soon as its parent has ended, however that was: killed parents tell nobody."""
+    """Make this child process end soon after its parent, even if the parent was killed and could not end it."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -79,12 +79,12 @@ def end_with_parent() -> None:
 
 
 def _end_before_start(number: int, frame: FrameType | None) -> None:
-    sys.stderr.write("Interrupted before anything was begun.\n")
+    sys.stderr.write("Interrupted before any work was started.\n")
     sys.exit(128 + number)
 
 
 def _is_command() -> bool:
-    """Whether the program that runs is one of our commands, and not a notebook or a test that imports us."""
+    """Whether the running program is one of our commands, and not a notebook or a test that imports the package."""
     file = getattr(sys.modules["__main__"], "__file__", None)
     return file is not None and (Path(file).name == "spoofcache" or Path(file).resolve().parent in _FOLDERS_OF_COMMANDS)
 

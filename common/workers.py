@@ -1,6 +1,6 @@
-"""Processes that work for this one, a request at a time: one that dies over a request costs that request alone.
+"""Worker processes that answer one request at a time; if a worker dies, only its current request is lost.
 
-A worker runs a module of ours that calls `serve`. It ends with the process that started it, however that ends.
+A worker runs one of our modules, which calls `serve`. It ends when the process that started it ends for any reason.
 """
 
 import json
@@ -20,19 +20,19 @@ from spoofcache.common.errors import InputError
 
 READY = b"ready\n"
 FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
-"""Signals that others send; by those that are left the system ends a process for a fault of its own."""
+"""Signals that other processes send. With other signals, the system ends a process for a fault of its own."""
 
 
 class WorkerError(InputError):
-    """A worker cannot do any work: a library is missing, memory is short. No input is to blame."""
+    """A worker cannot do any work, for example because a library is missing; the inputs are not the cause."""
 
 
 class Death(Exception):
-    """A worker ended while it worked on a request.
+    """A worker died while it was answering a request.
 
     Attributes:
-        status: its exit status; below 0 the signal that ended it, negated.
-        last_words: the last line that it wrote on standard error.
+        status: its exit status; if negative, the negated number of the signal that ended it.
+        last_words: the last line that it wrote to standard error.
     """
 
     def __init__(self, status: int, last_words: str) -> None:
@@ -41,7 +41,7 @@ class Death(Exception):
         self.last_words = last_words
 
     def require_own_fault(self, what: str) -> None:
-        """WorkerError unless the worker, which does `what`, was ended for a fault that its request provoked."""
+        """Raise WorkerError unless its request made the worker crash; `what` names the work in the message."""
         if self.status == -signal.SIGKILL:
             raise WorkerError(
                 f"the process for {what} was killed from outside, most likely by the system for want of memory; "
@@ -55,13 +55,13 @@ class Worker:
     """A process that answers requests.
 
     Args:
-        what: what it does, for messages.
-        module: the module that it runs; its `__main__` part calls `serve`.
-        arguments: command line of the module.
-        files: descriptors that it inherits.
+        what: what the worker does, for messages.
+        module: the module to run; its `__main__` part calls `serve`.
+        arguments: command-line arguments of the module.
+        files: file descriptors that the worker inherits.
 
     Raises:
-        WorkerError: it cannot start; says why.
+        WorkerError: the worker cannot start; the message says why.
     """
 
     def __init__(self, what: str, module: str, arguments: Sequence[str] = (), files: Sequence[int] = ()) -> None:
@@ -73,7 +73,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             pass_fds=files,
-            start_new_session=True,  # Ctrl-C is this process's to answer
+            start_new_session=True,  # Ctrl-C is handled by this process alone
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -85,11 +85,11 @@ class Worker:
         return self._process.pid
 
     def ask(self, request: Any) -> Any:
-        """Send a request and wait for the answer, both of what JSON can hold.
+        """Send a request and wait for the answer; both must be representable in JSON.
 
         Raises:
-            Death: the worker ended over it, or was ended from outside.
-            WorkerError: the worker has never started.
+            Death: the worker crashed while answering, or was ended from outside.
+            WorkerError: the worker did not start.
         """
         self._wait_until_ready()
         try:
@@ -100,14 +100,14 @@ class Worker:
             raise self._death() from error
 
     def read(self, n_bytes: int) -> bytes:
-        """The bytes that follow an answer; Death where the worker ended before they had come."""
+        """The bytes that follow an answer; Death if the worker ends before it has sent them."""
         content = self._answers.read(n_bytes)
         if len(content) < n_bytes:
             raise self._death()
         return content
 
     def end(self) -> None:
-        """End the worker at once; it has nothing to lose, and would take its time."""
+        """Kill the worker, which has nothing to save; a regular exit would take longer."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
@@ -136,10 +136,10 @@ def _explain(status: int, last_words: str) -> str:
 
 
 def serve(answer: Callable[[Any], tuple[Any, bytes]]) -> None:
-    """In a worker: answer the requests on standard input, until that ends.
+    """Answer the requests on standard input until it ends; called in a worker.
 
     Args:
-        answer: request → the answer, of what JSON can hold, and bytes that follow it.
+        answer: request → the answer, which must be representable in JSON, and the bytes that follow it.
     """
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests,), daemon=True).start()
@@ -158,7 +158,7 @@ def serve(answer: Callable[[Any], tuple[Any, bytes]]) -> None:
 
 
 def _receive(requests: "SimpleQueue[bytes]") -> None:
-    """Hand on the requests; the end of standard input, also by the death of its writer, ends this process at once."""
+    """Queue the requests, and end this process at once when standard input ends, even if its writer was killed."""
     for line in sys.stdin.buffer:
         requests.put(line)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Who is in a corpus: registry name × partition → trials with their audio files."""
+"""Read corpora: the name of a corpus and a partition give trials with their audio files."""
 
 from collections.abc import Mapping
 
@@ -45,10 +45,10 @@ CORPORA: Mapping[str, Corpus] = {
 
 
 def find_corpus(name: str) -> Corpus:
-    """The corpus of that registry name, or the `Corpus` that `package.module:NAME` of the user's own is.
+    """The corpus of that registry name, or the user's own `Corpus` that `package.module:NAME` names.
 
     Raises:
-        ProtocolError: unknown corpus, or one of the user's own that cannot be loaded or is no Corpus.
+        ProtocolError: the corpus is unknown, or the object of the user cannot be loaded or is not a Corpus.
     """
     if name in CORPORA:
         return CORPORA[name]
@@ -64,11 +64,11 @@ def find_corpus(name: str) -> Corpus:
 
 
 def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
-    """The trials of one partition in protocol order, each with its audio file or None where there is none.
+    """The trials of one partition in the order of the protocol, each with its audio file, or None if there is none.
 
     Raises:
-        ProtocolError: unknown corpus or partition, an option that lacks or is of another corpus, or a protocol that
-            the corpus's reader refuses.
+        ProtocolError: the corpus or partition is unknown, an option is missing or does not apply to the corpus, or the
+            protocol is malformed.
         OSError: the protocol or the audio folder cannot be read.
     """
     found = find_corpus(corpus)

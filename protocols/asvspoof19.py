@@ -1,7 +1,7 @@
 """ASVspoof 2019 LA and PA, and any protocol file of their form.
 
-A line has five columns: speaker, utterance, environment id (`-` in LA), attack id (`-` for bona fide), key.
-Counts: ASVspoof 2019 evaluation plan; those of LA recounted in the official protocol files.
+Each line has five columns: speaker, utterance, environment id (`-` in LA), attack id (`-` for bona fide), key.
+The counts are those of the ASVspoof 2019 evaluation plan; those of LA were verified with the official protocol files.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ COUNTS: Mapping[str, Mapping[str, Counts]] = {
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read a five-column protocol file, in its order; ProtocolError names the line that is wrong."""
+    """Read a five-column protocol file in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS)
 
 
 def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
-    """Trials of one partition of `LA` or `PA`, with their audio, in the official layout below the root.
+    """The trials of one partition of `LA` or `PA` with their audio, in the official layout below the root.
 
-    The root holds `ASVspoof2019_LA_cm_protocols`, `ASVspoof2019_LA_train`, ….
+    The root contains `ASVspoof2019_LA_cm_protocols`, `ASVspoof2019_LA_train`, ….
 
     Raises:
-        ProtocolError: a broken line, or counts that differ from the published ones.
+        ProtocolError: a line is malformed, or the counts differ from the published ones.
     """
     root = where.folder("root")
     name = f"ASVspoof2019.{scenario}.cm.{PROTOCOL_SUFFIX[partition]}.txt"
@@ -43,7 +43,7 @@ def read_partition(where: Location, partition: str, scenario: str) -> list[Trial
 
 
 def read_one_file(where: Location, partition: str) -> list[Trial]:
-    """Trials of a protocol file of this form, with the audio of a folder."""
+    """The trials of a protocol file of this form, with the audio of a folder."""
     return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
 
 

@@ -1,9 +1,10 @@
 """ASVspoof 2021 LA, DF and PA: the keys and meta labels, `keys/<scenario>/CM/trial_metadata.txt`.
 
-The columns are known second hand: from the challenge's evaluation package (its README, "On meta-labels") and from
-sample rows. That README does not name the last four columns of DF (`-` but in trials of VCC 2020: `Task1 team20 FF E`);
-their names are ours. `phase` is `progress`, `eval` or the hidden track; papers score `eval` only, so each phase is a
-partition here. Counts: of the challenge's summary, second hand; they agree with each other (the phases of LA add up).
+The columns are known from secondary sources: the README of the evaluation package of the challenge ("On meta-labels")
+and sample rows. That README does not name the last four columns of DF (`-` except in trials of VCC 2020, for example
+`Task1 team20 FF E`); their names are ours. `phase` is `progress`, `eval` or the hidden track. Papers score `eval` only,
+so each phase is a partition here. The counts are quoted from the summary of the challenge, and are consistent (the
+phases of LA add up to the total).
 """
 
 from collections.abc import Mapping
@@ -17,16 +18,16 @@ from spoofcache.protocols.trial import ProtocolError, Trial, read_columns
 COLUMNS: Mapping[str, str] = {
     "LA": "speaker utterance codec transmission attack key trim phase",
     "DF": "speaker utterance codec source attack key trim phase vocoder task team gender_pair language",
-    # Whoever speaks into the verification system, a talker or the replay device, has its distance in the fifth column.
+    # The fifth column is the distance of whatever speaks to the ASV system, a talker or a replay device.
     "PA": "speaker utterance asv_room asv_microphone asv_distance "
     "attacker_room attacker_microphone replay_device attacker_distance key trim phase",
 }
 
 
 def read_protocol(path: Path, scenario: str) -> list[Trial]:
-    """Read the trial metadata of `LA`, `DF` or `PA`, in its order; ProtocolError names the line that is wrong.
+    """Read the trial metadata of `LA`, `DF` or `PA` in its order; ProtocolError names the malformed line.
 
-    All columns but speaker, utterance, attack and key are conditions. PA names no attacks: its spoof trials have `-`.
+    All columns except speaker, utterance, attack and key are conditions. PA names no attacks; its spoofs have `-`.
     """
     return read_columns(path, COLUMNS[scenario])
 
@@ -39,12 +40,12 @@ EVAL_TOTALS: Mapping[str, int] = {"LA": 148_176, "DF": 533_928}
 
 
 def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
-    """Trials of one phase of `LA`, `DF` or `PA`, with their audio, in the official layout below the root.
+    """The trials of one phase of `LA`, `DF` or `PA` with their audio, in the official layout below the root.
 
-    The root holds `keys/LA/CM/trial_metadata.txt` and `ASVspoof2021_LA_eval/flac`.
+    The root contains `keys/LA/CM/trial_metadata.txt` and `ASVspoof2021_LA_eval/flac`.
 
     Raises:
-        ProtocolError: a broken line, an unknown phase, or counts that differ from the published ones.
+        ProtocolError: a line is malformed, a phase is unknown, or the counts differ from the published ones.
     """
     root = where.folder("root")
     path = require(root / f"keys/{scenario}/CM/trial_metadata.txt", f"the official ASVspoof 2021 layout below {root}")

@@ -1,8 +1,9 @@
-"""ASVspoof 5, track 1: `ASVspoof5.{train,dev.track_1,eval.track_1}.tsv`, in spite of their ending mostly with blanks.
+"""ASVspoof 5, track 1: `ASVspoof5.{train,dev.track_1,eval.track_1}.tsv`.
 
-A line has ten columns, known second hand (sample rows and public parsers); rows of bona fide trials have been seen with
-nine. A codec of `-` says that none was used: that condition is called `none` here, for `-` is the unknown. Counts: as
-other projects quote them from the database's paper (arXiv 2502.08857).
+Despite their ending, the columns are mostly separated by spaces. Each line has ten columns, which are known from
+secondary sources (sample rows and public parsers); bona fide rows with nine columns exist. A codec of `-` means that no
+codec was used. This condition is called `none` here, because `-` means unknown. The counts are those that other
+projects quote from the paper of the database (arXiv 2502.08857).
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ NO_CODEC = "none"
 
 
 class Partition(NamedTuple):
-    """Where a partition lies below the root, and how many trials it has."""
+    """The files of a partition below the root, and its number of trials."""
 
     protocol: str
     audio_dir: str
@@ -34,24 +35,26 @@ PARTITIONS: Mapping[str, Partition] = {
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read a protocol of track 1, in its order; ProtocolError names the line that is wrong."""
+    """Read a protocol of track 1 in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS, _split)
 
 
 def _split(line: str) -> list[str]:
     values = line.split()
     if len(values) == 9 and values[-2] == "bonafide":
-        values.insert(6, UNKNOWN)  # there is no attack to tag; of spoof the missing column could be any
+        values.insert(6, UNKNOWN)  # the attack tag is missing; in a spoof row, any column could be
     if len(values) == 10 and values[CODEC] == UNKNOWN:
         values[CODEC] = NO_CODEC
     return values
 
 
 def read_partition(where: Location, partition: str) -> list[Trial]:
-    """Trials of one partition with their audio; the root holds the protocols and `flac_T`, `flac_D`, `flac_E_eval`.
+    """The trials of one partition with their audio.
+
+    The root contains the protocols and the folders `flac_T`, `flac_D` and `flac_E_eval`.
 
     Raises:
-        ProtocolError: a broken line, or counts that differ from the published ones.
+        ProtocolError: a line is malformed, or the counts differ from the published ones.
     """
     root, about = where.folder("root"), PARTITIONS[partition]
     path = require(root / about.protocol, f"the official ASVspoof 5 layout below {root}")

@@ -1,8 +1,9 @@
 """Codecfake (Xie et al., arXiv 2405.04880): `label/<partition>.txt` with lines `file real|fake codec`.
 
-Known second hand, from its repository: `train` and `dev` lie beside `label`, the test sets in `test` (C1 to C6 of seen
-and C7 of unseen codecs, A1 to A3 of language models). The third column tells the codec of fakes by its number.
-Totals: the repository's README, where they agree with its six codecs and bona fide (7 × 105,821, 2 × 13,228).
+The layout is known from the repository of the corpus: `train` and `dev` are beside `label`, and the test sets are in
+`test` (C1 to C6 with seen codecs, C7 with unseen codecs, A1 to A3 with language models). The third column is the number
+of the codec of a fake. The totals are those in the README of the repository; they agree with its six codecs and bona
+fide speech (7 × 105,821, 2 × 13,228).
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ TOTALS: Mapping[str, int] = {"train": 740_747, "dev": 92_596, **dict.fromkeys(TE
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read a label file, in its order; ProtocolError names the line that is wrong."""
+    """Read a label file in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS, _split, SPELLINGS, utterance_of)
 
 
@@ -32,7 +33,11 @@ def _split(line: str) -> list[str]:
 
 
 def read_partition(where: Location, partition: str) -> list[Trial]:
-    """Trials of one partition, with their audio; ProtocolError for a broken line or an unpublished number."""
+    """The trials of one partition with their audio.
+
+    Raises:
+        ProtocolError: a line is malformed, or the number of trials differs from the published one.
+    """
     root = where.folder("root")
     path = require(root / "label" / f"{partition}.txt", f"Codecfake's label files in {root / 'label'}")
     trials = read_protocol(path)

@@ -1,7 +1,7 @@
 """CodecFake (Wu, Tseng and Lee, arXiv 2406.07237): `processed/<codec>+<speaker>_….wav`, spoofs only.
 
-Another corpus than Codecfake, of nearly the same name. Its speech is VCTK's, resynthesised; bona fide is VCTK, given
-apart (--bonafide-dir). Layout known second hand.
+This is not the corpus Codecfake, despite the similar name. Its spoofs are resynthesised speech of VCTK. The bona fide
+speech is VCTK itself, which is given with --bonafide-dir. The layout is known from secondary sources.
 """
 
 import re
@@ -18,7 +18,7 @@ VCTK_NAME = re.compile(r"(?P<speaker>[ps]\d+)_.+")
 
 
 def read_corpus(where: Location, partition: str) -> list[Trial]:
-    """All spoofs, and the bona fide speech that the user adds; ProtocolError for a file of another name."""
+    """All spoofs, and the bona fide speech that the user gives; ProtocolError if a file has an unexpected name."""
     folder = require(where.folder("root") / FOLDER, "the folder of CodecFake's resynthesised speech")
     return read_folder(folder, "spoof", FOLDER, _tell) + read_bonafide(where, _tell_speaker)
 
@@ -26,7 +26,7 @@ def read_corpus(where: Location, partition: str) -> list[Trial]:
 def _tell(trial: Trial, folders: Sequence[str]) -> Trial:
     match = NAME.fullmatch(trial.utt_id.rpartition("/")[2])
     if not match:
-        raise ProtocolError(f"{trial.path}: name of no resynthesis; expected <codec>+<speaker>_….wav")
+        raise ProtocolError(f"{trial.path}: not the name of a resynthesised file; expected <codec>+<speaker>_….wav")
     codec = match["codec"]
     return replace(trial, attack=codec, speaker=match["speaker"], conditions={"codec": codec})
 

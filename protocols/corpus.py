@@ -1,4 +1,4 @@
-"""What a corpus says of itself: where it lies, which partitions it has, how it is read, how many trials it has."""
+"""The description of a corpus: its location, its partitions, its reader and its published numbers of trials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ OFFICIAL = ("train", "dev", "eval")
 
 @dataclass(frozen=True)
 class Location:
-    """Where the user says a corpus lies; a corpus takes some of these.
+    """The location of a corpus, as given by the user. Each corpus takes some of these attributes.
 
     Attributes:
         root: folder of the corpus in its official layout.
-        protocol: one protocol file.
-        audio_dir: the folder of its audio.
-        bonafide_dir: bona fide audio, for corpora that have none.
-        columns: our name of a column (`file`, `label`, `speaker`, `attack`, a condition) → its name in the header.
+        protocol: a protocol file.
+        audio_dir: folder of the audio.
+        bonafide_dir: folder of bona fide audio, for corpora that contain spoofs only.
+        columns: our name of a column (`file`, `label`, `speaker`, `attack` or a condition) → its name in the header.
     """
 
     root: Path | None = None
@@ -29,7 +29,7 @@ class Location:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, name: str) -> Path:
-        """The folder or file that `Corpus.check` has seen to be there."""
+        """The folder or file that `Corpus.check` has found to be given."""
         path = getattr(self, name)
         assert isinstance(path, Path)
         return path
@@ -42,7 +42,7 @@ OPTIONS: Mapping[str, str] = {
     "bonafide_dir": "--bonafide-dir",
     "columns": "--column",
 }
-"""What the user calls the attributes of a Location."""
+"""Attribute of a Location → the option with which the user gives it."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,12 @@ class Corpus:
     """A corpus of the registry.
 
     Attributes:
-        read: (where, partition) → trials in protocol order, each with its audio file or None where there is none.
-        needs: attributes of Location without which it cannot be read.
-        may: those that it takes besides.
-        partitions: its own ones; where it has none, a partition is just the name that the user gives to the whole.
-        published: partition → published number of trials, of those partitions for which one was published.
+        read: (location, partition) → trials in the order of the protocol, each with its audio file, or None if there is
+            none.
+        needs: required attributes of the location.
+        may: optional attributes of the location.
+        partitions: names of the partitions. If empty, the corpus is one partition, and the user chooses its name.
+        published: partition → published number of trials, if there is one.
     """
 
     read: Callable[[Location, str], list[Trial]]
@@ -64,7 +65,7 @@ class Corpus:
     published: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, name: str, where: Location, partition: str) -> None:
-        """ProtocolError where an option lacks, is one of another corpus, or names an unknown partition."""
+        """Raise ProtocolError if an option is missing or does not apply, or if the partition is unknown."""
         if any(not getattr(where, option) for option in self.needs):
             raise ProtocolError(f"{name} needs {_listed(self.needs)}")
         for option in OPTIONS:
@@ -79,7 +80,7 @@ def _listed(options: Sequence[str]) -> str:
 
 
 class Counts(NamedTuple):
-    """Published numbers of trials in a partition."""
+    """The published numbers of trials in a partition."""
 
     bonafide: int
     spoof: int
@@ -91,7 +92,7 @@ class Counts(NamedTuple):
 
 
 def check_counts(trials: Sequence[Trial], published: Counts | int, source: Path) -> None:
-    """ProtocolError unless there are as many trials, of each class or in all, as were published."""
+    """Raise ProtocolError unless the number of trials, per class or in total, is the published one."""
     n_bonafide = sum(trial.label for trial in trials)
     found = Counts(n_bonafide, len(trials) - n_bonafide)
     if isinstance(published, int):
@@ -105,7 +106,7 @@ def check_counts(trials: Sequence[Trial], published: Counts | int, source: Path)
 
 
 def require(path: Path, layout: str) -> Path:
-    """The path; ProtocolError, with the layout that was expected, where there is no such file or folder."""
+    """Return the path if it exists; otherwise, raise ProtocolError with the `layout` that was expected."""
     if not path.exists():
         raise ProtocolError(f"{path}: no such file or folder; expected {layout}")
     return path

@@ -1,7 +1,7 @@
-"""Fake-or-Real (Reimao and Tzerpos 2019): `{training,validation,testing}/{real,fake}` in each of its four versions.
+"""Fake-or-Real (Reimao and Tzerpos 2019): `{training,validation,testing}/{real,fake}` in each of four versions.
 
-The root is one version: `for-original`, `for-norm`, `for-2seconds` or `for-rerecorded`. Names of files end twice
-(`file9273.mp3.wav_16k.wav_norm.wav`); only the last ending is none of the utterance.
+The root is one version: `for-original`, `for-norm`, `for-2seconds` or `for-rerecorded`. File names have several endings
+(`file9273.mp3.wav_16k.wav_norm.wav`); only the last one is removed to obtain the utterance.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ FOLDERS: Mapping[str, str] = dict(zip(OFFICIAL, ("training", "validation", "test
 
 
 def read_partition(where: Location, partition: str) -> list[Trial]:
-    """Trials of one partition, with their audio; ProtocolError for another layout."""
+    """The trials of one partition with their audio; ProtocolError if the layout is another."""
     root, name = where.folder("root"), FOLDERS[partition]
     folder = require(root / name, "a version of Fake-or-Real, for-norm or the like, with training, validation, testing")
     return read_classes(folder, SPELLINGS, f"{name}/")

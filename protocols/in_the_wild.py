@@ -1,6 +1,6 @@
-"""In-the-Wild (Müller et al. 2022): `meta.csv` with `file,speaker,label`, the audio beside it.
+"""In-the-Wild (Müller et al. 2022): `meta.csv` with `file,speaker,label`, and the audio beside it.
 
-All of it is a test set; there are no partitions, no attacks. Counts: of the published score files.
+The whole corpus is a test set, without partitions and attacks. The counts are those of published score files.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,16 @@ COUNTS = Counts(19_963, 11_816)
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read a `meta.csv`, in its order; ProtocolError names the line that is wrong."""
+    """Read a `meta.csv` in its order; ProtocolError names the malformed line."""
     return read_table(path, SPELLINGS)
 
 
 def read_corpus(where: Location, partition: str) -> list[Trial]:
-    """All trials with their audio; ProtocolError for a broken line or another number than the published one."""
+    """All trials with their audio.
+
+    Raises:
+        ProtocolError: a line is malformed, or the counts differ from the published ones.
+    """
     root = where.folder("root")
     path = require(root / "meta.csv", f"In-the-Wild's table in {root}")
     trials = read_protocol(path)

@@ -1,8 +1,9 @@
-"""MLAAD (Müller et al. 2024, arXiv 2401.09512): `fake/<language>/<system>/meta.csv` and the audio beside it.
+"""MLAAD (Müller et al. 2024, arXiv 2401.09512): `fake/<language>/<system>/meta.csv`, and the audio beside it.
 
-Spoofs only; bona fide is M-AILABS, given apart (--bonafide-dir). The table is known second hand: cells parted by `|`,
-columns `path`, `model_name`, `architecture`, … and a transcript, in which quotation marks are just text. The folders'
-names are the language and the attack.
+The corpus contains spoofs only. The bona fide speech is M-AILABS, which is given with --bonafide-dir. The table is
+known from secondary sources: its cells are separated by `|`, and its columns are `path`, `model_name`, `architecture`,
+… and a transcript, in which quotation marks are ordinary characters. The names of the folders are the language and the
+attack.
 """
 
 import os
@@ -26,14 +27,14 @@ from spoofcache.protocols.trial import (
 
 TABLE = "meta.csv"
 CONDITIONS: Mapping[str, str] = {"architecture": "architecture", "model": "model_name"}
-"""Our name of a condition → the column that tells it, which older releases lack."""
+"""Our name of a condition → its column, which older releases lack."""
 
 
 def read_corpus(where: Location, partition: str) -> list[Trial]:
-    """All spoofs, and the bona fide speech that the user adds.
+    """All spoofs, and the bona fide speech that the user gives.
 
     Raises:
-        ProtocolError: another layout, a system without a table, or a broken table.
+        ProtocolError: the layout is another, or the table of a system is missing or malformed.
     """
     root = where.folder("root")
     fakes = require(root / "fake", f"MLAAD's folder of languages in {root}")
@@ -47,7 +48,7 @@ def read_corpus(where: Location, partition: str) -> list[Trial]:
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read the table of one system, in its order; ProtocolError names the line that is wrong."""
+    """Read the table of one system in its order; ProtocolError names the malformed line."""
     language, system = path.parent.parent.name, path.parent.name
     rows = table_rows(read_text(path, "a table with a header"), "|", path, quotes=False)
     header = next(rows, [])
@@ -59,10 +60,10 @@ def read_protocol(path: Path) -> list[Trial]:
         cells = dict(zip(header, row, strict=True))
         file = os.path.basename(cells["path"])
         check_utterance(utterance_of(file), path, line)
-        told = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
+        conditions = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
         file = f"fake/{language}/{system}/{file}"
         trials.append(
-            Trial(utterance_of(file), "spoof", word(system), conditions=known(told, "spoof", seen), file=file)
+            Trial(utterance_of(file), "spoof", word(system), conditions=known(conditions, "spoof", seen), file=file)
         )
     if not trials:
         raise ProtocolError(f"{path}: no line below the header; expected one per utterance")
@@ -71,7 +72,7 @@ def read_protocol(path: Path) -> list[Trial]:
 
 
 def _tell_language(trial: Trial, folders: Sequence[str]) -> Trial:
-    """What M-AILABS's folders say: `en_US/by_book/female/<speaker>/<book>/wavs`."""
+    """Add what the folders of M-AILABS tell: `en_US/by_book/female/<speaker>/<book>/wavs`."""
     if len(folders) < 4 or folders[1] != "by_book":
         return trial
     return replace(trial, speaker=folders[3], conditions={"language": folders[0].partition("_")[0]})

@@ -1,8 +1,8 @@
-"""SpeechFake BD and MD (arXiv 2507.21463): an experiment's CSV, `metadata/experiments/<experiment>/*.csv`.
+"""SpeechFake BD and MD (arXiv 2507.21463): the CSV of an experiment, `metadata/experiments/<experiment>/*.csv`.
 
-Known second hand, from two public loaders: columns `file` and `label`; others (language, generator) become conditions.
-Files lie in `BD/<system>/<corpus>/` and `Real/<corpus>/`, so the system is a condition too. A CSV is a partition;
-where an experiment has none, tools/prepare_corpus.py splits 6:1:3.
+The format is known from two public loaders: the columns are `file` and `label`, and others (language, generator) become
+conditions. Files are in `BD/<system>/<corpus>/` and `Real/<corpus>/`, so the system is a condition too. Each CSV file
+is a partition; if an experiment has none, tools/prepare_corpus.py can split it 6:1:3.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SETS = ("BD", "MD")
 
 
 def read_protocol(path: Path) -> list[Trial]:
-    """Read an experiment's CSV, in its order; ProtocolError names the line that is wrong."""
+    """Read the CSV of an experiment in its order; ProtocolError names the malformed line."""
     return [_with_system(trial) for trial in read_table(path, KEYS)]
 
 
@@ -31,7 +31,7 @@ def _with_system(trial: Trial) -> Trial:
 
 
 def read_corpus(where: Location, partition: str) -> list[Trial]:
-    """Trials of one CSV, with their audio below the folder that holds `BD` and `Real`."""
+    """The trials of one CSV with their audio, which is below the folder that contains `BD` and `Real`."""
     return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
 
 

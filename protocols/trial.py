@@ -1,4 +1,4 @@
-"""One trial of a countermeasure protocol, the polarity that the whole house keeps, and what every reader needs."""
+"""The trial of a countermeasure protocol, the class indices of the whole package, and what all readers share."""
 
 import csv
 import hashlib
@@ -11,29 +11,29 @@ from typing import Literal
 from spoofcache.common.errors import InputError
 
 CLASS_INDEX: Mapping[str, int] = {"spoof": 0, "bonafide": 1}
-"""Class index of each key, everywhere inside: bona fide = 1, spoof = 0. A higher score is more bona fide."""
+"""Class index of each key in the whole package: bona fide = 1, spoof = 0. A higher score means more bona fide."""
 
 UNKNOWN = "-"
-"""What stands in a column that a protocol does not tell; bona fide trials have no attack."""
+"""The value of a column that is unknown or does not apply, such as the attack of a bona fide trial."""
 
 NO_ATTACK = (UNKNOWN, "bonafide", "bona-fide")
-"""What corpora write in the attack column of a bona fide utterance; a `Trial` has UNKNOWN."""
+"""The attack of a bona fide utterance in the protocols of different corpora; a `Trial` has UNKNOWN."""
 
 COLUMNS = ("utt_id", "speaker", "attack", "key")
 
 
 class ProtocolError(InputError):
-    """A protocol that cannot be trusted: the message names file, line, value and what was expected."""
+    """A protocol is malformed; the message names the file, the line, the value and what was expected."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """One utterance to be judged.
 
-    `path` is None where the audio is not at hand (a trial read from a cache's snapshot). `conditions` holds
-    what else the protocol says of the utterance (`environment` in ASVspoof 2019 PA), by column name; a column that
-    tells nothing of an utterance is left out. `file` is the audio file as the protocol writes it, '' where it names
-    none: what `find_audio` looks for.
+    `path` is None if the audio is not available (in a trial that is read from the snapshot of a cache). `conditions`
+    are the other columns of the protocol (such as `environment` in ASVspoof 2019 PA) by their names; columns that are
+    empty for this utterance are omitted. `file` is the audio file as the protocol names it, for which `find_audio`
+    searches; it is empty if the protocol names none.
     """
 
     utt_id: str
@@ -46,24 +46,24 @@ class Trial:
 
     @property
     def label(self) -> int:
-        """Class index of the key."""
+        """The class index of the key."""
         return CLASS_INDEX[self.key]
 
     @property
     def audio(self) -> Path:
-        """The audio file of a trial that has one."""
+        """The path of a trial that has one."""
         assert self.path is not None, self.utt_id
         return self.path
 
 
 def check_unique(trials: Iterable[Trial], source: Path, start: int = 1) -> None:
-    """ProtocolError for the first utterance that stands twice; `source` is the file to name, `start` its first line."""
+    """Raise ProtocolError for the first duplicate utterance; `source` is the file to name, `start` its first line."""
     first_line: dict[str, int] = {}
     for line, trial in enumerate(trials, start):
         if trial.utt_id in first_line:
             raise ProtocolError(
-                f"{source}:{line}: utterance {trial.utt_id} stands on line "
-                f"{first_line[trial.utt_id]} already; expected every utterance once"
+                f"{source}:{line}: utterance {trial.utt_id} is already on line "
+                f"{first_line[trial.utt_id]}; expected every utterance once"
             )
         first_line[trial.utt_id] = line
 
@@ -71,8 +71,8 @@ def check_unique(trials: Iterable[Trial], source: Path, start: int = 1) -> None:
 def snapshot(trials: Sequence[Trial]) -> bytes:
     """The trial list as tab-separated text with a header, the content of a cache's `trials.tsv`.
 
-    Columns `utt_id speaker attack key`, then the conditions; paths stay out, so that the same protocol gives the
-    same bytes on every machine.
+    The columns are `utt_id speaker attack key`, then the conditions. Paths are not included, so that the same protocol
+    gives the same bytes on every machine.
     """
     conditions = sorted({name for trial in trials for name in trial.conditions})
     text = io.StringIO()
@@ -85,12 +85,12 @@ def snapshot(trials: Sequence[Trial]) -> bytes:
 
 
 def snapshot_sha256(content: bytes) -> str:
-    """Hash by which a shard names the trial list that it was cut from."""
+    """The hash by which a shard identifies the trial list to which it belongs."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read_snapshot(path: Path) -> list[Trial]:
-    """Read a cache's `trials.tsv` back (trials without paths)."""
+    """Read the `trials.tsv` of a cache. The trials have no paths."""
     table = table_rows(read_text(path, f"a table of {' '.join(COLUMNS)}"), "\t", path)
     header = tuple(next(table, ()))
     if header[: len(COLUMNS)] != COLUMNS:
@@ -106,14 +106,14 @@ def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) ->
 
 
 def table_rows(text: str, delimiter: str, source: Path, quotes: bool = True) -> Iterator[list[str]]:
-    """The header and the rows of a table, one per line; ProtocolError for a row that is not as wide as the header.
+    """The header and the rows of a table with one row per line; ProtocolError if a row is not as wide as the header.
 
-    Without `quotes`, quotation marks are text like any other.
+    Without `quotes`, quotation marks are ordinary characters.
     """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     header: list[str] | None = None
     for number, line in enumerate(io.StringIO(text), 1):
-        try:  # line by line: an open quote ends with it
+        try:  # each line by itself, so that an open quote ends with its line
             (row,) = csv.reader((line,), delimiter=delimiter, strict=True, quoting=quoting)
         except csv.Error as error:
             found = f"{error} in {line.strip()[:60]!r}"
@@ -125,11 +125,11 @@ def table_rows(text: str, delimiter: str, source: Path, quotes: bool = True) -> 
 
 
 Seen = dict[tuple[str, ...], dict[str, str]]
-"""Key and cells of the conditions → the conditions that they tell."""
+"""Key and cells of the conditions → the conditions without empty cells."""
 
 
 KEYS: Mapping[str, str] = {"bonafide": "bonafide", "spoof": "spoof"}
-"""Spelling → key, where a corpus writes keys as we do."""
+"""Spelling → key, for corpora that spell keys as we do."""
 
 
 def read_columns(
@@ -139,17 +139,18 @@ def read_columns(
     spellings: Mapping[str, str] = KEYS,
     utterance_of: Callable[[str], str] | None = None,
 ) -> list[Trial]:
-    """Read a protocol of lines without a header, in its order.
+    """Read a protocol without a header, in its order.
 
     Args:
-        columns: their names, `utterance key`, most often `speaker attack`, and those of the conditions.
+        path: the protocol.
+        columns: names of the columns: `utterance key`, usually `speaker attack`, and the conditions.
         split: line → its values.
-        spellings: how this corpus writes the keys.
-        utterance_of: audio file → utterance, where the column `utterance` names files.
+        spellings: spelling of a key in this corpus → key.
+        utterance_of: audio file → utterance, if the column `utterance` names files.
 
     Raises:
-        ProtocolError: no line; another number of columns; no utterance; an unknown key; bona fide with an attack,
-            spoof without one (where there is the column); an utterance that stands twice.
+        ProtocolError: the file is empty; a line has another number of columns, no utterance or an unknown key; a bona
+            fide trial has an attack, or a spoof has none (if there is such a column); an utterance is listed twice.
     """
     names, trials = columns.split(), []
     seen: Seen = {}
@@ -186,9 +187,9 @@ def _from_columns(
 
 
 def known(row: Mapping[str, str], key: str, seen: Seen) -> Mapping[str, str]:
-    """The columns that tell something: neither empty nor `-`, nor (of a bona fide utterance) `bonafide` once more.
+    """The columns with a value: neither empty nor `-` nor, for a bona fide utterance, `bonafide`.
 
-    `seen` is the caller's, one per file: rows that say the same share a mapping, which halves time and memory.
+    The caller keeps one `seen` per file, so that equal rows share a mapping, which halves time and memory.
     """
     cells = (key, *row.values())
     if cells not in seen:
@@ -201,7 +202,7 @@ def read_text(path: Path, expected: str) -> str:
     """The text of a UTF-8 file, without blank lines at its end.
 
     Raises:
-        ProtocolError: it is none; names the line, and says what was `expected`.
+        ProtocolError: the file is not text; the message names the line, and what was `expected`.
     """
     try:
         return path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
@@ -212,19 +213,19 @@ def read_text(path: Path, expected: str) -> str:
 
 
 def key_of(spelling: str, spellings: Mapping[str, str], source: Path, line: int) -> str:
-    """The key that a corpus writes like this; ProtocolError where it writes none so."""
+    """The key with that spelling; ProtocolError if the corpus has no such spelling."""
     if spelling not in spellings:
         raise ProtocolError(f"{source}:{line}: key {spelling!r}; expected {' or '.join(spellings)}")
     return spellings[spelling]
 
 
 def check_utterance(utt_id: str, source: Path, line: int) -> None:
-    """ProtocolError where there is no name of an utterance."""
+    """Raise ProtocolError if the name of the utterance is missing."""
     if utt_id in ("", UNKNOWN):
         raise ProtocolError(f"{source}:{line}: no utterance; expected its name")
 
 
 def check_attack(attack: str, key: str, source: Path, line: int) -> None:
-    """ProtocolError unless spoof, and only spoof, has an attack."""
+    """Raise ProtocolError unless the trial is a spoof with an attack, or bona fide without one."""
     if (key == "spoof") == (attack in NO_ATTACK):
         raise ProtocolError(f"{source}:{line}: attack {attack!r} with key {key}; expected '-' for bona fide only")

@@ -1,7 +1,7 @@
 """WaveFake (Frank and Schönherr 2021): `generated_audio/<model>/…`, spoofs only.
 
-Bona fide are LJSpeech and JSUT, given apart (--bonafide-dir). A model's folder is the attack; its name begins with the
-data that it was trained on (`ljspeech_melgan`, `jsut_multi_band_melgan`), the rest is the vocoder.
+The bona fide speech is LJSpeech and JSUT, which are given with --bonafide-dir. The folder of a model is the attack. Its
+name begins with the training data (`ljspeech_melgan`, `jsut_multi_band_melgan`), and the rest is the vocoder.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ SOURCES = ("ljspeech", "jsut")
 
 
 def read_corpus(where: Location, partition: str) -> list[Trial]:
-    """All spoofs, and the bona fide speech that the user adds; ProtocolError for another layout."""
+    """All spoofs, and the bona fide speech that the user gives; ProtocolError if the layout is another."""
     folder = require(where.folder("root") / FOLDER, "WaveFake's folder of its models")
     return read_folder(folder, "spoof", FOLDER, _tell) + read_bonafide(where)
 
 
 def _tell(trial: Trial, folders: Sequence[str]) -> Trial:
     if not folders:
-        raise ProtocolError(f"{trial.path}: audio outside the models' folders; expected {FOLDER}/<model>/…")
+        raise ProtocolError(f"{trial.path}: audio outside the folders of the models; expected {FOLDER}/<model>/…")
     model = word(folders[0])
     source, _, vocoder = model.partition("_")
-    told = {"source": source, "vocoder": vocoder} if source in SOURCES and vocoder else {"vocoder": model}
-    return replace(trial, attack=model, conditions=told)
+    conditions = {"source": source, "vocoder": vocoder} if source in SOURCES and vocoder else {"vocoder": model}
+    return replace(trial, attack=model, conditions=conditions)
 
 
 CORPUS = Corpus(read_corpus, may=("bonafide_dir",))

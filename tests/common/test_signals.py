@@ -75,7 +75,7 @@ def test_a_running_command_cleans_up_and_says_by_its_status_what_ended_it(number
     process.send_signal(number)
     out, err = process.communicate()
     assert out == "cleaned up\n"
-    assert err == "Interrupted; nothing half-made is left. Start it again.\n"
+    assert err == "Interrupted; no incomplete file was left behind. Start it again.\n"
     assert process.returncode == STATUS[number]
 
 
@@ -84,7 +84,7 @@ def test_a_signal_during_the_imports_ends_a_command_with_a_sentence(number):
     process = start("-c", IMPORTS_SLOWLY.format(file=str(ROOT / "preprocess.py")))
     assert process.stdout.readline() == "importing\n"
     process.send_signal(number)
-    assert process.communicate()[1] == "Interrupted before anything was begun.\n"
+    assert process.communicate()[1] == "Interrupted before any work was started.\n"
     assert process.returncode == STATUS[number]
 
 

@@ -60,7 +60,7 @@ def test_bona_fide_may_stand_in_the_attack_column_too(write):
         (LA + "LA_0080 LA_T_3 - A01 Spoof\n", "{path}:3: key 'Spoof'; expected bonafide or spoof"),
         (LA + "LA_0080 LA_T_3 - A01 bonafide\n", "{path}:3: attack 'A01' with key bonafide; expected '-' for bona"),
         (LA + "LA_0080 LA_T_3 - - spoof\n", "{path}:3: attack '-' with key spoof; expected '-' for bona fide only"),
-        (LA + LA, "{path}:3: utterance LA_T_1138215 stands on line 1 already; expected every utterance once"),
+        (LA + LA, "{path}:3: utterance LA_T_1138215 is already on line 1; expected every utterance once"),
         (LA.encode() + b"\x89PNG\xff\n", "{path}:3: byte 0x89 is not text; expected lines of speaker utterance"),
     ],
 )

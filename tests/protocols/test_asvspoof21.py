@@ -70,7 +70,7 @@ def test_physical_access_names_rooms_and_devices_but_no_attack(write):
             "FILE:4: attack 'bonafide' with key spoof; expected '-' for bona",
         ),
         (LA + "S U gsm - A08 bonafide trim eval\n", "FILE:4: attack 'A08' with key bonafide; expected '-' for bona"),
-        (LA + LA, "FILE:4: utterance UTT_1 stands on line 1 already; expected every utterance once"),
+        (LA + LA, "FILE:4: utterance UTT_1 is already on line 1; expected every utterance once"),
         ("", "FILE: empty; expected lines of speaker utterance codec transmission attack key trim phase"),
     ],
 )

@@ -23,4 +23,4 @@ def test_a_name_that_tells_neither_is_refused(tmp_path, name):
     path.touch()
     with pytest.raises(ProtocolError) as refusal:
         load_trials("codecfake_tseng", Location(root=tmp_path), "train")
-    assert str(refusal.value) == f"{path}: name of no resynthesis; expected <codec>+<speaker>_….wav"
+    assert str(refusal.value) == f"{path}: not the name of a resynthesised file; expected <codec>+<speaker>_….wav"

@@ -45,7 +45,7 @@ def test_quotation_marks_in_a_transcript_are_text(tmp_path):
     ("content", "sentence"),
     [
         (TABLE + "a|b\n", ":2: 6 columns; expected 5: path language model_name architecture transcript"),
-        (TABLE + "a\n./x/a.wav|de|m|V|b\n", ":3: utterance fake/de/vits/a stands on line 2 already; expected every"),
+        (TABLE + "a\n./x/a.wav|de|m|V|b\n", ":3: utterance fake/de/vits/a is already on line 2; expected every"),
         (TABLE + "a\n./x/|de|m|V|b\n", ":3: no utterance; expected its name"),
         ("file|language\na.wav|de\n", ":1: header file language; expected `path` and every name once"),
         ("path,language\n", ":1: header path,language; expected `path` and every name once"),

@@ -85,7 +85,7 @@ def test_a_broken_snapshot_is_refused_with_line_and_value(tmp_path, content, sen
 def test_an_utterance_may_stand_once_only():
     with pytest.raises(ProtocolError) as refusal:
         check_unique([*TWO_TRIALS, Trial("LA_T_1", "spoof", "A02")], Path("p.txt"))
-    assert str(refusal.value) == "p.txt:3: utterance LA_T_1 stands on line 1 already; expected every utterance once"
+    assert str(refusal.value) == "p.txt:3: utterance LA_T_1 is already on line 1; expected every utterance once"
 
 
 def test_the_byte_that_is_no_text_is_named_behind_a_byte_order_mark_too(tmp_path):

@@ -37,7 +37,10 @@ def test_bona_fide_speech_of_the_same_name_is_another_utterance(touch, tmp_path)
     ("names", "sentence"),
     [
         (["a.wav"], "W/generated_audio: no such file or folder; expected WaveFake's folder of its models"),
-        (["generated_audio/a.wav"], "W/generated_audio/a.wav: audio outside the models' folders; expected generated_"),
+        (
+            ["generated_audio/a.wav"],
+            "W/generated_audio/a.wav: audio outside the folders of the models; expected generated_",
+        ),
         (["generated_audio/ljspeech_melgan/a.txt"], "W/generated_audio: no audio file below it; expected .flac"),
         (["generated_audio/m/a.wav", "generated_audio/m/a.flac"], "W/generated_audio/m/a.wav: utterance m/a is "),
         (["generated_audio/m/a.wav"], "L: no audio file below it; expected .flac"),
