@@ -29,7 +29,7 @@ class Machine:
         return cls(
             name=platform.node(),
             cpu=_cpu_model(),
-            cores=len(os.sched_getaffinity(0)),
+            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             load=os.getloadavg()[0],
             system=f"{platform.system()} {platform.release()}",

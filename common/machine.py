@@ -44,12 +44,17 @@ def sleep_soon() -> None:
 
 
 def available_memory() -> int:
-    """Bytes of host memory that are available; on Linux, the page cache counts as available."""
+    """Bytes of host memory that are available; on Linux, the page cache counts as available.
+
+    macOS does not report free pages through this interface: half of its physical memory counts as available.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        has_free_pages = "SC_AVPHYS_PAGES" in os.sysconf_names
+        pages = os.sysconf("SC_AVPHYS_PAGES") if has_free_pages else os.sysconf("SC_PHYS_PAGES") // 2
+        available = os.sysconf("SC_PAGE_SIZE") * pages
     return min([available, *cgroup_room(_read("/proc/self/cgroup"))])
 
 

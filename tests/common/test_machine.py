@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spoofcache.common.machine import cgroup_room
+from spoofcache.common.machine import available_memory, cgroup_room
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = """
@@ -77,3 +77,12 @@ def test_the_first_version_of_cgroups_has_other_names(tmp_path):
 def test_without_cgroups_nothing_is_limited(tmp_path):
     assert not list(cgroup_room("", tmp_path))
     assert not list(cgroup_room("0::/elsewhere", tmp_path))
+
+
+def test_a_mac_has_no_count_of_free_pages_and_half_of_its_memory_is_taken_for_free(monkeypatch):
+    def no_such_file(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", no_such_file)
+    monkeypatch.delitem(os.sysconf_names, "SC_AVPHYS_PAGES", raising=False)
+    assert available_memory() == os.sysconf("SC_PAGE_SIZE") * (os.sysconf("SC_PHYS_PAGES") // 2)
