@@ -39,7 +39,10 @@ RUN_HELP = "Run folder to score with: its best epoch, and the front-end that it 
 MODEL_HELP = (
     "Back-end on raw waveforms to score with instead of a run: aasist, aasist_l or rawnet2 (class 1 = bona fide)."
 )
-WEIGHTS_HELP = "Local checkpoint folder of the run's speech model in the hub's format, instead of the hub."
+WEIGHTS_HELP = (
+    "Local checkpoint folder of the run's speech model in the hub's format.  [default: the folder that the run's "
+    "features were made with, if it is still there; otherwise the hub]"
+)
 SCORES = ("llr", "bonafide-logit", "probability")
 SCORE_HELP = (
     "llr: the score of the run's loss, log-odds of bona fide for most (not calibrated); bonafide-logit: the network's "
@@ -163,17 +166,20 @@ def _detector(options: Options) -> "Detector":
     from spoofcache.features.frontends import make_frontend
     from spoofcache.features.frontends.base import FrontEndOptions
     from spoofcache.features.online import OnlineFeatures, rebuild_features
-    from spoofcache.features.plan import Identity
+    from spoofcache.features.plan import Identity, weights_folder
 
     keep_freed_memory()
     device = cli.resolve_device(options.device)
     if options.run:
         model, about = load_model(options.run, "best")
-        features = rebuild_features(Identity(about.identity), options.weights, device)
+        features = rebuild_features(Identity(about.identity), options.weights or weights_folder(options.run), device)
     elif options.model in HEAR_WAVEFORMS:
         assert options.checkpoint is not None
         features = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions())
-        model, _ = load_foreign(options.checkpoint, options.model, features.row_shape(), features.identity)
+        imported = load_foreign(options.checkpoint, options.model, features.row_shape(), features.identity)
+        model = imported.model
+        if imported.note:
+            click.echo(imported.note, err=True)
     else:
         raise cli.Sentence(
             f"--model {options.model}; expected one of {', '.join(HEAR_WAVEFORMS)}, or with other features --run and a "

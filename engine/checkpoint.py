@@ -6,18 +6,19 @@
 evaluate.py).
 """
 
+import hashlib
 import importlib.metadata
 import io
 import json
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from spoofcache.common.errors import InputError
@@ -70,6 +71,7 @@ class About:
     `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
     `plugins` are the parts of the user's own among back-end and loss, `package.module:Name` → hash of their source.
     `data` stands for the trials and features of `train` and `dev`, view by view; two runs of the same have it equal.
+    `weights_sha256` is the SHA-256 of the weights' file; empty in runs of earlier versions, which are not checked.
     """
 
     format_version: int
@@ -87,6 +89,7 @@ class About:
     trained_on: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
+    weights_sha256: str = field(default="", compare=False)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
@@ -229,8 +232,10 @@ def save_average(run: Path, model: nn.Module, about: About) -> None:
 
 def _save_pair(weights_path: Path, about_path: Path, model: nn.Module, about: About) -> None:
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(weights_path) as path:  # bytes first: a full disk is then an OSError like any other
-        path.write_bytes(save(weights, metadata={"epoch": str(about.epoch)}))
+    content = save(weights, metadata={"epoch": str(about.epoch)})
+    about = replace(about, weights_sha256=hashlib.sha256(content).hexdigest())
+    with atomic_path(weights_path) as path:  # not safetensors' own writing, whose error on a full disk is no OSError
+        path.write_bytes(content)
     with atomic_path(about_path) as path:
         path.write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
 
@@ -254,8 +259,10 @@ def load_last(run: Path, holds: Collection[str] = STATE, what: str = "a checkpoi
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
-        raise RunError(f"{path}: not {what} ({first_line(error)})") from error
+    except OSError:
+        raise
+    except Exception as error:  # of any kind; torch's own text advises to run the code in a pickle, so it is not shown
+        raise RunError(f"{path}: not {what}, or damaged; expected the file that the training wrote") from error
     if not isinstance(state, dict) or not state.keys() >= set(holds):
         raise RunError(f"{path}: not {what}; expected {', '.join(sorted(holds))} in it")
     return state
@@ -297,18 +304,29 @@ def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[d
     if not (run / model).exists() or not (run / description).exists():
         raise RunError(f"{run}: no {model} with {description}; expected the run folder of {made_by}")
     about = read_about(run, description)
+    content = (run / model).read_bytes()
     try:
-        with safe_open(run / model, "pt") as file:
-            epoch = (file.metadata() or {}).get("epoch")
-        weights = load_file(run / model)
-    except SafetensorError as error:
-        raise RunError(f"{run}: {model} is not ours or not whole ({error})") from error
+        weights, epoch = load(content), _epoch_in(content)
+    except (SafetensorError, ValueError, AttributeError, KeyError) as error:
+        raise RunError(f"{run}: {model} is not ours or not whole ({first_line(error)})") from error
     if epoch != str(about.epoch):
         raise RunError(
             f"{run}: {model} is of epoch {epoch}, {description} of epoch {about.epoch}: the training was killed "
             "between the two; main_train.py --resume mends it"
         )
+    if about.weights_sha256 and hashlib.sha256(content).hexdigest() != about.weights_sha256:
+        raise RunError(
+            f"{run}: {model} is not the file that {description} describes: its SHA-256 is another, so one of the two "
+            "was damaged or replaced. If the training was killed at this moment, main_train.py --resume mends it"
+        )
     return weights, about
+
+
+def _epoch_in(content: bytes) -> str | None:
+    """The epoch in the header of a safetensors file: its length in eight bytes, then JSON."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    epoch: str | None = header.get("__metadata__", {}).get("epoch")
+    return epoch
 
 
 def _read_last(run: Path) -> tuple[dict[str, torch.Tensor], About]:

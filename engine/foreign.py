@@ -1,12 +1,8 @@
-"""Checkpoints that others published, in torch's own format → a network of ours and what it is.
-
-Nothing in them is executed: they are read with `weights_only=True`.
-"""
+"""Checkpoints that others published → a network of ours with a description of it. Nothing in them is executed."""
 
 import hashlib
-import re
-import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,53 +17,73 @@ from spoofcache.engine.checkpoint import (
     build_countermeasure,
     versions,
 )
+from spoofcache.engine.foreign_entries import COUNTER, Choice, read_entries
 from spoofcache.features.plan import Identity
 from spoofcache.protocols.trial import CLASS_INDEX
 
-STATES = ("state_dict", "model_state_dict", "model", "net")
-"""Names under which trainers keep the network beside the optimiser and the rest."""
-
-WRAPPINGS = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put in front of every name."""
-
 HEAR_WAVEFORMS = ("aasist", "aasist_l", "rawnet2")
-"""Back-ends that need no front-end; for any other a checkpoint does not say which."""
+"""Back-ends that need no front-end. A checkpoint of any other back-end does not say which front-end it needs."""
 
-EXPORT = "torch.save(model.state_dict(), …)"
+SHOWN = 5
+"""Number of entries that a sentence names."""
+
+
+@dataclass(frozen=True)
+class ForeignSettings:
+    """What a checkpoint does not say about its network.
+
+    Attributes:
+        settings: settings of the back-end.
+        bonafide_index: class index of bona fide in the checkpoint. If it is 0, the two output rows are swapped.
+        choice: which entries of the checkpoint are the network's.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    bonafide_index: int = 1
+    choice: Choice = field(default_factory=Choice)
+
+
+class Imported(NamedTuple):
+    """A network in evaluation mode on the CPU, what it is, and the entries of the checkpoint that were left out."""
+
+    model: Countermeasure
+    about: About
+    left_out: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """A sentence about what was left out; empty if nothing was."""
+        if not self.left_out:
+            return ""
+        shown = ", ".join(self.left_out[:SHOWN]) + (", …" if len(self.left_out) > SHOWN else "")
+        return f"Left out {len(self.left_out)} entries of the checkpoint that are not the network's: {shown}"
 
 
 def load_foreign(
-    path: Path,
+    path: Path | str,
     backend: str,
     feature_shape: tuple[int, ...],
     identity: Identity,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    bonafide_index: int = 1,
-    prefix: str = "",
-) -> tuple[Countermeasure, About]:
-    """The network `backend` with the weights of a published checkpoint, in evaluation mode on the CPU.
-
-    Its score is the log-odds of its logits.
+    given: ForeignSettings = ForeignSettings(),
+) -> Imported:
+    """Build a back-end with the weights of a published checkpoint. Its score is the log-odds of its logits.
 
     Args:
-        path: the checkpoint: a state dict, bare or among other things of a trainer.
-        backend: registry name; its `settings` are those of the checkpoint's network.
-        feature_shape: what one utterance's features look like.
-        identity: of the features that it was trained on.
-        bonafide_index: class index of bona fide in the checkpoint; where it is 0 the two output rows are swapped.
-        prefix: of the names in the checkpoint that are the network's; entries without it are left out.
+        path: the checkpoint: the entries of a network, alone or among other things that a trainer stored.
+        backend: registry name of the back-end.
+        feature_shape: shape of the features of one utterance.
+        identity: identity of the features that the network was trained on.
+        given: what the checkpoint does not say.
 
     Raises:
-        RunError: not a state dict of exactly that network, or no two output rows to swap.
+        RunError: the file does not hold exactly that network, or there are no two output rows to swap.
     """
-    settings = settings or {}
-    weights = read_state_dict(path, prefix)
+    path = Path(path)
     about = About(
         format_version=FORMAT_VERSION,
         backend=backend,
-        settings=settings,
-        feature_shape=feature_shape,
+        settings=dict(given.settings),
+        feature_shape=tuple(feature_shape),
         identity=identity.settings,
         class_index=dict(CLASS_INDEX),
         epoch=None,
@@ -76,54 +92,15 @@ def load_foreign(
         versions=versions() | {"imported_from": f"{path.name} (SHA-256 {_sha256(path)})"},
     )
     model = build_countermeasure(about)
+    expected = model.state_dict()
+    weights, left_out = read_entries(path, given.choice, expected)
+    weights |= {name: tensor for name, tensor in expected.items() if name.endswith(COUNTER) and name not in weights}
     output = output_layer(model.backend)
-    _require_fit(weights, model.state_dict(), output, f"{path}: not the weights of {backend}")
+    _require_fit(weights, expected, output, f"{path}: not the weights of {backend}")
     model.load_state_dict(weights)
-    if bonafide_index != CLASS_INDEX["bonafide"]:
+    if given.bonafide_index != CLASS_INDEX["bonafide"]:
         _swap_outputs(model, output, backend)
-    return model.eval(), about
-
-
-def read_state_dict(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
-    """Names and tensors of a checkpoint, without wrappers around the whole or around each name.
-
-    Raises:
-        RunError: a pickled object, a truncated file, none of torch's, no state dict in it, or nothing with that prefix.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
-        raise RunError(f"{path}: {_refusal(path, error)}") from error
-    if isinstance(content, dict):
-        content = next((content[name] for name in STATES if isinstance(content.get(name), dict)), content)
-    if not _is_state_dict(content):
-        raise RunError(f"{path}: no state dict in it; expected what {EXPORT} writes, or that under {', '.join(STATES)}")
-    while wrapping := next((w for w in WRAPPINGS if all(name.startswith(w) for name in content)), ""):
-        content = {name.removeprefix(wrapping): tensor for name, tensor in content.items()}
-    weights = {name.removeprefix(prefix): tensor for name, tensor in content.items() if name.startswith(prefix)}
-    if not weights:
-        raise RunError(f"{path}: no name begins with {prefix!r}; expected a prefix of names like {next(iter(content))}")
-    return weights
-
-
-def _is_state_dict(content: object) -> bool:
-    return (
-        isinstance(content, dict)
-        and bool(content)
-        and all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items())
-    )
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    pickled = re.search(r"GLOBAL (\S+)|(TorchScript)", str(error))
-    if pickled:
-        kind = pickled[1] or pickled[2]
-        return f"holds a pickled {kind}, and unpickling runs its code; expected a state dict, exported by {EXPORT}"
-    with path.open("rb") as file:
-        is_cut = file.read(4) == b"PK\3\4" and not zipfile.is_zipfile(path)  # a zip file's directory is its end
-    return f"{'truncated' if is_cut else 'truncated, or no checkpoint of torch'}; expected a file that {EXPORT} wrote"
+    return Imported(model.eval(), about, left_out)
 
 
 class OutputLayer(NamedTuple):
@@ -144,7 +121,7 @@ def output_layer(model: nn.Module) -> OutputLayer | None:
 
 
 def _swap_outputs(model: nn.Module, output: OutputLayer | None, backend: str) -> None:
-    """Swap the rows of the output layer, and the classes in what is applied to the logits behind it."""
+    """Swap the rows of the output layer, and the classes in the layers that are applied to the logits after it."""
     if output is None:
         raise RunError(f"{backend} has one output, not a row for each class to swap; expected --bonafide-index 1")
     modules = list(model.modules())
@@ -160,7 +137,7 @@ def _swap_outputs(model: nn.Module, output: OutputLayer | None, backend: str) ->
 def _require_fit(
     weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], output: OutputLayer | None, what: str
 ) -> None:
-    """RunError, beginning with `what`, unless names and shapes are those expected and all values finite."""
+    """RunError, beginning with `what`, unless names and shapes are those expected and all values are finite."""
     problems = {
         "missing": [name for name in expected if name not in weights],
         "unexpected": [name for name in weights if name not in expected],
@@ -171,15 +148,17 @@ def _require_fit(
         ],
         "not finite": [name for name, tensor in weights.items() if not tensor.isfinite().all()],
     }
-    told = [
+    found = [
         f"{len(names)} {problem} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
         for problem, names in problems.items()
         if names
     ]
     if output and {f"{output.name}.weight", f"{output.name}.bias"} == set(problems["missing"]):
-        told.append(f"{output.name} is the 2-class output, without which nothing tells bona fide from spoof")
-    if told:
-        raise RunError(f"{what}: {'; '.join(told)}")
+        found.append(f"{output.name} is the 2-class output, without which nothing tells bona fide from spoof")
+    if [problem for problem, names in problems.items() if names] == ["unexpected"]:
+        found.append("--drop PREFIX leaves out the entries whose names begin with PREFIX")
+    if found:
+        raise RunError(f"{what}: {'; '.join(found)}")
 
 
 def _sha256(path: Path) -> str:

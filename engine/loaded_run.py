@@ -15,7 +15,7 @@ from spoofcache.engine.recordings import Track
 from spoofcache.engine.score import run_batch, score_partition
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.online import OnlineFeatures, rebuild_features
-from spoofcache.features.plan import Identity
+from spoofcache.features.plan import Identity, weights_folder
 from spoofcache.features.waveform import SAMPLE_RATE
 from spoofcache.metrics.scores import CmScores
 
@@ -97,11 +97,12 @@ def load_run(
         folder: run folder of main_train.py or tools/import_checkpoint.py.
         checkpoint: `best`, `last` or `average`.
         device: `cpu` or `cuda`.
-        weights: folder of the speech model's checkpoint in the hub's format, instead of the hub.
+        weights: folder of the speech model's checkpoint in the hub's format. The default is the folder that the run's
+            features were made with, if it is still there, and otherwise the hub.
 
     Raises:
         RunError: the folder has no such weights, or a plug-in of the run cannot be imported.
     """
     on = torch.device(device)
     model, about = load_model(Path(folder), checkpoint)
-    return LoadedRun(model.to(on), about, on, None if weights is None else Path(weights))
+    return LoadedRun(model.to(on), about, on, weights_folder(Path(folder)) if weights is None else Path(weights))

@@ -68,11 +68,19 @@ def locked(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder}: in use by another process; expected to be the only one that writes there") from None
 
 
-def require_same_conditions(folder: Path, begun: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """RunError unless the run in the folder was begun under the conditions that hold here, by name."""
-    differing = [name for name, value in here.items() if begun.get(name) != value]
+def require_same_conditions(folder: Path, begun: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Compare the conditions under which the run in the folder was begun with those that hold here, by name.
+
+    Returns:
+        The conditions that an earlier version did not record when it began the run, so that they cannot be compared.
+
+    Raises:
+        RunError: a condition differs.
+    """
+    differing = [name for name, value in here.items() if name in begun and begun[name] != value]
     if differing:
         raise RunError(f"{folder}: begun with another {', '.join(differing)}; --resume expects the same")
+    return [name for name in here if name not in begun]
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:

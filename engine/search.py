@@ -314,6 +314,7 @@ def _conditions(controller: SearchController, dataset: Dataset[Any], labels: NDA
     """What a resumed search must share with its beginning."""
     settings = {name: value for name, value in asdict(controller).items() if name != "device"}
     data = hashlib.sha256(labels.tobytes()).hexdigest()
-    if isinstance(dataset, CachedFeatures):
-        data = f"{dataset.plan.identity.digest} {dataset.plan.trial_list_sha256} {data}"
-    return {**settings, "train cache": data}
+    if not isinstance(dataset, CachedFeatures):
+        return {**settings, "train cache": data}
+    data = f"{dataset.plan.identity.digest} {dataset.plan.trial_list_sha256} {data}"
+    return {**settings, "train cache": data, "content of the train cache": dataset.content_digest}

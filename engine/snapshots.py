@@ -20,6 +20,7 @@ from spoofcache.engine.run_folder import append_line, keep_lines, require_same_c
 from spoofcache.engine.trained_on import write_trained_on
 from spoofcache.engine.training_setup import TrainingSetup
 from spoofcache.engine.validation import DevFigures
+from spoofcache.features.plan import keep_weights_folder, weights_folder
 
 
 class Snapshots:
@@ -71,16 +72,25 @@ class Snapshots:
         if self._writes:
             save_average(self._run, setup.model, about)
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
         """Continue after the last finished epoch in the run folder, if there is one.
+
+        Returns:
+            Sentences about what could not be checked.
 
         Raises:
             RunError: the run was begun under other conditions, or other processes see other files.
         """
-        setup, state = self._setup, load_last(self._run)
+        setup, state, notes = self._setup, load_last(self._run), list[str]()
         if state is not None:
             begun = {"number of processes": "1"} | state["conditions"]  # runs of earlier versions do not record it
-            require_same_conditions(self._run, begun, setup.conditions)
+            unknown = require_same_conditions(self._run, begun, setup.conditions)
+            if unknown:
+                names = " and the ".join(unknown)
+                notes.append(
+                    f"{self._run} was begun by an earlier version, which did not record the {names}; the training "
+                    "continues without comparing them"
+                )
             setup.model.load_state_dict(state["model"])
             setup.updater.load_state_dict(state)
             if state.get("compiled"):
@@ -95,7 +105,16 @@ class Snapshots:
             )
         if self._writes:
             write_trained_on(self._run, setup.train.corpora)
+            self._keep_weights_folder()
             self._complete(state)
+        return notes
+
+    def _keep_weights_folder(self) -> None:
+        """Record where the speech model's checkpoint lies, if the caches know it, so that detect.py finds it."""
+        for corpus in self._setup.train.corpora:
+            folder = weights_folder(corpus.folder)
+            if folder is not None:
+                keep_weights_folder(self._run, folder)
 
     def _complete(self, state: dict[str, Any] | None) -> None:
         """Write what a killed process may not have written after `last.ckpt`, and remove what it wrote later."""

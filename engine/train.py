@@ -119,7 +119,8 @@ class _Training:
     def finish(self, run: Path) -> Epoch:
         """Train from where the run folder stands to the end; returns the best epoch."""
         setup, listener = self._setup, self._listener
-        self._snapshots.restore()
+        for note in self._snapshots.restore():
+            listener.note(note)
         if len(setup.train.caches) > 1:
             listener.note(f"train: {setup.train}")
         listener.note(f"features: train {setup.train_feed}; dev {setup.validator.feed}")

@@ -34,6 +34,7 @@ class TrainingSetup:
         config: the experiment.
         processes: as given.
         train: what each epoch draws from.
+        dev: as given.
         train_feed: where the rows of `train` are read from.
         validator: evaluates the network on the dev partition.
         about: the description of the network, before the first epoch.
@@ -55,7 +56,7 @@ class TrainingSetup:
         processes: Processes,
     ) -> None:
         settings, device = config.train, processes.device
-        self.config, self.processes = config, processes
+        self.config, self.processes, self.dev = config, processes, dev
         self.train = TrainingSet([train], config) if isinstance(train, CachedFeatures) else train
         self.train.require_dev(dev)
         _require_shares(len(self.train), settings, processes)
@@ -80,6 +81,8 @@ class TrainingSetup:
         return {
             "train cache": self.about.data["train"],
             "dev cache": self.about.data["dev"],
+            "content of the train cache": _checksums(self.train.caches),
+            "content of the dev cache": _checksums([self.dev]),
             "precision": str(self.updater.precision).removeprefix("torch."),
             "number of processes": str(self.processes.count),
         }
@@ -123,3 +126,8 @@ def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures)
 def _content(caches: Sequence[CachedFeatures]) -> str:
     """The features, the trials and the numbers of utterances of caches, as text: a resumed run must have the same."""
     return "; ".join(f"{each.plan.identity.digest} {each.plan.trial_list_sha256} {len(each)}" for each in caches)
+
+
+def _checksums(caches: Sequence[CachedFeatures]) -> str:
+    """A SHA-256 for each cache that changes with every number in its rows, as text."""
+    return " ".join(each.content_digest for each in caches)

@@ -1,7 +1,9 @@
 """Runs × cached test sets → evaluation sets. Scores are kept in the run folder; what is there is not made again.
 
 `<run>/scores/<corpus>-<partition>-<digest>.tsv` holds the scores of a whole cached partition. The digest stands for the
-run's weights and for the cache's identity and trials, so that a score of other weights or trials is never taken.
+run's weights and for the cache's identity, trials and features, so that a score of other weights, trials or features is
+never taken. `<the same name>.sha256` beside it holds the checksum of the file in the form of `sha256sum`; scores that
+do not agree with it were edited or damaged, and are refused.
 """
 
 import glob
@@ -116,6 +118,7 @@ class _Cell:
         digest.update(plan.trial_list_sha256.encode())
         # of the rows that there are: extraction may have skipped some trials
         digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())
+        digest.update(self.data.content_digest.encode())
         return self.run.folder / SCORES / f"{plan.corpus}-{plan.partition}-{digest.hexdigest()[:12]}.tsv"
 
 
@@ -136,7 +139,9 @@ class CrossCorpus:
         self._opened: dict[Path, CachedFeatures] = {}
         self._tests = {test: self._cells(test, runs) for test in tests}
         cells = {cell.path: cell for cells in self._tests.values() for cell in cells}
-        self._missing = {path: cell for path, cell in cells.items() if not path.exists()}
+        self._missing = {
+            path: cell for path, cell in cells.items() if not (path.exists() and _checksum_file(path).exists())
+        }
 
     @property
     def n_to_score(self) -> int:
@@ -161,8 +166,11 @@ class CrossCorpus:
             except ScoreError as error:
                 raise ScoreError(f"{cell.run.folder} on {cell.data.folder}: {error}") from error
             path.parent.mkdir(exist_ok=True)
+            _checksum_file(path).unlink(missing_ok=True)
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
+            with atomic_path(_checksum_file(path)) as temporary:  # the last: without it the scores are made again
+                temporary.write_text(f"{_sha256(path)}  {path.name}\n", encoding="utf-8")
         self._missing = {}
 
     def evaluation_sets(self, where: Sequence[str] = ()) -> list[EvaluationSet]:
@@ -172,11 +180,11 @@ class CrossCorpus:
             where: conditions beside those of the test sets.
 
         Raises:
-            ScoreError: a kept file that was changed.
+            ScoreError: a file of kept scores was changed since it was written.
             ProtocolError: a condition that the trials do not know, or one that leaves a single class.
         """
         paths = dict.fromkeys(cell.path for cells in self._tests.values() for cell in cells)
-        files = {path: read_scores(path) for path in paths}
+        files = {path: _read_kept(path) for path in paths}
         return [_evaluation_set(test, cells, files, where) for test, cells in self._tests.items()]
 
     def _cells(self, test: NamedTestSet, runs: Sequence[Run]) -> list[_Cell]:
@@ -195,6 +203,26 @@ class CrossCorpus:
         if folder not in self._opened:
             self._opened[folder] = CachedFeatures(folder)
         return self._opened[folder]
+
+
+def _checksum_file(scores: Path) -> Path:
+    """The file beside kept scores that holds their checksum."""
+    return scores.with_name(f"{scores.name}.sha256")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_kept(path: Path) -> CmScores:
+    """Kept scores; ScoreError if they are not what was written."""
+    words = _checksum_file(path).read_text(encoding="utf-8", errors="replace").split()
+    if _sha256(path) not in words[:1]:
+        raise ScoreError(
+            f"{path}: changed since it was written, for {_checksum_file(path).name} beside it holds another checksum; "
+            "delete both files, and the scores are made again"
+        )
+    return read_scores(path)
 
 
 def _folders(test: NamedTestSet) -> list[Path]:

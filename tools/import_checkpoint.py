@@ -28,7 +28,11 @@ Examples:
 BACKEND_HELP = "Network to fill: a registry name, or package.module:Name. A wrong name lists the registry."
 INDEX_HELP = "Class index of bona fide in the checkpoint. With 0, the two output rows are swapped."
 SET_HELP = "Setting of the back-end, such as channels=24. Repeatable."
-PREFIX_HELP = "Read only the entries whose names begin with this prefix, and remove it from the names."
+PREFIX_HELP = (
+    "Read only the entries whose names begin with this prefix, and remove it from the names.  [default: whatever "
+    "precedes all names of the network]"
+)
+DROP_HELP = "Leave out the entries whose names begin with this prefix. Repeatable."
 FEATURES_HELP = "Cached partition with the features that the checkpoint was trained on."
 FRONTEND_HELP = "Front-end that the checkpoint was trained behind, if there is no cache.  [default: raw]"
 WEIGHTS_HELP = "Local checkpoint folder of the front-end in the format of the Hugging Face hub."
@@ -38,11 +42,12 @@ LENGTH = click.IntRange(MIN_SAMPLES, MAX_SAMPLES)
 
 @click.command(epilog=EXAMPLES)
 @click.option("--backend", metavar="NAME", required=True, help=BACKEND_HELP)
-@click.option("--in", "source", type=cli.input_file, required=True, help="Checkpoint (.pth, .pt, .ckpt).")
+@click.option("--in", "source", type=cli.input_file, required=True, help="Checkpoint (.pth, .pt, .ckpt, .safetensors).")
 @click.option("--out", type=cli.output, required=True, help="Run folder to write; it must not exist.")
 @click.option("--bonafide-index", type=click.IntRange(0, 1), default=1, show_default=True, help=INDEX_HELP)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET_HELP)
 @click.option("--prefix", default="", help=PREFIX_HELP)
+@click.option("--drop", multiple=True, metavar="PREFIX", help=DROP_HELP)
 @click.option("--features", type=cli.input_folder, help=FEATURES_HELP)
 @click.option("--frontend", metavar="NAME", help=FRONTEND_HELP)
 @click.option("--layer", "layers", multiple=True, metavar="last|0…24", help="Hidden state by its name. Repeatable.")
@@ -53,16 +58,19 @@ LENGTH = click.IntRange(MIN_SAMPLES, MAX_SAMPLES)
 @cli.sentences()
 def main(
     backend: str, source: Path, out: Path, bonafide_index: int, settings: tuple[str, ...], prefix: str,
-    features: Path | None, **hearing: Any,
+    drop: tuple[str, ...], features: Path | None, **hearing: Any,
 ) -> None:  # fmt: skip
     """Make a run folder of a published checkpoint.
 
-    No code in the checkpoint is executed. Its names, shapes and values must be exactly those of the back-end.
+    No code in the checkpoint is executed. All parameters of the back-end must be in it, in the back-end's shapes. What
+    else is in the checkpoint and was left out is listed on standard error.
     """
     if out.exists():
         raise cli.Sentence(f"{out} exists already; expected a new folder")
     from spoofcache.engine.checkpoint import save_best
-    from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
+    from spoofcache.engine.foreign import HEAR_WAVEFORMS, ForeignSettings, load_foreign
+    from spoofcache.engine.foreign_entries import Choice
+    from spoofcache.features.plan import keep_weights_folder, weights_folder
 
     chosen = {name: value for name, value in hearing.items() if value}
     if features and chosen:
@@ -70,12 +78,15 @@ def main(
     if not features and not chosen.get("frontend") and backend not in HEAR_WAVEFORMS:
         raise click.UsageError(f"{backend} takes the features of a front-end; expected --features or --frontend")
     shape, identity = _of_cache(features) if features else _of_front_end(**chosen)
-    given = _parse(settings)
-    model, about = load_foreign(
-        source, backend, shape, identity, settings=given, bonafide_index=bonafide_index, prefix=prefix
-    )
+    given = ForeignSettings(_parse(settings), bonafide_index, Choice(prefix, drop))
+    imported = load_foreign(source, backend, shape, identity, given)
+    if imported.note:
+        click.echo(imported.note, err=True)
+    weights = weights_folder(features) if features else chosen.get("weights")
     with new_folder(out) as folder:
-        save_best(folder, model, about)
+        save_best(folder, imported.model, imported.about)
+        if weights:
+            keep_weights_folder(folder, weights.resolve())
     click.echo(out)
 
 

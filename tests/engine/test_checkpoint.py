@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -57,6 +58,30 @@ def test_a_description_that_does_not_fit_is_refused(run, fields, sentence):
     (run / "model.json").write_text(json.dumps(about | fields))
     with pytest.raises(RunError, match=sentence):
         load_model(run, "best")
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_weights_with_one_flipped_bit_are_refused(run, place):
+    content = bytearray((run / "model.safetensors").read_bytes())
+    content[int(place * len(content))] ^= 1
+    (run / "model.safetensors").write_bytes(content)
+    with pytest.raises(RunError, match=r"model\.safetensors is not"):
+        load_model(run, "best")
+
+
+def test_weights_that_are_not_those_described_are_refused(run):
+    save_file(
+        {name: tensor + 1 for name, tensor in load_file(run / "model.safetensors").items()},
+        run / "model.safetensors",
+        metadata={"epoch": "0"},
+    )
+    with pytest.raises(RunError, match=r"model\.safetensors is not the file that model\.json describes: its SHA-256"):
+        load_model(run, "best")
+
+
+def test_the_checksum_in_the_description_is_that_of_the_file(run):
+    about = json.loads((run / "model.json").read_text())
+    assert about["weights_sha256"] == hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_colleagues_may_read_the_weights(run):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from spoofcache.engine.checkpoint import load_model
-from spoofcache.engine.train import FitOptions, fit
+from spoofcache.engine.train import FitOptions, Listener, fit
 
 EARLIER = Path(__file__).parent / "earlier_run"
 
@@ -22,7 +22,9 @@ def test_a_run_of_an_earlier_version_is_read():
 def test_a_run_of_an_earlier_version_resumes_to_the_weights_of_a_whole_one(experiment, caches, tmp_path):
     config = experiment("train.average=swa")
     shutil.copytree(EARLIER, tmp_path / "run")
-    fit(config, *caches, tmp_path / "run", FitOptions(resume=True))
+    notes = []
+    fit(config, *caches, tmp_path / "run", FitOptions(resume=True, listener=Listener(note=notes.append)))
+    assert "by an earlier version, which did not record the content of the train cache and the content of" in notes[0]
     fit(config, *caches, tmp_path / "whole")
     for name in ("model.safetensors", "average.safetensors"):
         resumed, whole = load_file(tmp_path / "run" / name), load_file(tmp_path / "whole" / name)

@@ -2,15 +2,17 @@
 
 import pickle
 import zipfile
-from collections import OrderedDict
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from spoofcache.engine.checkpoint import RunError, build_backend, load_model, save_best
-from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign, output_layer
+from spoofcache.engine.foreign import HEAR_WAVEFORMS, ForeignSettings, load_foreign, output_layer
+from spoofcache.engine.foreign_entries import Choice
 from spoofcache.features.plan import Identity
 from spoofcache.models import BACKENDS
 from tests.corpora import IDENTITY
@@ -19,6 +21,12 @@ from tests.models.test_registry import SHAPES
 SHAPE = (3, 5)
 ONE_LOGIT = ("nes2net", "lcnn_lstm")
 NAMES = ("linear.weight", "linear.bias")
+CONSTANTS = ("feature.lfcc_fb", "l_dct.weight")
+
+
+def renamed(state, prefix):
+    """A state dict with a prefix in front of every name."""
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
 
 
 @pytest.fixture
@@ -32,9 +40,10 @@ def weights():
 def read(tmp_path):
     """`read(content)`: what is had of a checkpoint with that content, as a pooled linear network."""
 
-    def load(content, **options):
+    def load(content, prefix="", drop=(), **options):
         torch.save(content, tmp_path / "theirs.pth")
-        return load_foreign(tmp_path / "theirs.pth", "pooled_linear", SHAPE, IDENTITY, **options)
+        given = ForeignSettings(choice=Choice(prefix, drop), **options)
+        return load_foreign(tmp_path / "theirs.pth", "pooled_linear", SHAPE, IDENTITY, given)
 
     return load
 
@@ -45,20 +54,79 @@ def logits(model, features):
 
 
 @pytest.mark.parametrize(
-    "wrap",
+    ("wrap", "names"),
     [
-        lambda state: state,
-        lambda state: {"state_dict": state, "epoch": 7, "lr": 1e-4},
-        lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": []}},
-        lambda state: OrderedDict((f"module.{name}", tensor) for name, tensor in state.items()),
-        lambda state: {"net": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}},
+        (lambda state: state, ()),
+        (lambda state: {"state_dict": state, "epoch": 7, "lr": 1e-4}, ("epoch", "lr")),
+        (lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": []}}, ("optimizer",)),
+        (lambda state: renamed(state, "module."), ()),
+        (lambda state: {"net": renamed(state, "module._orig_mod.")}, ()),
+        (lambda state: {"net_state": state, "optim_state": {"state": {0: {"step": torch.ones(1)}}}}, ("optim_state",)),
+        (lambda state: {"G": {"model": state}, "iteration": 9}, ("iteration",)),
+        (lambda state: {"G.model": state, "G.optim": {"exp": torch.ones(1)}}, ("G.optim",)),
+        (
+            lambda state: {"state_dict": renamed(state, "model.backend."), "hyper_parameters": {"x": 1}},
+            ("hyper_parameters",),
+        ),
+        (lambda state: {**state, "epoch": 3, "eer": np.float64(0.1)}, ("epoch", "eer")),
+        (lambda state: {"model": state, "eers": np.ones(3), "args": Namespace(lr=1)}, ("eers", "args")),
+        (lambda state: {"feature.lfcc_fb": torch.ones(3), "l_dct.weight": torch.ones(2), **state}, CONSTANTS),
+        (lambda state: {**renamed(state, "net."), "feature.lfcc_fb": torch.ones(3)}, ("feature.lfcc_fb",)),
     ],
-    ids=["bare", "state_dict", "model", "DataParallel", "compiled"],
 )
-def test_weights_come_through_every_wrapper(read, weights, wrap):
-    model, _ = read(wrap(weights))
+def test_weights_come_through_every_wrapper_and_what_is_left_out_is_listed(read, weights, wrap, names):
+    model, _, left_out = read(wrap(weights))
+    assert left_out == tuple(names)
     found = model.state_dict()
     assert all(torch.equal(found[name], weights[name]) for name in NAMES)
+
+
+def test_safetensors_are_read(weights, tmp_path):
+    save_file(renamed(weights, "head."), tmp_path / "theirs.safetensors")
+    model, *_ = load_foreign(tmp_path / "theirs.safetensors", "pooled_linear", SHAPE, IDENTITY)
+    assert torch.equal(model.backend.linear.weight, weights["linear.weight"])
+    content = (tmp_path / "theirs.safetensors").read_bytes()
+    (tmp_path / "theirs.safetensors").write_bytes(content[:-4])
+    with pytest.raises(RunError, match=r"theirs\.safetensors: not a whole file of safetensors"):
+        load_foreign(tmp_path / "theirs.safetensors", "pooled_linear", SHAPE, IDENTITY)
+
+
+def test_batch_norms_without_counters_are_read(tmp_path):
+    shape = SHAPES["lcnn"][0]
+    state = BACKENDS["lcnn"](shape).state_dict()
+    torch.save({name: each for name, each in state.items() if "num_batches" not in name}, tmp_path / "old.pth")
+    model, *_ = load_foreign(tmp_path / "old.pth", "lcnn", shape, IDENTITY)
+    assert all(torch.equal(model.state_dict()[name], each) for name, each in state.items())
+
+
+FINE_TUNED = {"ssl_model.model.encoder.layers.0.self_attn.k_proj.weight": torch.ones(2, 2)}
+
+
+@pytest.mark.parametrize("prefix", ["backend.", ""])
+@pytest.mark.parametrize("name", [*FINE_TUNED, "front.wav2vec2.mask_emb", "xlsr.final_proj.bias"])
+def test_weights_of_a_speech_model_are_not_left_out_in_silence(read, weights, prefix, name):
+    content = renamed(weights, "backend.") | {name: torch.ones(2, 2)}
+    with pytest.raises(RunError, match=rf"holds 1 weights of a speech model \({name}, …\).*add --drop \w+\.$"):
+        read(content, prefix)
+
+
+def test_what_is_dropped_by_name_is_left_out(read, weights):
+    model, _, left_out = read(renamed(weights, "backend.") | FINE_TUNED, drop=["ssl_model."])
+    assert torch.equal(model.backend.linear.bias, weights["linear.bias"])
+    assert left_out == tuple(FINE_TUNED)
+    with pytest.raises(RunError, match=r"1 unexpected \(aux\.weight\); --drop PREFIX leaves out"):
+        read(weights | {"aux.weight": torch.ones(1)})
+    assert read(weights | {"aux.weight": torch.ones(1)}, drop=["aux."]).note.endswith("network's: aux.weight")
+    with pytest.raises(RunError, match=r"no name begins with 'bux\.', which --drop names; expected a prefix"):
+        read(weights, drop=["bux."])
+
+
+def test_of_several_networks_the_prefix_chooses(read, weights):
+    content = {"student": weights, "teacher": {name: each + 1 for name, each in weights.items()}}
+    with pytest.raises(RunError, match=r"holds several networks; expected --prefix student\. or teacher\.$"):
+        read(content)
+    found = read(content, "teacher.").model.backend.linear.bias
+    assert torch.equal(found, weights["linear.bias"] + 1)
 
 
 def test_a_prefix_picks_the_network_among_others(read, weights):
@@ -83,7 +151,7 @@ def test_the_output_layer_of_every_back_end_is_the_one_whose_rows_are_the_logits
         if "running" in kind:
             tensor.copy_(torch.rand_like(tensor) + 0.5)
     torch.save(model.state_dict(), tmp_path / "theirs.pth")
-    swapped, _ = load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, bonafide_index=0)
+    swapped, *_ = load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, ForeignSettings(bonafide_index=0))
     torch.testing.assert_close(logits(swapped, features), logits(model, features)[:, [1, 0]], rtol=1e-5, atol=1e-6)
 
 
@@ -93,11 +161,11 @@ def test_a_single_logit_cannot_be_swapped(name, tmp_path):
     torch.save(BACKENDS[name](shape).state_dict(), tmp_path / "theirs.pth")
     assert output_layer(load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY)[0].backend) is None
     with pytest.raises(RunError, match=f"{name} has one output, not a row for each class to swap"):
-        load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, bonafide_index=0)
+        load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, ForeignSettings(bonafide_index=0))
 
 
 def test_the_run_folder_says_where_the_weights_come_from(read, weights, tmp_path):
-    model, about = read(weights, settings={"deviation": False})
+    model, about, _ = read(weights, settings={"deviation": False})
     (tmp_path / "run").mkdir()
     save_best(tmp_path / "run", model, about)
     again, told = load_model(tmp_path / "run", "best")
@@ -120,7 +188,8 @@ class Private(nn.Module):
             r"a pickled torch\.nn\.modules\.linear\.Linear, .*; expected a state dict, exported by torch",
         ),
         ({"model": Private()}, r"holds a pickled \S*Private, and unpickling runs its code"),
-        ({"state_dict": {}, "eer": np.float64(1)}, r"holds a pickled numpy\S+scalar"),
+        ({"state_dict": {}, "eer": np.float64(1)}, "no state dict in it"),
+        ({"model": np.array([Private()], object)}, r"holds objects that only running code could restore"),
         ([1, 2], r"theirs\.pth: no state dict in it; expected what torch\.save\(model\.state_dict\(\), …\) writes"),
         ({}, "no state dict in it"),
         ({"epoch": 3}, "no state dict in it"),

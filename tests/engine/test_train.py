@@ -1,5 +1,7 @@
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from spoofcache.engine.score import run_network, score_partition
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
-from spoofcache.features.plan import Identity, ShardMismatch
+from spoofcache.features.plan import Identity, ShardMismatch, keep_weights_folder, weights_folder
 from spoofcache.metrics.det import equal_error_rate
 from spoofcache.models.losses import LOSSES
 from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
@@ -451,3 +453,21 @@ def test_a_batch_of_one_utterance_that_batch_norms_cannot_take_is_refused_in_a_s
         RunError, match=r"48 utterances in batches of 47 leave a batch of one utterance, .* another train.batch_size"
     ):
         fit(config, *caches, tmp_path / "run")
+
+
+def test_a_training_whose_features_were_changed_under_the_same_names_is_not_resumed(experiment, caches, tmp_path):
+    folders = [Path(shutil.copytree(cache.folder, tmp_path / cache.folder.name)) for cache in caches]
+    fit(experiment("train.epochs=1"), *map(CachedFeatures, folders), tmp_path / "run")
+    trials = caches[0].trials
+    shutil.rmtree(folders[0])
+    write_cache(folders[0], trials, separable_rows(trials, seed=9))
+    with pytest.raises(RunError, match=r"begun with another content of the train cache; --resume expects the same"):
+        fit(experiment("train.epochs=1"), *map(CachedFeatures, folders), tmp_path / "run", FitOptions(resume=True))
+
+
+def test_a_run_remembers_the_folder_of_the_speech_model(experiment, caches, tmp_path):
+    train = Path(shutil.copytree(caches[0].folder, tmp_path / "train"))
+    (tmp_path / "speech_model").mkdir()
+    keep_weights_folder(train, tmp_path / "speech_model")
+    fit(experiment("train.epochs=1"), CachedFeatures(train), caches[1], tmp_path / "run")
+    assert weights_folder(tmp_path / "run") == tmp_path / "speech_model"

@@ -55,7 +55,7 @@ def eer(evaluated, system):
 
 
 def kept(place, name="first"):
-    return sorted((place / "runs" / name / "scores").glob("*"))
+    return sorted((place / "runs" / name / "scores").glob("*.tsv"))
 
 
 def test_every_run_is_scored_on_every_test_set(place):
@@ -113,12 +113,37 @@ def test_scores_of_another_trial_list_are_not_taken(place):
     assert hard.trials.utt_ids[0] == "u0_"
 
 
-def test_a_kept_file_that_lost_a_trial_is_refused(place):
+def test_scores_of_other_features_under_the_same_names_are_not_taken(place):
+    scored(place)
+    shutil.rmtree(place / "cache/hard/one/test")
+    write_test(place / "cache/hard/one/test", PERFECT)
+    assert work(place).n_to_score == 2 * 8
+    hard, _ = scored(place).evaluation_sets()
+    assert eer(hard, "first") == 0
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: "".join(text.splitlines(keepends=True)[:-1]),
+        lambda text: text.replace("0", "1", 1),
+        lambda text: "",
+    ],
+    ids=["a trial less", "a digit", "nothing"],
+)
+def test_kept_scores_that_were_edited_are_refused(place, edit):
     done = scored(place)
     path = next(path for path in kept(place) if path.name.startswith("test-test"))
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ScoreError, match=r"test-test-.*\.tsv against .*: 1 of 8 trials have no score \(u7\)"):
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(ScoreError, match=r"test-test-.*\.tsv: changed since it was written.*; delete both files"):
         done.evaluation_sets()
+
+
+def test_kept_scores_without_their_checksum_are_made_again(place):
+    scored(place)
+    path = kept(place)[0]
+    path.with_name(f"{path.name}.sha256").unlink()
+    assert work(place).n_to_score == 8
 
 
 def test_a_crash_while_scoring_leaves_what_is_finished_and_no_half(place, monkeypatch):

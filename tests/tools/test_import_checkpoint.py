@@ -7,6 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from spoofcache.engine.checkpoint import load_model
+from spoofcache.features.plan import keep_weights_folder, weights_folder
 from spoofcache.models import BACKENDS
 from spoofcache.tools.import_checkpoint import main
 from tests.corpora import make_trials, separable_rows, write_cache
@@ -115,6 +116,27 @@ def test_a_pickled_module_and_a_damaged_file_get_a_sentence(theirs, cache, tmp_p
     torch.save(torch.nn.Linear(2, 2), path)
     assert "expected a state dict, exported by torch.save(model.s" in refusal(*theirs, "--features", cache)
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_left_out_is_listed_and_a_fine_tuned_speech_model_is_not(theirs, cache, tmp_path):
+    state = torch.load(tmp_path / "theirs.pth", weights_only=True)
+    torch.save(
+        state | {"ssl_model.encoder.weight": torch.ones(1), "feature.lfcc_fb": torch.ones(1)}, tmp_path / "theirs.pth"
+    )
+    assert "1 unexpected (ssl_model.encoder.weight)" in refusal(*theirs, "--features", cache)
+    result = run(*theirs, "--features", cache, "--drop", "ssl_model.")
+    assert result.exit_code == 0
+    sentence = (
+        "Left out 2 entries of the checkpoint that are not the network's: ssl_model.encoder.weight, feature.lfcc_fb"
+    )
+    assert result.stderr.splitlines() == [sentence]
+
+
+def test_the_folder_of_the_speech_model_is_remembered(theirs, cache, tmp_path):
+    (tmp_path / "speech_model").mkdir()
+    keep_weights_folder(cache, tmp_path / "speech_model")
+    assert run(*theirs, "--features", cache).exit_code == 0
+    assert weights_folder(tmp_path / "runs/theirs") == tmp_path / "speech_model"
 
 
 def test_help_shows_an_example():

@@ -1,0 +1,224 @@
+"""The entries of a checkpoint that someone else wrote, and which of them belong to the network. Executes nothing.
+
+PyTorch's own format is read with `weights_only=True`; safetensors holds no code in the first place.
+"""
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from spoofcache.engine.checkpoint import RunError, first_line
+
+EXPORT = "torch.save(model.state_dict(), …)"
+
+STATES = ("state_dict", "model_state_dict", "model", "net", "net_state")
+"""Names under which trainers keep the network, in the order of preference where a checkpoint has several of them."""
+
+NOT_THE_NETWORK = re.compile(r"optim|sched|scaler|rng|callback|hyper_?param|history", re.IGNORECASE)
+"""Names under which trainers keep tensors that belong to no network."""
+
+WRAPPINGS = ("module.", "_orig_mod.", "model.", "net.")
+"""Prefixes that DataParallel, torch.compile and Lightning modules put in front of every name."""
+
+COUNTER = "num_batches_tracked"
+"""Entry of a batch norm that old checkpoints lack. It matters only where momentum is None."""
+
+FRONT_END_CONSTANT = re.compile(
+    r"(^|\.)(\w*_fb|fb|dct_mat|l_dct\.weight|window|win|filter_mat|filterbank|mel_basis|spectrogram\.window|preemph\w*)$"
+)
+"""Constants of an acoustic front-end within the network: filter banks, windows and the matrix of a cosine transform."""
+
+SPEECH_MODEL = re.compile(
+    r"(^|[._])(ssl|ssl_model|wav2vec2?|w2v2?|xls_?r|hubert|wavlm|data2vec|unispeech)(_model)?\.|"
+    r"(^|\.)encoder\.layers\.\d+\.(self_attn|attention)\.|(^|\.)feature_extractor\.conv_layers\.\d+\.",
+    re.IGNORECASE,
+)
+"""Names of a speech model's weights in fairseq, transformers and published countermeasures."""
+
+DEEPEST = 8
+"""Tables within tables that are searched for the network."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which entries of a checkpoint are the network's.
+
+    Attributes:
+        prefix: only entries whose names begin with it are read, and it is removed from the names. By default, the
+            prefix is found from the names that the network has.
+        drop: entries whose names begin with one of these are left out.
+    """
+
+    prefix: str = ""
+    drop: Sequence[str] = ()
+
+
+class Entries(NamedTuple):
+    """Tensors by their names in the network, and the names of the entries that were left out."""
+
+    weights: dict[str, torch.Tensor]
+    left_out: tuple[str, ...]
+
+
+def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries:
+    """The network's entries in a checkpoint, under the names that they have in the network.
+
+    Entries that are no tensors, constants of an acoustic front-end and what `choice` excludes are left out. Everything
+    else stays, whether the network has it or not.
+
+    Args:
+        path: file of `torch.save` or of safetensors.
+        choice: what to read and what to leave out.
+        expected: names of the network's parameters and buffers.
+
+    Raises:
+        RunError: the file is damaged, holds code or no tensors, has nothing under the prefix, or has weights of a
+            speech model that would be left out without being named in `choice.drop`.
+    """
+    state, others = _network_in(path, _content(path), choice.prefix)
+    dropped = [name for name in state if name.startswith(tuple(choice.drop))]
+    state = {name: tensor for name, tensor in state.items() if name not in dropped}
+    for prefix in choice.drop:
+        if not any(name.startswith(prefix) for name in dropped):
+            raise RunError(f"{path}: no name begins with {prefix!r}, which --drop names; {_names_like(state, dropped)}")
+    known = list(expected)
+    prefix = choice.prefix or _prefix_of(path, state, known)
+    weights = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    if not weights:
+        raise RunError(f"{path}: no name begins with {prefix!r}; {_names_like(state, dropped)}")
+    rest = [name for name in state if not name.startswith(prefix)]
+    _require_no_speech_model(path, rest)
+    if not choice.prefix:  # nobody has said that the rest is not wanted
+        weights |= {name: state[name] for name in rest}
+        rest = []
+    constants = [name for name in weights if name not in known and FRONT_END_CONSTANT.search(name)]
+    for name in constants:
+        del weights[name]
+    return Entries(weights, (*others, *dropped, *rest, *constants))
+
+
+def _names_like(state: Mapping[str, Any], dropped: Sequence[str]) -> str:
+    return f"expected a prefix of names like {next(iter([*state, *dropped]), '(none)')}"
+
+
+def _content(path: Path) -> Any:
+    """Everything in the file; RunError if it cannot be read without running code, or is damaged."""
+    with path.open("rb") as file:
+        begin = file.read(9)
+    try:
+        if begin[8:] == b"{" and begin[:2] != b"PK":  # the length of the header in eight bytes, then JSON
+            return load_file(path)
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except SafetensorError as error:
+        raise RunError(f"{path}: not a whole file of safetensors ({first_line(error)})") from error
+    except Exception as error:  # of any kind: torch, pickle and zip files each have their own
+        raise RunError(f"{path}: {_refusal(path, error)}") from error
+
+
+def _harmless() -> list[Any]:
+    """Types beside tensors that trainers store: numbers and arrays of numpy, and the options of a command line."""
+    scalar, rebuild = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
+    renamed = [(scalar, "numpy.core.multiarray.scalar"), (rebuild, "numpy.core.multiarray._reconstruct")]
+    dtypes = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
+    return [scalar, rebuild, *renamed, np.dtype, np.ndarray, *dtypes, argparse.Namespace]
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    pickled = re.search(r"GLOBAL (\S+)|(TorchScript)", str(error))
+    if pickled:
+        kind = pickled[1] or pickled[2]
+        return f"holds a pickled {kind}, and unpickling runs its code; expected a state dict, exported by {EXPORT}"
+    if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
+        return f"holds objects that only running code could restore; expected a state dict, exported by {EXPORT}"
+    with path.open("rb") as file:
+        is_cut = file.read(4) == b"PK\3\4" and not zipfile.is_zipfile(path)  # a zip file's directory is its end
+    return f"{'truncated' if is_cut else 'truncated, or no checkpoint of torch'}; expected a file that {EXPORT} wrote"
+
+
+def _network_in(path: Path, content: Any, prefix: str) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The table of tensors that is the network, by name, and the names of everything beside it.
+
+    If a prefix is given that this table does not have, all tables are searched for it, by dotted names.
+    """
+    tables = dict(_tables(content))
+    if not tables:
+        raise RunError(f"{path}: no state dict in it; expected what {EXPORT} writes, or that under {', '.join(STATES)}")
+    dotted = {
+        f"{at}.{name}".removeprefix("."): tensor for at, table in tables.items() for name, tensor in table.items()
+    }
+    by_preference = sorted(tables, key=_preference)
+    chosen = by_preference[0]
+    if prefix and not any(name.startswith(prefix) for name in tables[chosen]):
+        return dotted, []
+    rivals = [at for at in by_preference if _preference(at) == _preference(chosen)]
+    if len(rivals) > 1:
+        raise RunError(f"{path}: holds several networks; expected --prefix {' or '.join(f'{at}.' for at in rivals)}")
+    way = f"{chosen}."
+    others = [str(name) for name in content if not way.startswith(f"{name}.") and name not in tables[chosen]]
+    return tables[chosen], others
+
+
+def _preference(at: str) -> tuple[int, int]:
+    """A bare table first, then the usual names, then any other name; lower is better."""
+    last = at.rpartition(".")[2]
+    if not at:
+        return (0, 0)
+    return (1, STATES.index(at)) if at in STATES else (2, STATES.index(last) if last in STATES else len(STATES))
+
+
+def _tables(content: Any, at: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """Every table within tables that holds tensors under texts, by its dotted name."""
+    if not isinstance(content, Mapping) or depth > DEEPEST:
+        return
+    tensors = {name: each for name, each in content.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
+    if tensors:
+        yield at, tensors
+    for name, each in content.items():
+        if isinstance(name, str) and not NOT_THE_NETWORK.search(name):
+            yield from _tables(each, f"{at}.{name}".removeprefix("."), depth + 1)
+
+
+def _prefix_of(path: Path, state: Mapping[str, torch.Tensor], expected: Sequence[str]) -> str:
+    """What precedes every name of the network in the checkpoint; the usual wrappers if no prefix gives all names."""
+    needed = [name for name in expected if not name.endswith(COUNTER)]
+    if not needed:
+        return ""
+    candidates = [name.removesuffix(needed[0]) for name in state if name.endswith(needed[0])]
+    fitting = [at for at in candidates if (not at or at.endswith(".")) and all(at + name in state for name in needed)]
+    if "" in fitting:
+        return ""
+    if len(fitting) > 1:
+        raise RunError(f"{path}: holds the network several times; expected --prefix {' or '.join(fitting)}")
+    return fitting[0] if fitting else _wrapping(list(state))
+
+
+def _wrapping(names: Sequence[str]) -> str:
+    found = ""
+    while wrapping := next((each for each in WRAPPINGS if all(name.startswith(found + each) for name in names)), ""):
+        found += wrapping
+    return found
+
+
+def _require_no_speech_model(path: Path, left_out: Sequence[str]) -> None:
+    """RunError if fine-tuned weights of a speech model are among the entries that would be left out."""
+    speech = [name for name in left_out if SPEECH_MODEL.search(name)]
+    if speech:
+        top = f"{speech[0].partition('.')[0]}."
+        raise RunError(
+            f"{path}: holds {len(speech)} weights of a speech model ({speech[0]}, …), which was probably fine-tuned "
+            "together with this back-end; the scores on the features of any other speech model would be wrong. If it "
+            f"is the unchanged public model that the features were made with, add --drop {top}"
+        )
