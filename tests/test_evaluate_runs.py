@@ -77,13 +77,13 @@ def test_rows_say_what_was_trained_on_and_columns_what_was_judged(place):
 
 def test_a_rerun_scores_nothing_and_says_the_same(place, monkeypatch):
     first = evaluate(place, "--bootstrap", "20", "--csv", place / "a.csv")
-    before = {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*")}
+    before = {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*.tsv")}
     assert len(before) == 4 * 2
     monkeypatch.setattr("spoofcache.evaluation.crosscorpus.score_partition", None)
     second = evaluate(place, "--bootstrap", "20", "--csv", place / "b.csv")
     assert second.stdout == first.stdout.replace("a.csv", "b.csv")
     assert (place / "a.csv").read_bytes() == (place / "b.csv").read_bytes()
-    assert {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*")} == before
+    assert {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*.tsv")} == before
 
 
 def test_csv_latex_and_a_heat_map_are_written(place):
@@ -131,7 +131,7 @@ def test_named_test_sets_come_from_a_file(place):
     result = CliRunner().invoke(main, [str(option) for option in options])
     assert result.exit_code == 0, result.output
     assert list(json.loads((place / "o").read_text())["matrix"][0]["figures"]) == ["E", "EN", MEAN]
-    assert len(list(place.glob("one/scores/*"))) == 1
+    assert len(list(place.glob("one/scores/*.tsv"))) == 1
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
