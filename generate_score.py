@@ -25,9 +25,10 @@ EXAMPLES = """\b
 Example:
   python generate_score.py --run runs/lcnn --features cache/…/eval --out scores/lcnn_eval.txt
 """
-
-
-CHECKPOINT_HELP = "Weights to score with: those of the best epoch, of the last epoch, or the average."
+FORM_HELP = "Write the score file in this form."
+CHECKPOINT_HELP = """Use these weights of the run: those of the epoch that was best on the development set, those of the
+last epoch, or the average, which exists where train.average was set."""
+BATCH_HELP = "Number of utterances that the network scores at once."
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,18 @@ class Options:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--run", type=input_folder, required=True, help="Run folder of main_train.py.")
-@click.option("--features", type=input_folder, required=True, help="Cached partition to score.")
-@click.option("--out", type=output, required=True, help="Score file to write. An existing file is refused.")
+@click.option(
+    "--run", type=input_folder, required=True, help="Read the trained network from this run folder of main_train.py."
+)
+@click.option("--features", type=input_folder, required=True, help="Score the utterances of this cached partition.")
+@click.option("--out", type=output, required=True, help="Write the scores to this file, which must not exist yet.")
 @click.option(
     "--format",
     "form",
     type=ChoiceWithAliases(FORMS, ALIASES),
     default="asvspoof2019",
     show_default=True,
-    help="Form of the score file.",
+    help=FORM_HELP,
 )
 @click.option(
     "--checkpoint",
@@ -62,7 +65,7 @@ class Options:
     show_default=True,
     help=CHECKPOINT_HELP,
 )
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Utterances per batch.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help=BATCH_HELP)
 @device_option
 @sentences()
 def main(**given: Any) -> None:
@@ -88,7 +91,7 @@ def _score(options: Options) -> None:
     model, about = load_model(options.run, options.checkpoint)
     data = CachedFeatures(options.features, expected=Identity(about.identity))
     if data.plan.identity.effect:
-        click.echo(f"{options.features}: an augmented view, by {data.plan.identity.effect}", err=True)
+        click.echo(f"Note: {options.features} is an augmented view, by {data.plan.identity.effect}", err=True)
     with progress("scoring", len(data)) as advance:
         scores = score_partition(model, data, options.batch_size, resolve_device(options.device), advance)
     with atomic_path(options.out) as path:
@@ -96,7 +99,7 @@ def _score(options: Options) -> None:
     missing = data.plan.n_trials - len(data)
     if missing:
         skipped = options.features / SKIPPED
-        click.echo(f"{missing} of {data.plan.n_trials} trials have no score: {skipped}", err=True)
+        click.echo(f"Warning: {missing} of {data.plan.n_trials} trials have no score; {skipped} lists them", err=True)
     click.echo(options.out)
 
 

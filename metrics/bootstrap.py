@@ -1,8 +1,10 @@
-"""How sure is a figure? Bootstrap confidence intervals, and a paired test between systems on the same trials.
+"""Bootstrap confidence intervals, and a paired test between systems that scored the same trials.
 
-A replicate draws trials with replacement and judges all systems on that same draw. Trials of one speaker, or of one
-attack, are not independent: drawn one by one they give intervals that are too narrow, so whole speakers or attacks
-can be drawn instead. Efron and Tibshirani, "An introduction to the bootstrap", 1993 (percentile interval: chapter 13);
+Each replicate draws trials with replacement and judges all systems on the same draw. The trials of one speaker, or of
+one attack, are not independent of each other: if they are drawn one by one, the intervals become too narrow. Therefore
+whole speakers or attacks can be drawn instead.
+
+Efron and Tibshirani, "An introduction to the bootstrap", 1993 (percentile interval: chapter 13);
 several kinds of cluster at once: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007.
 """
 
@@ -18,34 +20,35 @@ from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.scores import UNKNOWN
 
 MOST_DRAWS = 100
-"""Draws of clusters until one has both classes."""
+"""Number of times that clusters are drawn anew because a draw lacks a class."""
 
 Statistic = Callable[..., Sequence[float]]
-"""Figures [M] of the scores of each class, in the order of the class numbers, each in ascending order."""
+"""A function that takes the scores of each class (in the order of the class numbers, each array in ascending order) and
+returns M figures."""
 
 
 class ClusterError(ScoreError):
-    """Clusters that cannot be drawn from."""
+    """The clusters do not allow a bootstrap."""
 
 
 class Interval(NamedTuple):
-    """Ends of a confidence interval."""
+    """The two ends of a confidence interval."""
 
     low: float
     high: float
 
 
 class Resampling:
-    """How a replicate draws N trials: a number of copies for each.
+    """The way in which a replicate draws N trials: it decides how many copies of each trial there are.
 
     Args:
         classes: class number of each trial [N], from 0.
-        clusters: kinds of cluster, by name: what each trial belongs to [N], `-` where it belongs to none. With
-            several kinds a trial is copied the product of its clusters' numbers of times. Trials that belong to
-            no cluster are drawn one by one, each class by itself.
+        clusters: the cluster of each trial [N] for every kind of cluster (such as `speaker`), `-` where a trial
+            belongs to none. With several kinds, the number of copies of a trial is the product of the numbers of
+            copies of its clusters. Trials that belong to no cluster are drawn one by one within their class.
 
     Raises:
-        ClusterError: the trials of a class belong to a single cluster.
+        ClusterError: all trials of a class belong to a single cluster.
     """
 
     def __init__(self, classes: NDArray[np.int64], clusters: Mapping[str, NDArray[np.str_]]) -> None:
@@ -61,7 +64,11 @@ class Resampling:
         self._alone = [np.flatnonzero(alone & (classes == number)) for number in range(classes.max() + 1)]
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Copies of each trial [N], at least one of each class."""
+        """Draw the number of copies of each trial [N], so that every class has at least one trial.
+
+        Raises:
+            ClusterError: MOST_DRAWS draws in a row lacked a class.
+        """
         for _ in range(MOST_DRAWS):
             copies = np.ones(self.classes.size, dtype=np.int64)
             for n_groups, codes, known in self._kinds:
@@ -71,7 +78,7 @@ class Resampling:
             if np.bincount(self.classes, weights=copies).all():
                 return copies
         raise ClusterError(
-            f"{MOST_DRAWS} draws of clusters in a row lack a class; expected clusters that have them all"
+            f"{MOST_DRAWS} draws of clusters in a row lacked a class; expected clusters that contain all classes"
         )
 
 
@@ -83,14 +90,21 @@ def bootstrap(
     seed: int = 0,
     advance: Callable[[int], object] = lambda n: None,
 ) -> FloatArray:
-    """Figures of every system on every replicate [replicates, systems, M].
+    """Compute the figures of every system on every replicate [replicates, systems, M].
 
-    All systems see the same draws, so that differences between them can be tested. Scores are sorted once; a
-    replicate repeats them, each as often as it was drawn, and so stays sorted.
+    All systems are judged on the same draws, so that differences between them can be tested. The scores are sorted
+    only once: a replicate repeats each score as often as its trial was drawn, which keeps the order.
 
     Args:
-        systems: scores [N] of each system, all in the order of the trials.
-        advance: called with 1 after each replicate.
+        systems: the scores [N] of each system, in the order of the trials.
+        statistic: computes the M figures of one system.
+        resampling: the way in which trials are drawn.
+        replicates: the number of replicates.
+        seed: the random seed; each replicate's draw depends on it and on the replicate's number only.
+        advance: is called with 1 after each replicate.
+
+    Raises:
+        ClusterError: draws of clusters lack a class again and again.
     """
     sorted_once = [_Sorted(scores, resampling.classes) for scores in systems]
 
@@ -105,19 +119,23 @@ def bootstrap(
         try:
             return np.array([future.result() for future in futures], dtype=np.float64)
         finally:
-            threads.shutdown(cancel_futures=True)  # Ctrl-C, or an error: do not work off the rest
+            threads.shutdown(cancel_futures=True)  # after Ctrl-C or an error, do not compute the rest
 
 
 def percentile_interval(values: FloatArray, level: float = 0.95) -> Interval:
-    """The middle share `level` of the replicates' figures [replicates]."""
+    """The percentile interval: the ends of the middle share `level` of the replicates' figures [replicates].
+
+    Efron and Tibshirani 1993, chapter 13.
+    """
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 
 def paired_p_value(differences: FloatArray) -> float:
-    """Two-sided p-value of "both systems are equally good", from the replicates' differences [replicates].
+    """The two-sided p-value of "both systems are equally good", from the replicates' differences [replicates].
 
-    Twice the smaller share of replicates on either side of 0, the observed sample counted in (so that it is never 0).
+    It is twice the smaller share of replicates on either side of 0. The observed sample counts as one more replicate on
+    that side, so that the p-value is never 0.
 
     >>> paired_p_value(np.array([1.0, 2.0, 3.0]))
     0.5
@@ -128,7 +146,9 @@ def paired_p_value(differences: FloatArray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number: Holm, "A simple sequentially rejective multiple test procedure", 1979.
+    """The p-values, corrected for the number of tests.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -141,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 class _Sorted:
-    """Scores of one system in ascending order, class by class."""
+    """The scores of one system, class by class, in ascending order."""
 
     def __init__(self, scores: FloatArray, classes: NDArray[np.int64]) -> None:
         self._classes = []
@@ -163,4 +183,4 @@ def _check_clusters(name: str, values: NDArray[np.str_], classes: NDArray[np.int
     for number in range(classes.max() + 1):
         groups = set(values[classes == number].tolist())
         if len(groups) == 1 and groups != {UNKNOWN}:
-            raise ClusterError(f"all trials of a class have the {name} {groups.pop()}; expected two or more to draw")
+            raise ClusterError(f"all trials of a class have the {name} {groups.pop()}; expected two or more of them")

@@ -1,8 +1,8 @@
-"""Detection cost functions of a countermeasure: minimum and actual DCF, Cllr; a-DCF of one score for three classes.
+"""Detection cost functions: minimum and actual DCF and Cllr of a countermeasure, and the a-DCF of three classes.
 
 Costs and priors are those of the ASVspoof 5 evaluation plan (Wang et al., "ASVspoof 5: crowdsourced speech data,
-deepfakes, and adversarial attacks at scale", ASVspoof workshop 2024). Rates are fractions; a higher score is more
-bona fide.
+deepfakes, and adversarial attacks at scale", ASVspoof workshop 2024). Rates are fractions; a higher score means
+more bona fide.
 """
 
 import math
@@ -24,7 +24,7 @@ class Coefficients(NamedTuple):
 
 
 class MinCost(NamedTuple):
-    """Smallest normalised cost over all thresholds, and the threshold that gives it."""
+    """The smallest normalised cost over all thresholds, and the threshold at which it is reached."""
 
     value: float
     threshold: float
@@ -32,45 +32,51 @@ class MinCost(NamedTuple):
 
 @dataclass(frozen=True)
 class CostModel:
-    """Priors and costs of ASVspoof 5: trials are spoof with `p_spoof`, and otherwise target : nontarget = 99 : 1."""
+    """Priors and costs of ASVspoof 5.
+
+    A trial is spoof with probability `p_spoof`; otherwise target and nontarget trials are in the ratio 99 : 1.
+    """
 
     p_spoof: float = 0.05
     p_target: float = 0.95 * 0.99
     p_nontarget: float = 0.95 * 0.01
     c_miss: float = 1.0
     c_fa: float = 10.0
-    """Of a nontarget speaker taken for the target; only the a-DCF knows him."""
+    """Cost of accepting a nontarget speaker; only the a-DCF uses it."""
     c_fa_spoof: float = 10.0
 
     @property
     def cm(self) -> Coefficients:
-        """Cost of a countermeasure alone: C_miss·(1 − P_spoof)·P_miss + C_fa·P_spoof·P_fa."""
+        """The cost of a countermeasure alone: C_miss·(1 − P_spoof)·P_miss + C_fa·P_spoof·P_fa."""
         p_bonafide = 1 - self.p_spoof
-        return Coefficients(0.0, self.c_miss * p_bonafide, self.c_fa_spoof * (1 - p_bonafide))  # rounds as theirs
+        return Coefficients(
+            0.0, self.c_miss * p_bonafide, self.c_fa_spoof * (1 - p_bonafide)
+        )  # rounds as in the ASVspoof 5 code
 
 
 ASVSPOOF5 = CostModel()
 
 
 def normalised_cost(curve: DetCurve, cost: Coefficients) -> FloatArray:
-    """Cost at every point of the curve [N + M + 1], in units of the better of "accept all" and "reject all".
+    """The cost at each point of a DET curve [N + M + 1], in units of the better of "accept all" and "reject all".
 
         (c0 + c1·P_miss + c2·P_fa) / (c0 + min(c1, c2))
 
-    With c0 = 0 this is the normalised DCF (NIST) and the t-DCF of 2019; c0 > 0 is the t-DCF of 2021.
+    With c0 = 0 this is the normalised DCF of the NIST evaluations and the t-DCF in the form of 2019; with c0 > 0 it is
+    the t-DCF in the form of 2021 (see `tdcf`).
     """
     return (cost.c0 + cost.c1 * curve.frr + cost.c2 * curve.far) / (cost.c0 + min(cost.c1, cost.c2))
 
 
 def min_cost(curve: DetCurve, cost: Coefficients) -> MinCost:
-    """Smallest normalised cost, at the first point of the curve that has it."""
+    """Find the smallest normalised cost, at the first point of the curve where it is reached."""
     costs = normalised_cost(curve, cost)
     best = int(np.argmin(costs))
     return MinCost(float(costs[best]), float(curve.thresholds[best]))
 
 
 def min_dcf(bonafide: ArrayLike, spoof: ArrayLike, costs: CostModel = ASVSPOOF5) -> MinCost:
-    """Minimum DCF of countermeasure scores [N] and [M] (ASVspoof 5 evaluation plan, track 1).
+    """Compute the minimum DCF of `bonafide` scores [N] and `spoof` scores [M] (ASVspoof 5 evaluation plan, track 1).
 
         min over s of (C_miss·(1 − P_spoof)·P_miss(s) + C_fa·P_spoof·P_fa(s)) / min(C_miss·(1 − P_spoof), C_fa·P_spoof)
 
@@ -84,7 +90,7 @@ def min_dcf(bonafide: ArrayLike, spoof: ArrayLike, costs: CostModel = ASVSPOOF5)
 
 
 def bayes_threshold(costs: CostModel = ASVSPOOF5) -> float:
-    """The threshold at which natural-log likelihood ratios should be cut: −ln(C_miss·(1 − P_spoof) / (C_fa·P_spoof)).
+    """The Bayes threshold for natural-log likelihood ratios: −ln(C_miss·(1 − P_spoof) / (C_fa·P_spoof)).
 
     It minimises the expected cost of calibrated ratios (Brümmer and du Preez, Computer Speech and Language 2006).
     """
@@ -93,9 +99,10 @@ def bayes_threshold(costs: CostModel = ASVSPOOF5) -> float:
 
 
 def actual_dcf(bonafide: FloatArray, spoof: FloatArray, costs: CostModel = ASVSPOOF5) -> float:
-    """DCF of scores [N] and [M] at `bayes_threshold`, normalised as in `min_dcf`.
+    """Compute the DCF of `bonafide` scores [N] and `spoof` scores [M] at `bayes_threshold`, normalised as in `min_dcf`.
 
-    The threshold is right for calibrated natural-log likelihood ratios only: any other scores cost more here.
+    The threshold is meant for calibrated natural-log likelihood ratios; other scores have a higher cost
+    (ASVspoof 5 evaluation plan, track 1).
     """
     _, c1, c2 = costs.cm
     threshold = bayes_threshold(costs)
@@ -104,7 +111,9 @@ def actual_dcf(bonafide: FloatArray, spoof: FloatArray, costs: CostModel = ASVSP
 
 
 def cllr(bonafide: FloatArray, spoof: FloatArray) -> float:
-    """Cost of natural-log likelihood ratios in bits: 0 is perfect, 1 is what scores of 0 give, more is misleading.
+    """Compute the cost of natural-log likelihood ratios, `bonafide` [N] and `spoof` [M], in bits.
+
+    0 is perfect, 1 is the cost of scores that are all 0, and a higher cost means that the ratios mislead.
 
         ½·(mean over bona fide of log2(1 + e^−s) + mean over spoof of log2(1 + e^s))
 
@@ -118,10 +127,10 @@ def cllr(bonafide: FloatArray, spoof: FloatArray) -> float:
 
 
 def min_cllr(bonafide: FloatArray, spoof: FloatArray) -> float:
-    """Cllr after the best increasing calibration of these very scores: what discrimination alone costs, in bits.
+    """Compute the Cllr, in bits, after the best non-decreasing calibration of `bonafide` [N] and `spoof` [M] scores.
 
-    The optimal log-likelihood ratios come from isotonic regression of the key on the score (pool adjacent
-    violators; Brümmer and du Preez 2006). Equal scores are pooled.
+    It is the cost of imperfect discrimination alone. The optimal log-likelihood ratios come from isotonic regression of
+    the key on the score (pool adjacent violators; Brümmer and du Preez 2006). Equal scores are pooled.
 
     >>> min_cllr(np.array([2.0, 3.0]), np.array([0.0, 1.0]))
     0.0
@@ -129,18 +138,24 @@ def min_cllr(bonafide: FloatArray, spoof: FloatArray) -> float:
     from sklearn.isotonic import isotonic_regression  # here, not above: its import takes a second
 
     scores = np.concatenate((bonafide, spoof))
-    order = np.argsort(scores, kind="stable")  # bona fide in front of equal spoof scores: so they are pooled
+    order = np.argsort(
+        scores, kind="stable"
+    )  # bona fide trials precede spoof trials of equal score, so that they are pooled
     is_bonafide = order < bonafide.size
     posterior = isotonic_regression(is_bonafide.astype(np.float64))
     prior_odds = bonafide.size / spoof.size
     right, wrong = posterior[is_bonafide], posterior[~is_bonafide]
-    miss = np.log2(1 + (1 - right) / right * prior_odds).mean()  # `right` is never 0: its block holds a bona fide
+    miss = np.log2(
+        1 + (1 - right) / right * prior_odds
+    ).mean()  # `right` is never 0, because its block has a bona fide trial
     false_acceptance = np.log2(1 + wrong / (1 - wrong) / prior_odds).mean()
     return float((miss + false_acceptance) / 2)
 
 
 def a_dcf(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: CostModel = ASVSPOOF5) -> MinCost:
-    """Minimum a-DCF of a system with one score per trial that shall accept the bona fide target speaker only.
+    """Compute the minimum a-DCF of a system that should accept nothing but the bona fide target speaker, by one score.
+
+    The scores are `target` [N], `nontarget` [M] and `spoof` [K]:
 
         min over s of (C_miss·P_target·P_miss + C_fa·P_nontarget·P_fa,non + C_fa,spoof·P_spoof·P_fa,spoof)(s)
         / min(C_miss·P_target, C_fa·P_nontarget + C_fa,spoof·P_spoof)
@@ -163,9 +178,13 @@ def a_dcf(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: Cost
 
 
 def check_cost(cost: Coefficients, whose: str) -> None:
-    """ScoreError unless C0 is at least 0 and C1 and C2 are positive: anything else is no cost."""
+    """Check that C0 is at least 0 and that C1 and C2 are positive, as a detection cost requires.
+
+    Raises:
+        ScoreError: the coefficients are others; the message names `whose` they are.
+    """
     if not (cost.c0 >= 0 and 0 < cost.c1 < math.inf and 0 < cost.c2 < math.inf and cost.c0 < math.inf):
         raise ScoreError(
-            f"t-DCF is not defined for {whose}: C0 = {cost.c0:.4g}, C1 = {cost.c1:.4g}, C2 = {cost.c2:.4g}; expected "
-            "C0 at least 0 and both others above 0"
+            f"the t-DCF is not defined for {whose}: C0 = {cost.c0:.4g}, C1 = {cost.c1:.4g}, C2 = {cost.c2:.4g}; "
+            "expected C0 to be at least 0, and C1 and C2 to be positive"
         )

@@ -1,6 +1,7 @@
-"""The detection error trade-off of two sets of scores, and its equal error rate.
+"""The detection error trade-off (DET) between two sets of scores, and its equal error rate.
 
-A higher score is more bona fide; nothing here guesses or turns the sign. Rates are fractions in float64.
+A higher score means more bona fide; no function guesses or inverts the sign. Rates are fractions in float64.
+Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 
 class ScoreError(InputError):
-    """Scores that cannot be judged; read from a file, the message names file, line and value."""
+    """Scores that cannot be evaluated. For scores from a file, the message names the file, the line and the value."""
 
 
 class DetCurve(NamedTuple):
@@ -43,17 +44,18 @@ class VerificationCurve(NamedTuple):
 
 
 class EqualErrorRate(NamedTuple):
-    """The rate (a fraction) at which misses and false acceptances meet, and the threshold where they do."""
+    """The rate (a fraction) at which false rejections and acceptances are equal, and the threshold of that point."""
 
     rate: float
     threshold: float
 
 
 def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> DetCurve:
-    """Error rates at every threshold between N `bonafide` scores [N] and M `spoof` scores [M].
+    """Compute the error rates at every threshold between `bonafide` scores [N] and `spoof` scores [M].
 
-    Among equal scores the bona fide are rejected first, as in the ASVspoof evaluation code: a tie counts against
-    the detector. Any two classes will do (ASV target against nontarget); the first is the one to accept.
+    Among equal scores, bona fide trials are rejected first, as in the ASVspoof evaluation code: a tie counts against
+    the detector. The function serves any two classes, such as target and nontarget trials of an ASV system; the first
+    is the class to accept.
 
     >>> det_curve(bonafide=[2.0, 3.0], spoof=[1.0])
     DetCurve(frr=array([0. , 0. , 0.5, 1. ]), far=array([1., 0., 0., 0.]), thresholds=array([1., 1., 2., 3.]))
@@ -72,30 +74,32 @@ def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> DetCurve:
 
 
 def equal_error_rate(bonafide: ArrayLike, spoof: ArrayLike) -> EqualErrorRate:
-    """Mean of FRR and FAR at the first point of the curve where they are nearest.
+    """Compute the mean of FRR and FAR at the first point of the DET curve where their distance is smallest.
 
-    The rate of a detector whose sign is inverted is above one half, and is returned so.
+    This is the equal error rate of the ASVspoof 2019 evaluation code. For a detector whose sign is inverted it is above
+    one half, and is returned as it is.
 
     >>> equal_error_rate(bonafide=[0.5, 2.0, 3.0, 4.0], spoof=[-1.0, 0.0, 1.0, -2.0])
     EqualErrorRate(rate=0.25, threshold=0.5)
 
     Raises:
-        ScoreError: as `det_curve`.
+        ScoreError: a class is empty, or a score is NaN or infinite.
     """
     return equal_error_rate_of(det_curve(bonafide, spoof))
 
 
 def equal_error_rate_of(curve: DetCurve) -> EqualErrorRate:
-    """Equal error rate of a curve that is at hand already."""
+    """Compute the equal error rate of a DET curve that was computed before; see `equal_error_rate`."""
     nearest = int(np.argmin(np.abs(curve.frr - curve.far)))
     rate = (curve.frr[nearest] + curve.far[nearest]) / 2
     return EqualErrorRate(float(rate), float(curve.thresholds[nearest]))
 
 
 def verification_curve(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> VerificationCurve:
-    """Error rates at every threshold of a system that shall accept `target` [N] and reject the other two [M], [K].
+    """Compute the error rates of a system that should accept `target` [N] and reject `nontarget` [M] and `spoof` [K].
 
-    Among equal scores targets are rejected first, then nontargets, then spoofs, as in the official code.
+    Among equal scores, target trials are rejected first, then nontarget trials, then spoof trials, as in the ASVspoof 5
+    evaluation code.
 
     >>> verification_curve(target=[3], nontarget=[1], spoof=[2]).p_fa_spoof
     array([1., 1., 0., 0.])
@@ -114,7 +118,7 @@ def verification_curve(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike
 
 
 def _thresholds(ascending: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):  # below the lowest float there is only −∞
+    with np.errstate(over="ignore"):  # the float below the lowest one is −∞
         return np.concatenate(([np.nextafter(ascending[0], -np.inf)], ascending))
 
 

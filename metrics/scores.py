@@ -1,4 +1,4 @@
-"""Scores in memory: those of a countermeasure, and those of a speaker verification system."""
+"""The scores of a countermeasure and those of an automatic speaker verification (ASV) system, in memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ UNKNOWN = "-"
 """The attack of a bona fide trial, and of a spoof trial whose attack is not known."""
 KEYS = ("spoof", "bonafide")
 LARGEST = 1e38
-"""Larger scores are infinities in disguise (`nan_to_num` writes the largest float), and their differences overflow."""
+"""The largest magnitude of a score. Larger numbers stand for infinity (`nan_to_num` writes the largest float), and
+their differences overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +37,19 @@ class CmScores:
 
     @property
     def bonafide(self) -> FloatArray:
-        """Scores of the bona fide trials; raises as `require_keys`."""
+        """Scores of the bona fide trials; raises ScoreError as `require_keys` does."""
         return self.scores[self.require_keys()]
 
     @property
     def spoof(self) -> FloatArray:
-        """Scores of all spoof trials; raises as `require_keys`."""
+        """Scores of all spoof trials; raises ScoreError as `require_keys` does."""
         return self.scores[~self.require_keys()]
 
     def require_keys(self) -> NDArray[np.bool_]:
         """The key of each trial [N].
 
         Raises:
-            ScoreError: the scores carry no keys, or all trials are of one class.
+            ScoreError: the scores have no keys, or all trials are of one class.
         """
         whose = self.path or "these scores"
         if self.is_bonafide is None:
@@ -67,7 +68,7 @@ class CmScores:
 
 @dataclass(frozen=True, eq=False)
 class AsvScores:
-    """Scores of an automatic speaker verification (ASV) system; a higher score means more like the target speaker."""
+    """Scores of an ASV system; a higher score means that the voice is more like the target speaker's."""
 
     target: FloatArray
     nontarget: FloatArray

@@ -1,10 +1,10 @@
-"""The tandem detection cost function (t-DCF): what a countermeasure costs in front of a fixed ASV system.
+"""The tandem detection cost function (t-DCF): the cost of a countermeasure that stands in front of a fixed ASV system.
 
-Two forms are in use, and their numbers are not comparable. That of 2019: Kinnunen et al., "t-DCF: a detection cost
+Two forms are in use, and their numbers are not comparable. The form of 2019: Kinnunen et al., "t-DCF: a detection cost
 function for the tandem assessment of spoofing countermeasures and automatic speaker verification", Odyssey 2018, in
-the normalised form of the ASVspoof 2019 evaluation plan. That of 2021: Kinnunen et al., "Tandem assessment of
+the normalised form of the ASVspoof 2019 evaluation plan. The form of 2021: Kinnunen et al., "Tandem assessment of
 spoofing countermeasures and automatic speaker verification: fundamentals", IEEE/ACM TASLP 2020, as in the
-ASVspoof 2021 evaluation plan; it counts what the ASV system costs by itself, too.
+ASVspoof 2021 evaluation plan; it includes the cost of the ASV system itself.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from spoofcache.metrics.det import FloatArray, ScoreError, det_curve
 class CostModel2019:
     """Priors and costs of the t-DCF of 2019; the defaults are those of the ASVspoof 2019 evaluation plan.
 
-    Trials are spoof with `p_spoof`, and otherwise target : nontarget = 99 : 1. Costs are in units of one rejected
-    target speaker.
+    A trial is spoof with probability `p_spoof`; otherwise target and nontarget trials are in the ratio 99 : 1. Costs
+    are in units of the cost of one rejected target speaker.
     """
 
     p_spoof: float = 0.05
@@ -38,21 +38,22 @@ ASVSPOOF2019 = CostModel2019()
 
 
 class AsvErrorRates(NamedTuple):
-    """What the ASV system does at its threshold, as fractions."""
+    """The error rates of an ASV system at its threshold, as fractions."""
 
     p_fa: float
-    """Share of nontarget trials accepted."""
+    """Share of the nontarget trials that are accepted."""
     p_miss: float
-    """Share of target trials rejected."""
+    """Share of the target trials that are rejected."""
     p_miss_spoof: float
-    """Share of spoof trials rejected: what the countermeasure need not catch."""
+    """Share of the spoof trials that are rejected, and that a countermeasure therefore need not detect."""
 
 
 def asv_error_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, threshold: float) -> AsvErrorRates:
-    """Error rates of an ASV system that accepts scores ≥ `threshold`; scores are [N] each.
+    """Compute the error rates of an ASV system that accepts scores of at least `threshold`.
 
-    ASVspoof 2019 sets the threshold at the EER between target and nontarget (`equal_error_rate`). For the t-DCF of
-    one attack, `spoof` holds that attack's trials only.
+    The scores are `target` [N], `nontarget` [M] and `spoof` [K]. ASVspoof 2019 sets the threshold at the EER between
+    target and nontarget trials (`equal_error_rate`). For the t-DCF of one attack, `spoof` holds the trials of that
+    attack only.
 
     >>> asv_error_rates(target=[1, 3], nontarget=[0, 0, 0, 2], spoof=[1, 2, 3], threshold=2)
     AsvErrorRates(p_fa=0.25, p_miss=0.5, p_miss_spoof=0.3333333333333333)
@@ -68,14 +69,16 @@ def asv_error_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, t
 
 
 def coefficients_2019(asv: AsvErrorRates, costs: CostModel2019 = ASVSPOOF2019) -> Coefficients:
-    """The t-DCF of 2019 as a cost of the countermeasure, for an ASV system fixed at its threshold.
+    """Coefficients of the t-DCF in the form of 2019, for an ASV system with a fixed threshold.
 
         C0 = 0
         C1 = P_target·(C_miss,cm − C_miss,asv·P_miss,asv) − P_nontarget·C_fa,asv·P_fa,asv
         C2 = C_fa,cm·P_spoof·(1 − P_miss,spoof,asv)
 
+    Kinnunen et al., Odyssey 2018, in the form of the ASVspoof 2019 evaluation plan.
+
     Raises:
-        ScoreError: C1 or C2 is not positive: the cost is then no cost.
+        ScoreError: C1 or C2 is not positive, so that the t-DCF is not defined.
     """
     c1 = (
         costs.p_target * (costs.c_miss_cm - costs.c_miss_asv * asv.p_miss)
@@ -86,16 +89,17 @@ def coefficients_2019(asv: AsvErrorRates, costs: CostModel2019 = ASVSPOOF2019) -
 
 
 def coefficients_2021(asv: AsvErrorRates, costs: CostModel = ASVSPOOF5) -> Coefficients:
-    """The t-DCF of 2021 as a cost of the countermeasure, for an ASV system fixed at its threshold.
+    """Coefficients of the t-DCF in the form of 2021, for an ASV system with a fixed threshold.
 
         C0 = P_target·C_miss·P_miss,asv + P_nontarget·C_fa·P_fa,asv
         C1 = P_target·C_miss − C0
         C2 = P_spoof·C_fa,spoof·P_fa,spoof,asv
 
-    The costs and priors of ASVspoof 2021 are those that ASVspoof 5 kept.
+    Kinnunen et al., IEEE/ACM TASLP 2020, in the form of the ASVspoof 2021 evaluation plan. ASVspoof 5 kept the costs
+    and priors of ASVspoof 2021.
 
     Raises:
-        ScoreError: C1 or C2 is not positive: the cost is then no cost.
+        ScoreError: C1 or C2 is not positive, so that the t-DCF is not defined.
     """
     c0 = costs.p_target * costs.c_miss * asv.p_miss + costs.p_nontarget * costs.c_fa * asv.p_fa
     c1 = costs.p_target * costs.c_miss - c0
@@ -104,18 +108,18 @@ def coefficients_2021(asv: AsvErrorRates, costs: CostModel = ASVSPOOF5) -> Coeff
 
 
 def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, cost: Coefficients) -> MinCost:
-    """Minimum normalised t-DCF of countermeasure scores `bonafide` [N] and `spoof` [M].
+    """Compute the minimum normalised t-DCF of `bonafide` scores [N] and `spoof` scores [M] of a countermeasure.
 
-    `cost` comes from `coefficients_2019` or `coefficients_2021`, or is given per condition as in ASVspoof 2021. With
-    P_miss(s), P_fa(s) the countermeasure's error rates at threshold s, the value is
+    `cost` comes from `coefficients_2019` or `coefficients_2021`, or is published for each condition, as by ASVspoof
+    2021. If P_miss(s) and P_fa(s) are the error rates of the countermeasure at the threshold s, the value is
 
         min over s of (C0 + C1·P_miss(s) + C2·P_fa(s)) / (C0 + min(C1, C2))
 
-    1 is the better of the two countermeasures that accept all or reject all; the smallest possible value is
-    C0 / (C0 + min(C1, C2)): 0 in the form of 2019.
+    A value of 1 is reached by accepting every trial or by rejecting every trial, whichever costs less. The smallest
+    possible value is C0 / (C0 + min(C1, C2)), which is 0 in the form of 2019.
 
     Raises:
-        ScoreError: the coefficients are no cost, a class is empty, a score not finite.
+        ScoreError: the coefficients do not define a cost, a class is empty, or a score is NaN or infinite.
     """
     check_cost(cost, "these coefficients")
     return min_cost(det_curve(bonafide, spoof), cost)

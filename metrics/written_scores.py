@@ -1,4 +1,4 @@
-"""The forms that score files are written in."""
+"""Writing countermeasure scores, in any of the forms that other projects read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from spoofcache.metrics.scores import KEYS, LARGEST, UNKNOWN, CmScores
 
 
 class Form(NamedTuple):
-    """How a score file is written: the template of a line and, where the form has one, its header."""
+    """The form of a score file: the template of its lines and, if the form has one, its header."""
 
     line: str
     header: str = ""
@@ -29,13 +29,13 @@ ALIASES: Mapping[str, str] = {"seed003": "xieyuankun"}
 
 
 def format_cm_scores(scores: CmScores, form: str) -> Iterator[str]:
-    """Lines (each with its newline) of a score file in one of FORMS; the numbers read back to the same float64.
+    """Format scores as the lines of a score file (each with its newline) in one of FORMS.
 
-    Attacks that are not known are written as UNKNOWN.
+    A number that is read back is the same float64. Unknown attacks are written as UNKNOWN.
 
     Raises:
-        ScoreError: an unknown form, scores without keys for a form that states them, a score that is NaN or beyond
-            ±LARGEST, or a name that could not be read back from a file of this form.
+        ScoreError: the form is unknown; the form states keys and the scores have none; a score is NaN or beyond
+            ±LARGEST; or a name could not be read back from a file of this form.
     """
     if form not in FORMS:
         raise ScoreError(f"score form {form!r}; expected one of {', '.join(FORMS)}")
@@ -46,7 +46,7 @@ def format_cm_scores(scores: CmScores, form: str) -> Iterator[str]:
         )
     attacks = scores.attacks or [UNKNOWN] * scores.scores.size
     bonafide = np.zeros(scores.scores.size, bool) if scores.is_bonafide is None else scores.is_bonafide
-    keys = [KEYS[is_bonafide] for is_bonafide in bonafide.tolist()]  # not written where they are not known
+    keys = [KEYS[is_bonafide] for is_bonafide in bonafide.tolist()]  # unknown keys are never written
     rows = [_Row(*row) for row in zip(scores.utt_ids, attacks, keys, scores.scores.tolist(), strict=True)]
     for row in rows:
         _check_writable(row, form)

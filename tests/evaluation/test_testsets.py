@@ -329,5 +329,5 @@ class TestCalibration:
     def test_an_inverted_sign_on_dev_names_the_system(self, write):
         (evaluated,) = evaluation_sets(self.sets(write, 1, names=("a",)))
         dev = write("dev.txt", "u1 - bonafide -1\nu2 - bonafide -2\nu3 A01 spoof 1\nu4 A01 spoof -1.5\n")
-        with pytest.raises(ScoreError, match="a, calibrated: the dev scores are higher for spoof"):
+        with pytest.raises(ScoreError, match="a, calibrated: the development scores are higher for spoof"):
             calibrated(evaluated, named(f"a={dev}"), None, fuse=False)

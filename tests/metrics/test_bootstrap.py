@@ -67,7 +67,7 @@ class TestDraws:
 
     def test_a_single_cluster_cannot_be_drawn_from(self):
         with pytest.raises(
-            ClusterError, match="all trials of a class have the speaker ann; expected two or more to draw"
+            ClusterError, match="all trials of a class have the speaker ann; expected two or more of them"
         ):
             Resampling(classes(2, 2), {"speaker": np.array(["ann", "ann", "ann", "bob"])})
 

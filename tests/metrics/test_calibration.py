@@ -61,10 +61,13 @@ def test_separable_dev_scores_end():
 
 def test_an_inverted_sign_is_not_turned_quietly():
     scores, keys = gaussian(100, 100)
-    with pytest.raises(ScoreError, match="the dev scores are higher for spoof than for bona fide; expected higher ="):
+    with pytest.raises(
+        ScoreError,
+        match="the development scores are higher for spoof than for bona fide; expected higher scores for bona fide",
+    ):
         fit_calibration([-scores], keys)
 
 
 def test_constant_scores_are_refused():
-    with pytest.raises(ScoreError, match="all dev scores of a system are equal"):
+    with pytest.raises(ScoreError, match="all development scores of a system are equal"):
         fit_calibration([np.ones(4)], np.array([True, False, True, False]))
