@@ -1,4 +1,4 @@
-# make demo   the whole road on real speech, in minutes
+# make demo   the whole pipeline on real speech, in minutes
 # make test   style, types and tests, the tests in two processes
 # make faults damaged files by the thousand, in minutes
 # make setup  what both need: a virtual environment with the pinned requirements

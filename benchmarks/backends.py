@@ -1,12 +1,12 @@
-"""What does a back-end cost? Parameters, milliseconds per utterance and peak memory of every network of BACKENDS.
+"""Measure the cost of back-ends: parameters, milliseconds per utterance and peak memory of every network of BACKENDS.
 
-Each back-end runs on its usual features, forward (evaluation, inference mode) and forward + backward (training).
-The baseline `lcnn` is measured again next to each, in turns; what counts is the median over rounds of the ratio
-within a round: a busy machine slows both alike. Memory is that of one step beyond the parameters and the batch.
+Each back-end runs on its usual features, forward (evaluation in inference mode) and forward + backward (training). The
+baseline `lcnn` is measured in turns with each of them. The result is the median over rounds of the ratio within a
+round, because a busy machine slows both alike. Memory is that of one step in addition to the parameters and the batch.
 
-`--compile` sets torch.compile against eager. `--plain` sets back-ends, in float32 and under bfloat16 autocast (with
-`--compile` also compiled), against their plain form in eager float32, and `--pairs` the graph attention of
-models/graph.py against its plain form.
+`--compile` compares torch.compile with eager execution. `--plain` compares back-ends, in float32 and with bfloat16
+autocast (and compiled, with `--compile`), with their plain form in eager float32. `--pairs` compares the graph
+attention of models/graph.py with its plain form.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 import click
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import torch
@@ -48,19 +48,19 @@ FEATURES: Mapping[str, tuple[int, ...]] = {
     "lcnn_lstm": LFCC,
     "ecapa_tdnn": MFCC,
 }
-"""What each back-end usually hears of 64,600 samples."""
+"""The shape of the usual features of each back-end, for 64,600 samples."""
 
 LARGEST_BATCH = {"res2net": 4}
-"""Back-ends of which eight utterances take more than a minute per step on two cores."""
+"""Largest batch of back-ends for which a step with eight utterances takes more than a minute on two cores."""
 
 WARM_UP = 2
-"""Utterances that a child process sees before its memory counts: the least that batch norm can train on."""
+"""Utterances in a step before memory is measured in a child process: the fewest on which batch norm can train."""
 
 PAIR_NODES, PAIR_BATCH, PAIR_CHANNELS = (67, 240), 16, 64
-"""Largest graphs of `ssl_aasist` and of `w2v_aasist`."""
+"""The number of nodes in the largest graphs of `ssl_aasist` and of `w2v_aasist`."""
 
 PAIR_TOLERANCE = 1e-4
-"""Largest difference of scores and gradients, over the largest value of the plain form's."""
+"""Largest allowed difference of scores and gradients, relative to the largest value of the plain form."""
 
 EXAMPLES = """\b
 Examples:
@@ -72,11 +72,11 @@ Examples:
 """
 
 Step = Callable[[int], object]
-"""Does the work on the first n utterances of a batch, and waits for the device."""
+"""A function that works on the first n utterances of a batch, and waits for the device."""
 
 
 class Work(Protocol):
-    """Something to measure, small enough to travel to a child process and be built there."""
+    """Work to measure. It is a small description that is sent to a child process and built there."""
 
     @property
     def batch_size(self) -> int: ...
@@ -183,7 +183,7 @@ def _wait(device: str) -> None:
 
 
 def in_turns(ours: Work, baseline: Work, rounds: int) -> dict[str, Any]:
-    """Milliseconds per utterance of both sides, in turns, after a step of each; the median, and that of the ratio."""
+    """Milliseconds per utterance of both sides, in turns after one step of each: the medians, also of the ratio."""
     sides = [(work.step(), work.batch_size) for work in (ours, baseline)]
     for step, n in sides:
         step(n)
@@ -207,9 +207,9 @@ def _milliseconds(step: Step, n: int) -> float:
 
 
 def peak_of(work: Work) -> int:
-    """Bytes that a step takes at its peak beyond what it starts from, seen from a fresh process.
+    """Peak memory of a step in bytes in addition to what was allocated before, measured in a new process.
 
-    A process that has run others has freed memory to hand, which would hide what a step takes.
+    A process that has run other steps holds freed memory, which would hide the memory of a step.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_peak_here, work).result()
@@ -351,7 +351,7 @@ def measure_pairs(device: str, rounds: int) -> dict[str, dict[str, Any]]:
 
 
 def backend_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """The result as text: one line per back-end."""
+    """The result as text, with one line per back-end."""
     columns = [f"× {BASELINE}", "MB", "others"]
     rows = [["back-end", "features", "batch", "parameters", "forward ms", *columns, "forward + backward ms", *columns]]
     for name, found in figures.items():
@@ -409,20 +409,34 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--backend", "names", type=click.Choice(list(BACKENDS)), multiple=True, help="Default: all.")
-@click.option("--batch-size", type=click.IntRange(2), default=8, show_default=True, help="At most (res2net: 4).")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--backend",
+    "names",
+    type=click.Choice(list(BACKENDS)),
+    multiple=True,
+    help="Back-end to measure. Repeat the option for several.  [default: all]",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="Utterances per step (at most 4 for res2net).",
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:k]")
-@click.option("--compile", "with_compiled", is_flag=True, help="Also torch.compile(fullgraph=True) against eager.")
-@click.option("--plain", "only_plain", is_flag=True, help="Instead: lcnn and others against their plain form.")
-@click.option("--pairs", "only_pairs", is_flag=True, help="Instead: graph attention against its plain form.")
-@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
+@click.option(
+    "--compile", "with_compiled", is_flag=True, help="Also compare torch.compile(fullgraph=True) with eager execution."
+)
+@click.option("--plain", "only_plain", is_flag=True, help="Compare back-ends with their plain form instead.")
+@click.option("--pairs", "only_pairs", is_flag=True, help="Compare graph attention with its plain form instead.")
+@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
 @cli.sentences()
 def main(
     names: Sequence[str], batch_size: int, rounds: int, device: str, with_compiled: bool, only_plain: bool,
     only_pairs: bool, json_path: Path | None,
 ) -> None:  # fmt: skip
-    """Parameters, time and peak memory of the back-ends."""
+    """Measure the parameters, the time and the peak memory of the back-ends."""
     machine, place = Machine.here(), str(cli.resolve_device(device))
     names = names or list(PLAIN if only_plain else BACKENDS)
     on_gpu = f", {torch.cuda.get_device_name(place)}" if place.startswith("cuda") else ""

@@ -1,11 +1,11 @@
-"""How fast is our evaluator, against a straightforward re-statement of the same definitions?
+"""Compare the speed of our evaluator with a straightforward implementation of the same definitions.
 
-Three jobs, each done by both sides in turns: the table of ASVspoof 2019 (EER, min t-DCF, per attack; files read
-from disk), the concurrent t-EER, and bootstrap replicates of EER and min t-DCF. The re-statements do what scorers in
-the field do: `genfromtxt`, one loop over ASV thresholds, a draw and a sort for every replicate. Both sides must give
-the same figures, or the benchmark fails.
+Both sides do three jobs in turns: the table of ASVspoof 2019 (EER and min t-DCF, pooled and per attack, read from
+files), the concurrent t-EER, and bootstrap replicates of EER and min t-DCF. The baseline works like common scorers:
+`genfromtxt`, a loop over ASV thresholds, and a draw and a sort for every replicate. The benchmark fails unless both
+sides give the same figures.
 
-Without files it makes scores of the size of ASVspoof 2019 LA's evaluation set.
+Without score files, random scores of the size of the ASVspoof 2019 LA evaluation set are used.
 """
 
 import tempfile
@@ -39,7 +39,7 @@ from spoofcache.metrics.teer import tandem_equal_error_rate
 N_BONAFIDE, N_SPOOF, N_ATTACKS = 7_355, 4_914, 13
 N_TARGET, N_NONTARGET = 5_370, 33_327
 PLAIN_REPLICATES = 20
-"""The baseline's bootstrap is timed on so many; its rate does not depend on their number."""
+"""Replicates on which the bootstrap of the baseline is timed; its rate does not depend on their number."""
 EXAMPLES = """\b
 Examples:
   python benchmarks/evaluator.py
@@ -49,17 +49,17 @@ Examples:
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work done by both sides; `figures` of ours and of the baseline must agree."""
+    """A job that both sides do; their figures must agree."""
 
     title: str
     ours: Callable[[], list[float]]
     baseline: Callable[[], list[float]]
     share: float = 1.0
-    """Share of the work that the baseline does; its time is divided by it."""
+    """The share of the work that the baseline does. Its time is divided by this share."""
 
 
 def write_scores(folder: Path, size: float) -> tuple[Path, Path]:
-    """CM and ASV score files of random scores, `size` times as large as ASVspoof 2019 LA's evaluation set."""
+    """Write CM and ASV score files of random scores, `size` times as large as the ASVspoof 2019 LA evaluation set."""
     rng = np.random.default_rng(0)
     cm, asv = folder / "cm.txt", folder / "asv.txt"
     attacks = [f"A{number:02}" for number in range(7, 7 + N_ATTACKS)]
@@ -74,7 +74,7 @@ def write_scores(folder: Path, size: float) -> tuple[Path, Path]:
 
 
 def plain_det(bonafide: FloatArray, spoof: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """FRR and FAR, as data/README.md and the ASVspoof tools define them."""
+    """FRR and FAR as in the official ASVspoof 2019 evaluation code (compute_det_curve)."""
     scores = np.concatenate((bonafide, spoof))
     labels = np.concatenate((np.ones(bonafide.size), np.zeros(spoof.size)))[np.argsort(scores, kind="mergesort")]
     passed = np.cumsum(labels)
@@ -83,14 +83,14 @@ def plain_det(bonafide: FloatArray, spoof: FloatArray) -> tuple[FloatArray, Floa
 
 
 def plain_figures(bonafide: FloatArray, spoof: FloatArray, cost: Coefficients) -> list[float]:
-    """EER and min t-DCF of 2019."""
+    """EER and min t-DCF in the form of ASVspoof 2019."""
     frr, far = plain_det(bonafide, spoof)
     nearest = np.argmin(np.abs(frr - far))
     return [float((frr[nearest] + far[nearest]) / 2), float(min(cost.c1 * frr + cost.c2 * far) / min(cost.c1, cost.c2))]
 
 
 def plain_table(cm_path: Path, asv_path: Path) -> list[float]:
-    """Pooled figures and those of every attack, from the files."""
+    """The figures of the files, pooled and for every attack."""
     cm, asv = np.genfromtxt(cm_path, dtype=str), np.genfromtxt(asv_path, dtype=str)
     asv_scores = asv[:, 2].astype(float)
     target, nontarget = asv_scores[asv[:, 1] == "target"], asv_scores[asv[:, 1] == "nontarget"]
@@ -114,13 +114,13 @@ def our_table(cm_path: Path, asv_path: Path) -> list[float]:
 
 
 class Bench:
-    """The scores that the second and third job work on, read once."""
+    """The jobs, and the scores for the second and third one, which are read once."""
 
     def __init__(self, cm_path: Path, asv_path: Path, replicates: int) -> None:
         self._paths, self._replicates = (cm_path, asv_path), replicates
         if [len(line.split()) for line in cm_path.read_text().splitlines()[:1]] != [4]:
             raise ScoreError(
-                f"{cm_path}: the re-statement reads `utt_id attack key score` only; convert_scores.py helps"
+                f"{cm_path}: the baseline reads only `utt_id attack key score`; convert_scores.py can convert"
             )
         self._cm, self._asv = read_scores(cm_path), read_asv_scores(asv_path)
         threshold = equal_error_rate(self._asv.target, self._asv.nontarget).threshold
@@ -148,12 +148,12 @@ class Bench:
         return [tandem_equal_error_rate(cm, verification_curve(*self._asv.classes)).rate]
 
     def plain_t_eer(self) -> list[float]:
-        """Every ASV threshold against every CM threshold."""
+        """Compare every ASV threshold with every CM threshold."""
         cm = det_curve(self._cm.bonafide, self._cm.spoof)
         asv = verification_curve(*self._asv.classes)
         best, rate = np.inf, np.nan
         accepted = 1 - cm.frr
-        with cli.progress("t-EER, re-stated", asv.p_miss.size) as advance:
+        with cli.progress("t-EER, baseline", asv.p_miss.size) as advance:
             for p_miss, p_non, p_spoof in zip(asv.p_miss, asv.p_fa_nontarget, asv.p_fa_spoof, strict=True):
                 advance(1)
                 if p_miss >= (p_non + p_spoof) / 2 or not p_spoof:
@@ -175,7 +175,7 @@ class Bench:
         return [float(figure) for figure in drawn[:PLAIN_REPLICATES].ravel()]
 
     def plain_bootstrap(self, replicates: int) -> list[float]:
-        """A draw of trials, and everything from the start, for every replicate."""
+        """Draw trials and compute everything anew for every replicate."""
         resampling = Resampling(np.where(self._cm.require_keys(), 0, 1), {})
         figures = []
         for number in range(replicates):
@@ -187,7 +187,7 @@ class Bench:
 
 
 def measure(job: Job) -> dict[str, float]:
-    """Seconds of both sides, and their ratio; ScoreError when their figures differ."""
+    """Seconds of both sides, and their ratio; ScoreError if their figures differ."""
     seconds, figures = {}, {}
     for side, work in (("ours", job.ours), ("baseline", job.baseline)):
         start = time.perf_counter()
@@ -200,16 +200,18 @@ def measure(job: Job) -> dict[str, float]:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--cm-scores", "cm_path", type=cli.input_file, help="`utt_id attack key score`; with --asv-scores.")
-@click.option("--asv-scores", "asv_path", type=cli.input_file)
-@click.option("--size", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Of the made scores.")
-@click.option("--replicates", type=click.IntRange(1), default=1000, show_default=True)
-@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
+@click.option(
+    "--cm-scores", "cm_path", type=cli.input_file, help="CM scores, `utt_id attack key score`; requires --asv-scores."
+)
+@click.option("--asv-scores", "asv_path", type=cli.input_file, help="ASV scores; requires --cm-scores.")
+@click.option("--size", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Size of the random scores.")
+@click.option("--replicates", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap replicates.")
+@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
 @cli.sentences()
 def main(cm_path: Path | None, asv_path: Path | None, size: float, replicates: int, json_path: Path | None) -> None:
-    """Seconds of the evaluator and of a straightforward re-statement, and their ratio."""
+    """Measure the time of the evaluator and of a straightforward implementation, and their ratio."""
     if (cm_path is None) != (asv_path is None):
-        raise cli.Sentence("--cm-scores and --asv-scores go together; expected both or none")
+        raise cli.Sentence("--cm-scores and --asv-scores belong together; expected both or neither")
     machine = Machine.here()
     click.echo(machine)
     with tempfile.TemporaryDirectory() as folder, OthersShare() as others:
@@ -218,7 +220,7 @@ def main(cm_path: Path | None, asv_path: Path | None, size: float, replicates: i
         for name, job in Bench(*paths, replicates).jobs().items():
             figures[name] = measure(job)
             click.echo(
-                "{}: {seconds:.3f} s; re-stated {baseline_seconds:.1f} s; {ratio:.1f}×".format(
+                "{}: {seconds:.3f} s; baseline {baseline_seconds:.1f} s; {ratio:.1f}×".format(
                     job.title, **figures[name]
                 )
             )

@@ -1,9 +1,10 @@
-"""How fast are hidden states of a speech model? The model alone, on random weights of XLS-R-300M's geometry.
+"""Measure how fast hidden states of a speech model are computed, with random weights in the geometry of XLS-R-300M.
 
-Three forms, measured in turns in one run: the original loop (the library's model with torch's own settings, batch 1,
-float32), the library's model on batches, and our network, both in each precision. A large matrix product of the same
-type gives the ceiling. What counts is the median over rounds of the ratio within a round: a busy machine slows all
-alike. `--parts` sets the convolutional extractor, the embedding with its positional convolution, and the blocks apart.
+Three forms are measured in turns: the original loop (the model of the library with the default settings of torch, batch
+size 1, float32), the model of the library on batches, and our network; the last two in each precision. The rate of a
+large matrix product of the same type is the ceiling. The result is the median over rounds of the ratio within a round,
+because a busy machine slows all alike. `--parts` also measures the convolutional extractor, the embedding with its
+positional convolution, and the blocks separately.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import torch
@@ -211,20 +212,28 @@ def table(results: Mapping[str, Mapping[str, Any]], first: str) -> str:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--precision", "precisions", type=click.Choice(list(PRECISIONS)), multiple=True, help="Default: all.")
-@click.option("--layers", type=click.IntRange(1), default=24, show_default=True, help="Blocks of the model.")
-@click.option("--batch-size", type=click.IntRange(1), help="Utterances per call; 8, on a GPU 64.")
-@click.option("--samples", type=click.IntRange(MIN_SAMPLES), default=N_SAMPLES, show_default=True, help="At 16 kHz.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--parts", is_flag=True, help="Also extractor, embedding and blocks apart.")
-@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(list(PRECISIONS)),
+    multiple=True,
+    help="Precision to measure. Repeat the option for several.  [default: all]",
+)
+@click.option("--layers", type=click.IntRange(1), default=24, show_default=True, help="Number of blocks of the model.")
+@click.option("--batch-size", type=click.IntRange(1), help="Utterances per call.  [default: 8, or 64 on a GPU]")
+@click.option(
+    "--samples", type=click.IntRange(MIN_SAMPLES), default=N_SAMPLES, show_default=True, help="Length at 16 kHz."
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds.")
+@click.option("--parts", is_flag=True, help="Also measure extractor, embedding and blocks separately.")
+@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
 @cli.device_option
 @cli.sentences()
 def main(
     precisions: Sequence[str], layers: int, batch_size: int | None, samples: int, rounds: int, parts: bool,
     json_path: Path | None, device: str,
 ) -> None:  # fmt: skip
-    """Utterances per second of a speech model: original loop, library in batches, and our network."""
+    """Measure the rate of a speech model: the original loop, the library on batches, and our network."""
     machine, place = Machine.here(), cli.resolve_device(device)
     batch_size = batch_size or (64 if place.type == "cuda" else 8)
     precisions = precisions or (list(PRECISIONS) if place.type == "cuda" else ["float32", "bfloat16"])

@@ -1,11 +1,11 @@
-"""What does half precision do to the scores? LCNN on hidden states of XLS-R computed in float16 and bfloat16.
+"""Measure how much scores change if hidden states of XLS-R are computed in float16 or bfloat16.
 
-One LCNN is fitted to the hidden states of a float32 cache, so that its scores have the scale of a countermeasure's
-(their spread is printed: a difference means little without it). Then it scores the same utterances from what caches of
-the other precisions would hold, stored as float16.
+An LCNN is fitted to the hidden states of a float32 cache, so that its scores have the scale of a countermeasure (their
+spread is printed, because a difference means little without it). Then it scores the same utterances with the hidden
+states that caches of the other precisions would contain, stored as float16.
 
-Without `--raw-cache` the speech is artificial, which needs no corpus and no audio library: bona fide voices waver in
-pitch, spoofed ones do not. Without `--weights` the speech model has random weights in the full geometry.
+Without `--raw-cache`, the speech is artificial, which needs no corpus and no audio library: the pitch of bona fide
+voices wavers, that of spoofs does not. Without `--weights`, the speech model has random weights in the full geometry.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import torch
@@ -155,20 +155,30 @@ def table(figures: Mapping[str, Any]) -> str:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:k]")
-@click.option("--raw-cache", type=cli.input_folder, help="Waveforms by preprocess.py --frontend raw; else artificial.")
+@click.option(
+    "--raw-cache",
+    type=cli.input_folder,
+    help="Waveforms cached by preprocess.py --frontend raw.  [default: artificial speech]",
+)
 @click.option("--utterances", type=click.IntRange(4), default=16, show_default=True)
 @click.option(
-    "--samples", type=click.IntRange(MIN_SAMPLES), default=N_SAMPLES, show_default=True, help="If artificial."
+    "--samples",
+    type=click.IntRange(MIN_SAMPLES),
+    default=N_SAMPLES,
+    show_default=True,
+    help="Length of artificial speech.",
 )
-@click.option("--weights", type=cli.input_folder, help="Checkpoint of XLS-R in the hub's format; else random.")
-@click.option("--layers", type=click.IntRange(1), help="Random blocks; default: all 24.")
-@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
+@click.option(
+    "--weights", type=cli.input_folder, help="Checkpoint of XLS-R in the format of the hub.  [default: random]"
+)
+@click.option("--layers", type=click.IntRange(1), help="Number of blocks with random weights.  [default: 24]")
+@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
 @cli.sentences()
 def main(
     device: str, raw_cache: Path | None, utterances: int, samples: int, weights: Path | None, layers: int | None,
     json_path: Path | None,
 ) -> None:  # fmt: skip
-    """How far LCNN's scores move when the speech model computes in half precision."""
+    """Measure how much the scores of an LCNN change if the speech model computes in half precision."""
     machine, place = Machine.here(), cli.resolve_device(device)
     on_gpu = f", {torch.cuda.get_device_name(place)}" if place.type == "cuda" else ""
     click.echo(f"{machine}{on_gpu}")

@@ -1,4 +1,4 @@
-"""What a figure was measured on, and how it is kept: every benchmark prints its machine."""
+"""Describe the machine on which a benchmark ran, and write its figures to a file."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, as far as it decides a figure. `load` is the one-minute load average when we started."""
+    """The properties of the machine that affect a figure. `load` is the one-minute load average at the start."""
 
     name: str
     cpu: str
@@ -25,7 +25,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> "Machine":
-        """This machine, now. Does not import torch: a benchmark of memory must stay small itself."""
+        """This machine, now. Torch is not imported, because a benchmark of memory must be small itself."""
         return cls(
             name=platform.node(),
             cpu=_cpu_model(),
@@ -45,7 +45,7 @@ class Machine:
 
 
 def _cpu_model() -> str:
-    """The processor's name where Linux tells it, else its kind."""
+    """The name of the processor on Linux, or else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -55,7 +55,7 @@ def _cpu_model() -> str:
 
 
 class OthersShare:
-    """The share of all cores that other processes take while the block runs: what disturbs a rate.
+    """The share of all cores that other processes use while the block runs, which disturbs measured rates.
 
     >>> with OthersShare() as others:
     ...     pass
@@ -76,7 +76,7 @@ class OthersShare:
 
 
 def _core_seconds() -> tuple[float, float]:
-    """Since the start of the machine: seconds of all cores, and those used by other processes; 0 where not Linux."""
+    """Seconds of all cores since the machine started, and those of other processes; 0 on systems other than Linux."""
     try:
         first_line = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0]
     except OSError:
@@ -90,6 +90,6 @@ def _core_seconds() -> tuple[float, float]:
 
 
 def write_json(path: Path | None, machine: Machine, figures: Mapping[str, Any]) -> None:
-    """Keep the figures in full precision, with their machine, where a file was asked for."""
+    """Write the figures in full precision, with the machine, if a file is given."""
     if path is not None:
         path.write_text(json.dumps({"machine": asdict(machine), **figures}, indent=1) + "\n", encoding="utf-8")

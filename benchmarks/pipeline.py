@@ -1,9 +1,9 @@
-"""Does the extraction keep its slowest stage busy? Audio files to finished shards, against each stage alone.
+"""Measure whether the extraction, from audio files to finished shards, keeps its slowest stage busy.
 
-The stages are decoding, the model (with the way to the device and back, and the conversion to the stored type) and
-writing with fsync. Each one runs alone over the same number of utterances, then all of them together as in
-`preprocess.py`, in turns within each round, the start of decoding processes included. What counts is the rate of the
-whole over that of the slowest stage, the baseline, in the same round.
+The stages are decoding, the model (with the transfer to the device and back, and the conversion to the stored type) and
+writing with fsync. In each round, each stage runs alone on the same number of utterances, and then all run together as
+in `preprocess.py`, including the start of decoding processes. The result is the rate of the whole relative to that of
+the slowest stage, the baseline, in the same round.
 """
 
 import shutil
@@ -28,7 +28,7 @@ if missing := " ".join(name for name in ("av", "soundfile", "soxr") if find_spec
         f"`pip install --no-index --find-links wheels {missing}`"
     )
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import numpy as np
@@ -184,24 +184,35 @@ def table(rates: Rates) -> str:
 
 
 @click.command(epilog=EXAMPLES, context_settings={"show_default": True})
-@click.option("--frontend", default="lfcc", help="As in preprocess.py.")
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="As in preprocess.py.")
-@click.option("--blocks", type=click.IntRange(1), help="Instead: random weights, that many blocks of the geometry.")
-@click.option("--precision", help="As in preprocess.py.")
-@click.option("--limit", type=click.IntRange(1), default=1_000, help="Number of utterances; a GPU wants 20000.")
-@click.option("--batch-size", type=click.IntRange(1), help="Utterances per call of the network; 8, on a GPU 64.")
-@click.option("--workers", type=click.IntRange(1), help="As in preprocess.py.")
-@click.option("--rounds", type=click.IntRange(1), default=3)
-@click.option("--seed", default=0, help="Of the noise in the files.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
+@click.option("--frontend", default="lfcc", help="Front-end, as in preprocess.py.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Weights, as in preprocess.py.")
+@click.option("--blocks", type=click.IntRange(1), help="Use random weights and this number of blocks instead.")
+@click.option("--precision", help="Precision, as in preprocess.py.")
+@click.option("--limit", type=click.IntRange(1), default=1_000, help="Number of utterances; use 20000 on a GPU.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Utterances per call of the network.  [default: 8, or 64 on a GPU]"
+)
+@click.option("--workers", type=click.IntRange(1), help="Decoders, as in preprocess.py.")
+@click.option("--rounds", type=click.IntRange(1), default=3, help="Number of rounds.")
+@click.option("--seed", default=0, help="Random seed of the noise in the files.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    help="Write every figure in full precision to this JSON file.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder for temporary data.  [default: that of the system]",
+)
 @cli.device_option
 @cli.sentences()
 def main(
     frontend: str, weights: Path | None, blocks: int | None, precision: str | None, limit: int, batch_size: int | None,
     workers: int | None, rounds: int, seed: int, json_path: Path | None, folder: Path | None, device: str,
 ) -> None:  # fmt: skip
-    """Audio files to finished shards: the whole against each of its stages alone."""
+    """Measure the extraction from audio files to finished shards against each of its stages alone."""
     machine, where, said = Machine.here(), cli.resolve_device(device), list[str]()
     batch_size = batch_size or default_batch_size(where)
     workers = workers or default_workers(where)

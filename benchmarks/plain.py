@@ -1,7 +1,8 @@
-"""Back-ends in their plain PyTorch form, as their originals order and lay them out: what our forms are held against.
+"""Back-ends in plain PyTorch, in the order and memory layout of their original code: the baselines for our forms.
 
-Same state dict, same numbers up to the order of a convolution's sums; channels first, the pooling behind the
-max-feature-map, and no backward pass of our own. tests/models checks that both forms agree.
+They have the same state dict and give the same numbers up to the order of summation in convolutions. Channels come
+first, pooling follows the max-feature-map, and there is no custom backward pass. tests/models checks that both forms
+agree.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from spoofcache.models.resnet import ResNet
 
 
 class PlainMaxFeatureMap(nn.Module):
-    """The larger of both halves of the channels, with PyTorch's own gradient: [B, C, …] → [B, C/2, …]."""
+    """The maximum of the two halves of the channels, with the gradient of PyTorch: [B, C, …] → [B, C/2, …]."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.maximum(*x.chunk(2, dim=1))
@@ -85,9 +86,9 @@ PLAIN: Mapping[str, type[nn.Module]] = {
     "cnn": PlainCNN,
     "resnet": PlainResNet,
 }
-"""Registry name → plain form, of the back-ends that have one."""
+"""Registry name → plain form, for the back-ends that have one."""
 
 
 def build(backend: str, feature_shape: tuple[int, ...], plain: bool) -> nn.Module:
-    """A back-end in either form."""
+    """A back-end in its plain form or in ours."""
     return (PLAIN if plain else BACKENDS)[backend](feature_shape)

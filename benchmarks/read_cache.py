@@ -1,9 +1,10 @@
-"""How fast do random utterances come out of our cache, against the original's one `.pt` file per utterance?
+"""Compare random reads from our cache with the original approach, one `.pt` file per utterance.
 
-The sides read the same rows at random, out of the page cache, in turns within each round: in batches, as training
-does, through `Feed`; one at a time by `CachedFeatures[i]`; one at a time through h5py; and by `torch.load` of a
-float32 `.pt` per utterance, stacked to the same batches, the baseline. What counts is the median over rounds of the
-ratio within a round: a busy machine slows all sides alike, those most that copy on several threads.
+All sides read the same random rows from the page cache, in turns within each round: in batches through `Feed`, as in
+training; one at a time with `CachedFeatures[i]`; one at a time through h5py; and, as the baseline, with `torch.load` of
+one float32 `.pt` file per utterance, stacked to the same batches. The result is the median over rounds of the ratio
+within a round, because a busy machine slows all sides alike, although it slows those that copy with several threads
+most.
 """
 
 import random
@@ -17,7 +18,7 @@ from statistics import median
 
 import click
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import h5py
@@ -33,7 +34,7 @@ from spoofcache.features.store import ShardWriter
 from spoofcache.protocols.trial import Trial, snapshot
 
 ROW_SHAPE = (201, 1024)
-"""What XLS-R-300M makes of 64,600 samples."""
+"""The shape of the hidden states of XLS-R-300M for 64,600 samples."""
 
 BASELINE = "pt"
 SIDES: Mapping[str, str] = {
@@ -169,18 +170,35 @@ def figures(rates: Rates) -> dict[str, dict[str, object]]:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--rows", type=click.IntRange(1), default=1024, show_default=True, help="1.2 MB of disk each.")
-@click.option("--items", type=click.IntRange(1), default=2000, show_default=True, help="Reads per side and round.")
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    help="Number of rows; each takes 1.2 MB of disk space.",
+)
+@click.option(
+    "--items", type=click.IntRange(1), default=2000, show_default=True, help="Number of reads per side and round."
+)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Of the numbers and of the order of reading.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the numbers and of the order of reading.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    help="Write every figure in full precision to this JSON file.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder for temporary data.  [default: that of the system]",
+)
 @cli.sentences()
 def main(
     rows: int, items: int, batch_size: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None
 ) -> None:
-    """Random reads: our cache in batches and one by one, h5py, and one .pt per utterance."""
+    """Measure random reads: our cache in batches and one by one, h5py, and one .pt file per utterance."""
     machine = Machine.here()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         files = write_rows(Path(temporary), rows, seed)

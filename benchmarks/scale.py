@@ -1,9 +1,9 @@
-"""Does memory stay flat and time linear however long the corpus is? Peak resident memory of `preprocess.py`, by size.
+"""Measure whether memory is constant and time linear in the size of the corpus, with `preprocess.py`.
 
-Synthetic FLACs of 1 to 6 s are written once; then the real command runs over the first N of them, each size in a
-process of its own, and the kernel says how much of it was resident at most (the memory that it shares with decoding
-processes included, what these have for themselves not). What counts is the ratio of each size to the first, the
-baseline: of the peaks, and of the seconds per utterance, in which the start of the command counts most at the first.
+Synthetic FLAC files of 1 to 6 s are written once. Then the real command runs on the first N of them, each size in a
+process of its own, and the kernel reports its peak resident memory. This includes memory that it shares with decoding
+processes, but not their own memory. The results are the ratios to the first size, the baseline, of the peak memory and
+of the seconds per utterance. The start of the command weighs most in the first size.
 """
 
 import os
@@ -26,10 +26,10 @@ from spoofcache.features.waveform import SAMPLE_RATE
 COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
 
 SECONDS = (1.0, 6.0)
-"""Shortest and longest utterance, so that filling and cutting both happen."""
+"""Shortest and longest utterance in seconds, so that some are padded and some are cut."""
 
 DEFAULT_LIMITS = (1_000, 4_000, 16_000)
-"""1×, 4×, 16×; the first is large enough for processes to decode."""
+"""Sizes in the ratio 1:4:16. The first is large enough that processes decode the files."""
 
 EXAMPLES = """\b
 Examples:
@@ -41,7 +41,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Peak:
-    """What one run of `preprocess.py` took."""
+    """The memory and time of one run of `preprocess.py`."""
 
     utterances: int
     peak_bytes: int
@@ -49,7 +49,7 @@ class Peak:
 
 
 def write_corpus(folder: Path, n_utterances: int, seed: int) -> None:
-    """Write `protocol.txt` and `flac/`: noise [n] of random length, every tenth utterance called bona fide."""
+    """Write `protocol.txt` and `flac/`: noise [n] of random length, with every tenth utterance labelled bona fide."""
     generator = np.random.default_rng(seed)
     audio = folder / "flac"
     audio.mkdir()
@@ -80,9 +80,9 @@ def measure(folder: Path, limit: int, options: Sequence[str]) -> Peak:
 
 
 def peak_of(command: Sequence[str]) -> int:
-    """Run a command; its largest resident size in bytes.
+    """Run a command, and return its peak resident memory in bytes.
 
-    A process inherits the peak of the one that starts it, so this one must stay the smaller: it never imports torch.
+    A process inherits the peak of its parent, so this process must stay smaller and never imports torch.
     """
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -93,7 +93,7 @@ def peak_of(command: Sequence[str]) -> int:
 
 
 def table(peaks: Sequence[Peak]) -> str:
-    """The result as text: one line per size."""
+    """The result as text, with one line per size."""
     lines = [f"{'utterances':>10s} {'peak MB':>9s} {'× first':>8s} {'seconds':>8s} {'per utterance × first':>22s}"]
     for peak, memory, pace in zip(peaks, memory_ratios(peaks), time_ratios(peaks), strict=True):
         lines.append(
@@ -103,12 +103,12 @@ def table(peaks: Sequence[Peak]) -> str:
 
 
 def memory_ratios(peaks: Sequence[Peak]) -> list[float]:
-    """Peak memory over that of the first size."""
+    """Peak memory relative to that of the first size."""
     return [peak.peak_bytes / peaks[0].peak_bytes for peak in peaks]
 
 
 def time_ratios(peaks: Sequence[Peak]) -> list[float]:
-    """Seconds per utterance over those of the first size."""
+    """Seconds per utterance relative to those of the first size."""
     each = [peak.seconds / peak.utterances for peak in peaks]
     return [seconds / each[0] for seconds in each]
 
@@ -121,20 +121,29 @@ def time_ratios(peaks: Sequence[Peak]) -> list[float]:
     multiple=True,
     default=DEFAULT_LIMITS,
     show_default=True,
-    help="Number of utterances; may be repeated. The first is the baseline.",
+    help="Number of utterances. Repeat the option for several sizes; the first one is the baseline.",
 )
-@click.option("--frontend", default="lfcc", show_default=True, help="As in preprocess.py.")
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="As in preprocess.py.")
-@click.option("--batch-size", type=click.IntRange(1), help="As in preprocess.py.")
-@click.option("--seed", default=0, show_default=True, help="Of the noise.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write full precision to this file.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the temporary data go.")
+@click.option("--frontend", default="lfcc", show_default=True, help="Front-end, as in preprocess.py.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Weights, as in preprocess.py.")
+@click.option("--batch-size", type=click.IntRange(1), help="Batch size, as in preprocess.py.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the noise.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    help="Write every figure in full precision to this JSON file.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder for temporary data.  [default: that of the system]",
+)
 @sentences()
 def main(
     limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int | None, seed: int,
     json_path: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Peak resident memory and time of preprocess.py for several sizes of corpus."""
+    """Measure the peak resident memory and the time of preprocess.py for several sizes of a corpus."""
     machine = Machine.here()
     options = ["--frontend", frontend]
     options += ["--weights", str(weights.absolute())] if weights else []

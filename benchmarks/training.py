@@ -1,11 +1,11 @@
-"""How fast does LCNN train and score from the cache, against the original form of the same work?
+"""Compare the speed of training and scoring LCNN from the cache with the original form of the same work.
 
-The original form is the plain network in eager float32: it trains on batches that worker processes load from one
-float32 `.pt` per utterance, and scores one such file at a time. Ours takes the same rows out of the cache, the way
-main_train.py and generate_score.py do, allocator settings included: so each side has a process of its own. They take
-turns within each round; what counts is the median over rounds of the ratio within a round: a busy machine slows both
-alike. Each takes a turn before the clock starts, in which ours compiles; the original's workers load ahead while ours
-has its turn, which is to its advantage.
+The original form is the plain network in eager float32. It trains on batches that worker processes load from one
+float32 `.pt` file per utterance, and scores one such file at a time. Our form reads the same rows from the cache as
+main_train.py and generate_score.py do, including their allocator settings, so each side has a process of its own. The
+sides take turns within each round, and the result is the median over rounds of the ratio within a round, because a busy
+machine slows both alike. Each side takes one turn before the clock starts, in which ours compiles. The workers of the
+original load data while ours has its turn, which is an advantage for the original.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from spoofcache.common import cli  # before torch: it sets how its threads wait
+from spoofcache.common import cli  # before torch, because it sets how the threads of torch wait
 
 # isort: split
 import torch
@@ -242,24 +242,32 @@ def table(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="Default: both.")
-@click.option("--rows", type=click.IntRange(1), default=64, show_default=True, help="1.2 MB of disk each.")
+@click.option(
+    "--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="Part to measure.  [default: both]"
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Number of rows; each takes 1.2 MB of disk space.",
+)
 @click.option("--batch-size", type=click.IntRange(2), default=8, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=2, show_default=True, help="Per side and round.")
+@click.option("--steps", type=click.IntRange(1), default=2, show_default=True, help="Steps per side and round.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Of the original's training.")
+@click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Workers of the original.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="bfloat16",
-              show_default=True, help="Of our training.")  # fmt: skip
-@click.option("--eager", is_flag=True, help="Our training without torch.compile.")
+              show_default=True, help="Precision of our training.")  # fmt: skip
+@click.option("--eager", is_flag=True, help="Train without torch.compile on our side.")
 @cli.device_option
-@click.option("--json", "json_path", type=cli.output, help="Keep every figure in full precision.")
-@click.option("--folder", type=cli.input_folder, help="Where the temporary data go.")
+@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
+@click.option("--folder", type=cli.input_folder, help="Folder for temporary data.  [default: that of the system]")
 @cli.sentences()
 def main(
     parts: Sequence[str], rows: int, batch_size: int, steps: int, rounds: int, workers: int, precision: str,
     eager: bool, device: str, json_path: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
-    """LCNN on 201 × 1024 features: training and scoring from our cache, and in the original form."""
+    """Measure training and scoring of LCNN on 201 × 1024 features, from our cache and in the original form."""
     machine, place = Machine.here(), str(cli.resolve_device(device))
     work = Work(batch_size, steps, place, workers, precision, not eager)
     parts, figures = parts or list(PARTS), {}

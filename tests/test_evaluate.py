@@ -213,7 +213,7 @@ def test_help_shows_commands_to_copy_and_waits_for_no_library():
     assert run.stdout == "[]\n"
 
 
-# Figures of the official evaluation codes in float64, from ../shared/data/README.md.
+# Figures that the official evaluation codes gives in float64.
 @pytest.mark.corpus
 def test_published_scores_get_the_official_figures(shared, tmp_path):
     data, out = shared / "data/asvspoof2019_la", tmp_path / "out.json"

@@ -197,7 +197,7 @@ def test_help_waits_for_neither_torch_nor_matplotlib():
     assert run.stdout == "[]\n"
 
 
-# Figures of the official ASVspoof 2019 evaluation code in float64, from ../shared/data/README.md.
+# Figures that the official ASVspoof 2019 evaluation code gives in float64.
 @pytest.mark.corpus
 class TestPublishedScores:
     @pytest.fixture

@@ -43,4 +43,4 @@ def test_one_file_alone_is_refused(tmp_path):
     cm, _ = write_scores(tmp_path, 0.001)
     done = CliRunner().invoke(main, ["--cm-scores", str(cm)])
     assert done.exit_code == 2
-    assert "go together; expected both or none" in done.stderr
+    assert "belong together; expected both or neither" in done.stderr

@@ -105,8 +105,7 @@ def test_a_warning_stands_below_the_figure_which_stays_as_it_is():
     assert lines[2] == "  WARNING    the scores are doubtful"
 
 
-# EER % and min t-DCF per attack of cm_w2v2_lcnn_eval.txt by the official ASVspoof 2019 evaluation code in float64,
-# from ../shared/data/README.md.
+# EER % and min t-DCF per attack of cm_w2v2_lcnn_eval.txt by the official ASVspoof 2019 evaluation code in float64.
 OFFICIAL = {
     "A07": (0.1222, 0.00287),
     "A08": (0.6349, 0.01679),

@@ -104,7 +104,7 @@ class TestADcf:
             a_dcf(**{"target": [1], "nontarget": [0], "spoof": [0], missing: []})
 
 
-# Figures of the official ASVspoof 5 code in float64, from ../shared/data/README.md.
+# Figures that the official ASVspoof 5 code gives in float64.
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("file", "sign", "minimum", "actual", "bits"),

@@ -144,7 +144,7 @@ def test_what_cannot_be_judged_is_refused(bonafide, spoof, sentence):
         equal_error_rate(bonafide, spoof)
 
 
-# Figures of the official ASVspoof 2019 evaluation code in float64, from ../shared/data/README.md.
+# Figures that the official ASVspoof 2019 evaluation code gives in float64.
 @pytest.mark.corpus
 class TestOfficialFigures:
     def test_xlsr_lcnn(self, shared):

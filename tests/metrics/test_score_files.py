@@ -275,7 +275,7 @@ def test_broken_asv_files_are_refused_with_line_and_value(score_file, content, s
 
 @pytest.mark.corpus
 class TestPublishedFiles:
-    """Counts from ../shared/data/README.md."""
+    """The published score files have as many trials as their protocols."""
 
     @pytest.mark.parametrize(
         ("file", "n_bonafide", "n_spoof"),

@@ -28,7 +28,7 @@ rates = st.builds(AsvErrorRates, st.floats(0, 0.5), st.floats(0, 0.5), st.floats
 
 
 def slow_min_tdcf(bonafide, spoof, c0, c1, c2):
-    """The definition in ../shared/data/README.md, one threshold at a time."""
+    """The normalised t-DCF of the ASVspoof evaluation plans, computed one threshold at a time."""
     ranked = sorted([(s, 0) for s in bonafide] + [(s, 1) for s in spoof])
     costs = []
     for k in range(len(ranked) + 1):
@@ -150,7 +150,7 @@ def official_asv(shared):
     return asv_error_rates(asv.target, asv.nontarget, asv.spoof, threshold)
 
 
-# Figures of the official ASVspoof 2019 evaluation code in float64, from ../shared/data/README.md.
+# Figures that the official ASVspoof 2019 evaluation code gives in float64.
 @pytest.mark.corpus
 class TestOfficialFigures:
     def test_asv_rates(self, official_asv):

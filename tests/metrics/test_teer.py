@@ -19,7 +19,7 @@ def t_eer(bonafide, spoof, target, nontarget, asv_spoof):
 
 
 def slow_t_eer(bonafide, spoof, target, nontarget, asv_spoof):
-    """The definition in ../shared/data/README.md: every ASV threshold against every CM threshold."""
+    """The concurrent t-EER by its definition: every ASV threshold against every CM threshold."""
     cm, asv = det_curve(bonafide, spoof), verification_curve(target, nontarget, asv_spoof)
     best, rate = np.inf, None
     for p_miss, p_non, p_spoof in zip(asv.p_miss, asv.p_fa_nontarget, asv.p_fa_spoof, strict=True):
@@ -67,7 +67,7 @@ def test_only_ranks_matter():
     assert t_eer(*(np.exp(each) for each in classes)).rate == t_eer(*classes).rate
 
 
-# The official t-EER code in float64, from ../shared/data/README.md; it took 27 s.
+# The figure that the official t-EER code gives in float64; it took 27 s.
 @pytest.mark.corpus
 def test_official_figure(shared):
     data = shared / "data/asvspoof2019_la"

@@ -114,7 +114,7 @@ UNSEEN_ATTACKS = [f"A{number:02}" for number in range(7, 20)]
 
 @pytest.mark.corpus
 class TestOfficialProtocols:
-    """Counts from ../shared/data/README.md, attacks from the ASVspoof 2019 evaluation plan."""
+    """The counts and the attacks are those of the ASVspoof 2019 evaluation plan."""
 
     @pytest.mark.parametrize(
         ("partition", "file", "total", "n_bonafide", "attacks"),

@@ -118,7 +118,7 @@ def test_an_unknown_column_is_refused_with_those_that_are_there():
 
 @pytest.mark.corpus
 class TestSamples:
-    """The rows in ../shared that others have quoted, and the official protocols of 2019."""
+    """Rows that other projects have quoted, and the official protocols of 2019."""
 
     @pytest.mark.parametrize(
         ("file", "keys", "attacks", "known"),
