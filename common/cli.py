@@ -65,9 +65,7 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
             except (InputError, OSError) as error:
                 raise Sentence(str(error)) from error
             except RuntimeError as error:
-                if (
-                    type(error).__name__ != "OutOfMemoryError"
-                ):  # the class of torch, compared by name to avoid importing torch
+                if type(error).__name__ != "OutOfMemoryError":  # compared by name to avoid importing torch
                     raise
                 raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
             except KeyboardInterrupt as interrupt:
@@ -126,7 +124,7 @@ def resolve_device(name: str) -> "torch.device":
 
 
 def named_columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Callback of `--column NAME=HEADER-or-number`, repeated: name of ours → the header or the number of the column."""
+    """Callback of the repeatable option `--column`: our name of a column → its name in the header, or its number."""
     columns: dict[str, str] = {}
     for pair in pairs:
         name, equals, header = pair.partition("=")
