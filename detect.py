@@ -3,6 +3,7 @@
 import spoofcache.common.signals  # noqa: F401
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,16 @@ import click
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
 from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.recordings import Scored, as_csv, as_json, find_recordings, name_pictures
+from spoofcache.engine.recordings import (
+    Scored,
+    Track,
+    as_csv,
+    as_json,
+    find_recordings,
+    name_pictures,
+    one_line,
+    table_row,
+)
 from spoofcache.features.plan import StoreError
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError
 
@@ -91,9 +101,6 @@ def main(**given: Any) -> None:
     outputs = [path for path in (options.json, options.csv, *pictures.values()) if path]
     cli.check_outputs(outputs, [*files, *([options.checkpoint] if options.checkpoint else [])], options.overwrite)
     scored = _score(options, files)
-    for row in scored.table():
-        path, score, *decision = row.values()
-        click.echo("\t".join((click.format_filename(path), f"{score:.7g}", *decision)))
     if options.csv:
         _write(options.csv, as_csv(scored))
     if options.json:
@@ -141,6 +148,7 @@ class Options:
 
 
 def _score(options: Options, files: Sequence[Path]) -> Scored:
+    """The scores of the files. Each is printed as soon as it is made, so that an interruption keeps those before it."""
     detector = _detector(options)
     length, hop = detector.features.n_samples, None
     if options.windows:
@@ -150,11 +158,21 @@ def _score(options: Options, files: Sequence[Path]) -> Scored:
         for path in files:
             try:
                 tracks[path] = detector.track(path, hop)
+                _print(path, tracks[path], options.threshold)
             except (AudioError, StoreError) as error:  # not audio, or too loud for the stored type
                 unusable[path] = str(error)
-                click.echo(str(error), err=True)
+                click.echo(one_line(str(error)), err=True)
             advance(1)
     return Scored(tracks, unusable, length, hop, options.threshold)
+
+
+def _print(path: Path, track: Track, threshold: float | None) -> None:
+    name = one_line(click.format_filename(path))
+    _, score, *decision = table_row(path, track, threshold).values()
+    click.echo("\t".join((name, f"{score:.7g}", *decision)))
+    sys.stdout.flush()  # also where the output is a file
+    for remark in track.remarks:
+        click.echo(f"Warning: {name}: {one_line(remark)}", err=True)
 
 
 def _detector(options: Options) -> "Detector":

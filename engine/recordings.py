@@ -1,8 +1,9 @@
-"""What is told of the user's own recordings: scores over time, decisions, and their files. Imports no torch."""
+"""Results for the user's own recordings: scores over time, decisions, and the files with them. Imports no torch."""
 
 import csv
 import io
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ from spoofcache.protocols.audio import report_others, walk
 class Track:
     """Scores of a recording over time: `scores` [W] of windows that begin at `starts` [W] and end at `ends` [W].
 
-    Times are in seconds; the windows are those of the waveform, before a short one is filled.
+    Times are in seconds; the windows are those of the waveform, before a short one is filled. `remarks` say what to
+    know before believing the score, for example that the recording is silent.
     """
 
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     scores: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -38,8 +41,8 @@ class Track:
 class Scored:
     """Recordings with their tracks, and those that are unusable with the reason.
 
-    `length` and `hop` of the windows are in samples; without a hop only the first window was heard. A score from
-    `threshold` up is decided to be bona fide; without a threshold nothing is decided.
+    `length` and `hop` of the windows are in samples; without a hop, only the first window was scored. A recording whose
+    score is at least `threshold` is decided to be bona fide; without a threshold, nothing is decided.
     """
 
     tracks: Mapping[Path, Track]
@@ -50,10 +53,20 @@ class Scored:
 
     def table(self) -> list[dict[str, Any]]:
         """`path`, `score` and, with a threshold, `decision` of every usable recording."""
-        rows: list[dict[str, Any]] = [{"path": path, "score": track.score} for path, track in self.tracks.items()]
-        if self.threshold is not None:
-            rows = [row | {"decision": "bonafide" if row["score"] >= self.threshold else "spoof"} for row in rows]
-        return rows
+        return [table_row(path, track, self.threshold) for path, track in self.tracks.items()]
+
+
+def table_row(path: Path, track: Track, threshold: float | None) -> dict[str, Any]:
+    """`path`, `score` and, with a threshold, `decision` of a recording."""
+    row = {"path": path, "score": track.score}
+    return row if threshold is None else row | {"decision": "bonafide" if track.score >= threshold else "spoof"}
+
+
+def one_line(text: str) -> str:
+    """A text in which control characters, such as a newline in a file's name, are written as escapes."""
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) == "Cc" else letter for letter in text
+    )
 
 
 def as_csv(scored: Scored) -> str:
@@ -74,6 +87,8 @@ def as_json(scored: Scored, made_by: Mapping[str, Any], pictures: Mapping[Path, 
         if scored.hop:
             windows = zip(track.starts.tolist(), track.ends.tolist(), track.scores.tolist(), strict=True)
             file["windows"] = [{"start": start, "end": end, "score": score} for start, end, score in windows]
+        if track.remarks:
+            file["warnings"] = list(track.remarks)
         if pictures:
             file["picture"] = pictures[file["path"]]
     record = {

@@ -15,6 +15,7 @@ import torch
 from click.testing import CliRunner
 
 from spoofcache import detect, generate_score
+from spoofcache.engine import detection
 from spoofcache.engine.checkpoint import FORMAT_VERSION, About, build_backend, save_best, versions
 from spoofcache.engine.detection import SCORES
 from spoofcache.features.extract import ExtractOptions, extract_partition, make_identity
@@ -282,14 +283,51 @@ def test_a_run_behind_another_front_end_is_refused_with_the_field(linear, corpus
     assert sentence.endswith("the network was trained on: front_end.n_fft is 1024, expected 512")
 
 
-def test_interrupted_it_leaves_nothing(linear, corpus, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+def test_interrupted_it_has_printed_the_scores_so_far_and_leaves_no_file(linear, corpus, tmp_path, monkeypatch):
+    read, calls = detection.load_recording, []
 
-    monkeypatch.setattr("spoofcache.engine.detection.load_waveform", interrupt)
+    def interrupt_at_the_third(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(detection, "load_recording", interrupt_at_the_third)
     result = run("--run", linear, corpus[1], "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv")
-    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.exit_code == 130
+    assert len(result.stdout.splitlines()) == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("samples", "remarks"),
+    [
+        (0.5 * np.sin(np.arange(16_000)), []),
+        (0.5 * np.sin(np.arange(16_001)), ["only the first 1.00 s were scored; --windows scores the whole file"]),
+        (0.5 * np.sin(np.arange(8_000)), ["only 0.50 s long; scores of files shorter than 1 s are unreliable"]),
+        (1e-4 * np.sin(np.arange(16_000)), ["silent; the score says nothing"]),
+        (np.clip(3 * np.sin(np.arange(16_000)), -1, 1), ["clipped at full scale; the score may be unreliable"]),
+    ],
+    ids=["fine", "long", "short", "silent", "clipped"],
+)
+def test_what_makes_a_score_doubtful_is_said(linear, tmp_path, samples, remarks):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, samples, 16_000, "FLOAT")
+    result = run("--run", linear, path, "--json", tmp_path / "o.json")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [f"Warning: {path}: {remark}" for remark in remarks]
+    assert json.loads((tmp_path / "o.json").read_text())["files"][0].get("warnings", []) == remarks
+
+
+def test_a_newline_in_a_files_name_stays_in_its_line(linear, corpus, tmp_path):
+    shutil.copy(corpus[0][0].path, tmp_path / "two\nlines\t.flac")
+    (line,) = run("--run", linear, tmp_path).stdout.splitlines()
+    assert line.split("\t")[0] == str(tmp_path / r"two\nlines\t.flac")
+    (tmp_path / "bad\n.wav").write_text("x")
+    assert all(
+        line.startswith((str(tmp_path), "Warning: ", "Error: "))
+        for line in run("--run", linear, tmp_path).stderr.splitlines()
+    )
 
 
 def test_help_shows_examples_and_waits_for_neither_torch_nor_transformers():

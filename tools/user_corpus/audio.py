@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spoofcache.common import cli
+from spoofcache.features.audio.levels import is_clipped, is_silent
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError, Waveform, load_recording
 from spoofcache.tools.demo_corpus.parallel import Mapper
 
 FRAME, SILENCE_DB = 320, 30.0
 """Samples in a frame (20 ms), and the level in dB below the loudest frame of a file from which a frame is silence."""
-SILENT_PEAK = 1e-3
-"""A file is silent if its largest sample is below this (−60 dB of full scale)."""
-FULL_SCALE, CLIPPED_SAMPLES = 0.9999, 3
-"""A file is clipped if it has this many samples at full scale; one that was normalised to its peak has one or two."""
 FILES_AT_A_TIME = 32
 SMALLEST = 1e-10
 """Smallest amplitude that is converted to dB: levels end at −200 dB."""
@@ -117,7 +114,7 @@ def analyze_file(path: Path | None) -> Analysis:
 def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: int) -> AudioProperties:
     magnitude = np.abs(waveform)
     peak, rms = float(magnitude.max()), float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
-    silent = peak < SILENT_PEAK
+    silent = is_silent(waveform)
     audible = _audible(waveform) & (not silent)
     return AudioProperties(
         format=file_format,
@@ -129,7 +126,7 @@ def _measure(waveform: Waveform, file_format: str, sample_rate: int, channels: i
         silence=100 * float(1 - audible.mean()),
         loudness=_decibels(rms),
         peak=_decibels(peak),
-        clipped=bool(np.count_nonzero(magnitude >= FULL_SCALE) >= CLIPPED_SAMPLES),
+        clipped=is_clipped(waveform),
         silent=silent,
         digest=hashlib.sha256(waveform.tobytes()).hexdigest(),
     )
