@@ -1,4 +1,4 @@
-"""AVERAGES: averages of the weights that a training goes through, kept beside its best and its last epoch."""
+"""AVERAGES: ways to average the weights over a training. The average is saved beside the best and the last epoch."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,30 +13,30 @@ Weights = Mapping[str, torch.Tensor]
 
 
 class Average:
-    """No average; the others say after which update or epoch they take the weights in.
+    """No average. Subclasses decide after which updates or epochs the weights enter the average.
 
-    `state_dict` holds all that is needed to go on, as nn.Module's does.
+    As in nn.Module, `state_dict` holds everything that is needed to continue.
     """
 
     def after_update(self, weights: Weights) -> None:
-        """Hear the weights after every update of an epoch."""
+        """Take note of the weights after an update."""
 
     def after_epoch(self, weights: Weights, epoch: int, rank: tuple[float, ...]) -> None:
-        """Hear the weights at the end of `epoch` (from 0), and how good they are on dev: a lower rank is better."""
+        """Take note of the weights after `epoch`, counted from 0, and of their rank on dev; a lower one is better."""
 
     def weights(self) -> Weights | None:
-        """The average so far; None where there is none."""
+        """The average so far; None if there is none."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on with the state of another, on that device."""
+        """Continue from the state of another average, on that device."""
 
 
 class _Running(Average):
-    """An average that moves: mean ← mean + share·(weights − mean), beginning at the first weights that it hears."""
+    """An average with the update mean ← mean + share·(weights − mean), which starts with the first weights."""
 
     def __init__(self) -> None:
         self._mean: dict[str, torch.Tensor] = {}
@@ -77,8 +77,8 @@ class StochasticWeightAverage(_Running):
 class MovingAverage(_Running):
     """Exponential moving average, mean ← ema_decay·mean + (1 − ema_decay)·weights at every update.
 
-    Tarvainen, Valpola: "Mean teachers are better role models", NIPS 2017, eq. 2; it begins at the weights after the
-    first update.
+    Tarvainen, Valpola: "Mean teachers are better role models", NIPS 2017, eq. 2. The average starts with the weights
+    after the first update.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -90,7 +90,9 @@ class MovingAverage(_Running):
 
 
 class BestAverage(Average):
-    """Mean of the weights after the `average_count` best epochs, of all where there are fewer; earlier ones win ties.
+    """Mean of the weights after the `average_count` best epochs, or after all of them if there are fewer.
+
+    Among equal epochs the earlier ones are better.
 
     Nes2Net and XLSR-Mamba average their three to five best epochs on the dev partition in this way.
     """
@@ -126,10 +128,10 @@ AVERAGES: Mapping[str, Callable[[TrainConfig], Average]] = {
 
 @torch.no_grad()
 def load_average(model: nn.Module, weights: Weights, batches: Iterable[torch.Tensor]) -> None:
-    """Put an average of weights into the network that they are of, and estimate its batch norms anew.
+    """Load an average of weights into its network, and estimate the statistics of the batch norms anew.
 
-    Their statistics are the means over the batches of features [B, …], seen in training mode; networks without batch
-    norms see none. All other buffers stay as they are.
+    The statistics become means over the batches of features [B, …], which are computed in training mode. If the network
+    has no batch norms, no batch is read. All other buffers keep their values.
     """
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[name])

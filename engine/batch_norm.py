@@ -1,4 +1,4 @@
-"""Batch norms whose statistics are those of all processes' utterances, as if one process had the whole batch."""
+"""Batch norms that take their statistics over all processes, as if one process had the whole batch."""
 
 from typing import Any
 
@@ -8,35 +8,36 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def over_all_processes(model: nn.Module, device: torch.device) -> None:
-    """Have every batch norm of a network on `device` reduce its statistics over all processes, in training.
+    """Make every batch norm of a network on `device` take its training statistics over all processes.
 
-    Parameters, buffers and their names stay as they are, and so does evaluation.
+    Parameters, buffers and their names do not change, nor does the computation in evaluation mode.
     """
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            # a new module in its place would lose the references that others have to it
+            # other modules may hold references to this one, so it is not replaced by a new module
             module.__class__ = GlobalBatchNorm
 
 
 class GlobalBatchNorm(_BatchNorm):
-    """nn.SyncBatchNorm for CPUs, which that one refuses: [B, C, …] → [B, C, …], B may differ between processes.
+    """A batch norm over all processes on CPUs, which nn.SyncBatchNorm does not support: [B, C, …] → [B, C, …].
 
-    Mean and variance are those over all processes (and biased, as everywhere), found in two sums: first the means,
-    then the squares about the common one, since a difference of large squares would have few digits left.
+    B may differ between processes. The mean and the biased variance are computed with two sums over the processes:
+    first the means, and then the squared deviations from the common mean. The difference between the mean square and
+    the squared mean would lose digits.
     """
 
     def _check_input_dim(self, x: torch.Tensor) -> None:
-        pass  # that of the class it was has nothing more to say
+        pass  # the class that this module had before has already checked the shape
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         mean, variance, count = _moments(wide)
-        self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
+        self._update_running_statistics(mean.detach(), variance.detach() * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight
@@ -45,8 +46,8 @@ class GlobalBatchNorm(_BatchNorm):
         return torch.addcmul(shift.view(per_channel), wide, scale.view(per_channel)).to(x.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: torch.Tensor, unbiased: torch.Tensor) -> None:
-        """Move the running statistics [C] towards those of a batch; without a momentum they are means over batches."""
+    def _update_running_statistics(self, mean: torch.Tensor, unbiased: torch.Tensor) -> None:
+        """Move the running statistics [C] towards those of a batch; without a momentum, average over all batches."""
         if self.num_batches_tracked is None or self.running_mean is None or self.running_var is None:
             return
         self.num_batches_tracked += 1
@@ -56,7 +57,7 @@ class GlobalBatchNorm(_BatchNorm):
 
 
 def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Mean [C], biased variance [C] and number of values in a channel of x [B, C, …], over all processes."""
+    """Mean [C], biased variance [C] and number of values in each channel of x [B, C, …], over all processes."""
     own = x.numel() / x.shape[1]
     variance, mean = torch.var_mean(x, [each for each in range(x.dim()) if each != 1], correction=0)
     sums = _Total.apply(torch.cat([own * mean, mean.new_tensor([own])]))
@@ -67,7 +68,7 @@ def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
 
 
 class _Total(torch.autograd.Function):
-    """Sum over all processes. Each has its share of the loss, so the gradient is the sum of all their gradients."""
+    """The sum over all processes. Each process has a share of the loss, so the gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:

@@ -152,7 +152,7 @@ class CompileChoice:
         return self._updater.forward.is_compiled
 
     def _compile(self, reason: str) -> None:
-        """Compile for certain; the step that runs the compiler is on zeros."""
+        """Compile without a trial; the compiler runs in a step on features of zeros."""
         size = self._updater.part_size
         features = torch.zeros(size, *self._row_shape).to(self._processes.device)
         self._trial(features, torch.zeros(size, dtype=torch.long)).compile(reason)

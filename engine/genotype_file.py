@@ -1,4 +1,4 @@
-"""Writes what an architecture search has found as `genotype.toml`, an experiment that main_train.py runs."""
+"""Writes the result of an architecture search as `genotype.toml`, an experiment that main_train.py runs."""
 
 import re
 from pathlib import Path
@@ -19,9 +19,9 @@ GENOTYPE = "genotype.toml"
 
 
 def write_experiment(folder: Path, controller: SearchController, result: SearchResult, train: CachedFeatures) -> Path:
-    """Write `genotype.toml`, the experiment that trains the derived network from scratch.
+    """Write `genotype.toml`, the experiment that trains the derived network from scratch, and return its path.
 
-    The recipe is that of eurecom-asp/pc-darts-anti-spoofing without its drop-path, which grows from epoch to epoch.
+    The recipe is that of eurecom-asp/pc-darts-anti-spoofing without its drop-path, whose rate grows with the epochs.
     """
     front_end = train.plan.identity.settings["front_end"]
     settings = {
@@ -55,6 +55,6 @@ def _header(path: Path, controller: SearchController, result: SearchResult, trai
 # python main_train.py --config {path} --train {train.folder} --dev … --out runs/…
 #
 # {result.parameters:,} parameters; {result.multiply_adds:,} multiply-adds per utterance in the operations found.
-# Expected cost at the end: {result.expected_cost:.4f}, where 0 is the cheapest architecture and 1 the dearest.
+# Expected cost at the end: {result.expected_cost:.4f}, where 0 is the cheapest architecture and 1 the most expensive.
 
 """

@@ -1,5 +1,7 @@
-"""Which utterances an epoch trains on, in which views and in which order: a pure function of seed, epoch and, where
-augmentation grows, of how far it has grown."""
+"""Which utterances an epoch trains on, in which views and in which order.
+
+This is a pure function of the random seed and the epoch and, if augmentation grows, of how far it has grown.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,11 +18,12 @@ from spoofcache.protocols.trial import CLASS_INDEX
 
 @dataclass(frozen=True)
 class Pool:
-    """What there is to draw from. Rows are numbered corpus by corpus, and within a corpus view by view.
+    """The rows that an epoch draws from, numbered corpus by corpus, and within a corpus view by view.
 
     Attributes:
         labels: class index of each utterance of each corpus.
-        strengths: of each view that every corpus is in: 0 for the clean one, else the place of its recipe from 1 on.
+        strengths: strength of each view, the same views for every corpus: 0 for the clean view, and the position of the
+            recipe in `train.augment`, from 1 on, for an augmented one.
     """
 
     labels: Sequence[Sequence[int]]
@@ -31,37 +34,39 @@ class Pool:
         return sum(map(len, self.labels))
 
     def rows(self, utterances: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
-        """Row numbers [N] of utterances [N], numbered through all corpora, in views [N].
+        """Row numbers [N] of utterances [N] in views [N]. Utterances are numbered through all corpora.
 
         >>> Pool([[0, 1, 1], [0, 1]], strengths=[0, 1]).rows(torch.arange(5), torch.tensor(1)).tolist()
         [3, 4, 5, 8, 9]
         """
         sizes = torch.tensor([len(labels) for labels in self.labels])
-        before = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)[utterances]  # its corpus begins
+        before = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)[utterances]  # first utterance of its corpus
         return before * len(self.strengths) + views * sizes.repeat_interleave(sizes)[utterances] + utterances - before
 
 
 def seed_epoch(seed: int, epoch: int, *rank: int) -> None:
-    """From here on chance depends on (seed, epoch) alone: what `draw_rows` draws, and dropout after it.
+    """Seed torch's generators so that `draw_rows`, and the dropout after it, depend on the seed and the epoch alone.
 
-    With a rank above 0, that of a process, it is that process's own: dropout, when all have drawn the same rows.
+    With the rank of a process, which is above 0, the random numbers are those of that process alone. This is for
+    dropout, after all processes have drawn the same rows.
     """
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch, *rank]).generate_state(1)[0]))
 
 
 def draws_per_epoch(pool: Pool, config: TrainConfig) -> int:
-    """Rows that an epoch sees."""
+    """Number of rows that an epoch draws."""
     return pool.n_utterances * (len(pool.strengths) if config.views == "all" else 1)
 
 
 def draw_rows(pool: Pool, config: TrainConfig, grown: float = 0.0) -> list[list[int]]:
-    """Row numbers of an epoch's batches, by torch's global generator.
+    """Row numbers of an epoch's batches, drawn with torch's global generator.
 
-    Every utterance once, or by `corpus_weights` or `balanced` as many with replacement; each in every view, or in one
-    that is drawn. All are drawn at once: the network's dropout, and threads that read ahead, come after.
+    Every utterance is drawn once; with `corpus_weights` or `balanced`, the same number is drawn with replacement. Each
+    comes in every view, or in one view that is drawn. All rows are drawn at once, before dropout or a thread that reads
+    ahead can use the generator.
 
     Args:
-        grown: how far the augmentation has grown, from 0 to 1, where `config.growth` says that it does.
+        grown: how far augmentation has grown, from 0 to 1, if `config.growth` makes it grow.
 
     >>> torch.manual_seed(0) and sorted(sum(draw_rows(Pool([[0, 1, 1, 0, 1]]), TrainConfig(batch_size=2)), []))
     [0, 1, 2, 3, 4]
@@ -79,9 +84,9 @@ def draw_rows(pool: Pool, config: TrainConfig, grown: float = 0.0) -> list[list[
 
 
 def view_shares(strengths: Sequence[int], growth: GrowthConfig, grown: float) -> list[float]:
-    """How likely each view is to be drawn: all alike, or grown with the augmentation.
+    """The probability of each view: equal for all, or dependent on how far augmentation has grown.
 
-    In between two recipes both are drawn, so that the mean strength grows in a straight line.
+    Between two recipes both are drawn, so that the mean strength grows linearly.
 
     >>> view_shares([0, 1, 1, 2], GrowthConfig(eer_threshold=0.08, probability=(0.5, 1.0)), grown=0.5)
     [0.25, 0.1875, 0.1875, 0.375]
@@ -97,7 +102,9 @@ def view_shares(strengths: Sequence[int], growth: GrowthConfig, grown: float) ->
 
 
 def bonafide_share(pool: Pool, config: TrainConfig) -> float:
-    """Of what is drawn. Where `balanced` and `corpus_weights` meet a corpus of one class it is not a half.
+    """The expected fraction of bona fide utterances among those drawn with `balanced`.
+
+    It is not a half if `corpus_weights` give weight to a corpus of one class.
 
     >>> round(bonafide_share(Pool([[1], [0, 1]]), TrainConfig(balanced=True, corpus_weights=(1.0, 1.0))), 2)
     0.75
@@ -107,7 +114,7 @@ def bonafide_share(pool: Pool, config: TrainConfig) -> float:
 
 
 def _draw_numbers(n_draws: int, weights: Sequence[float] | None, batch_size: int) -> torch.Tensor:
-    """Numbers [n_draws] below n_draws: all in random order, or by the weights, repeated as often as need be."""
+    """Numbers [n_draws] below n_draws: each once in random order, or drawn by the weights, repeated for each view."""
     sampler = None
     if weights is not None:
         sampler = ByWeight(list(weights) * (n_draws // len(weights)), n_draws)
@@ -123,8 +130,11 @@ def _draw_numbers(n_draws: int, weights: Sequence[float] | None, batch_size: int
 
 
 class ByWeight(Sampler[int]):
-    """Numbers by their weights, with replacement: the draws of torch's WeightedRandomSampler, which takes no more than
-    2²⁴ weights; large corpora in several views have more rows."""
+    """Draws numbers by their weights, with replacement.
+
+    torch's WeightedRandomSampler does the same but takes at most 2²⁴ weights, and large corpora in several views have
+    more rows.
+    """
 
     def __init__(self, weights: Sequence[float] | torch.Tensor, n_draws: int) -> None:
         self._weights, self._n_draws = weights, n_draws
@@ -139,7 +149,7 @@ class ByWeight(Sampler[int]):
 
 
 def _weights(pool: Pool, config: TrainConfig) -> list[float] | None:
-    """Of each utterance; None where every one comes once."""
+    """The weight of each utterance; None if every utterance is drawn once."""
     if not config.corpus_weights:
         count = Counter(chain.from_iterable(pool.labels))
         return [1 / count[label] for label in chain.from_iterable(pool.labels)] if config.balanced else None

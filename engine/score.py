@@ -1,4 +1,4 @@
-"""A network over a cached partition: outputs, and the scores that go into a file."""
+"""Runs a network over a cached partition, for its outputs or for the scores of a score file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from spoofcache.models.output import BackendOutput
 
 
 class Labelled(NamedTuple):
-    """Embedding [B, E] and logits [B, 2] in float32 on the device, class indices [B] on the host, and row numbers."""
+    """Embeddings [B, E] and logits [B, 2] in float32 on the device, class indices [B] on the host, and row numbers."""
 
     output: BackendOutput
     labels: torch.Tensor
@@ -23,9 +23,9 @@ class Labelled(NamedTuple):
 
 
 def run_batch(model: Countermeasure, features: torch.Tensor, device: torch.device) -> BackendOutput:
-    """Features [B, …] of any type → output in float32 throughout, whatever the training computes in.
+    """Features [B, …] of any type → output, computed in float32 whatever the precision of the training.
 
-    Rounded logits make ties, and ties decide EERs.
+    A lower precision would round logits to equal values, and ties change the EER.
     """
     # by default a GPU would round the inputs of float32 convolutions to 10 bits (TF32)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -42,11 +42,11 @@ def run_network(
     advance: Callable[[int], None] = lambda n: None,
     processes: Processes = ALONE,
 ) -> Iterator[Labelled]:
-    """Outputs of every utterance, batch by batch in the order of the rows, in evaluation mode; of several processes
-    each has its own.
+    """Yield the outputs of every utterance in evaluation mode, batch by batch in the order of the rows.
 
-    They are eager: a pass over a partition is over before compiling pays, and on CPUs compiled float32 convolutions
-    are no faster than channels-last ones. They are tensors of inference mode: what is made of them needs it too.
+    Each of several processes yields those of its own share. The network is not compiled: a pass over a partition is
+    over before compiling pays, and on CPUs compiled float32 convolutions are no faster than channels-last ones. The
+    outputs are inference tensors, so computations on them need inference mode as well.
     """
     model.eval()
     for batch, whole in processes.share_out(data, rows_in_order(len(data), batch_size)):
@@ -62,8 +62,9 @@ def score_partition(
     device: torch.device,
     advance: Callable[[int], None] = lambda n: None,
 ) -> CmScores:
-    """Countermeasure scores (of the model's loss, higher = more bona fide) with the attack and key of each trial."""
-    feed = Feed([data], device, "mapped")  # every row once
+    """The countermeasure score, the attack and the key of each trial. The model's loss defines the score; a higher one
+    means more bona fide."""
+    feed = Feed([data], device, "mapped")  # every row is read only once
     batches = run_network(model.to(device), feed, batch_size, device, advance=advance)
     scores = torch.cat([model.score(batch.output) for batch in batches])
     return CmScores(

@@ -22,9 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
 from spoofcache.engine.checkpoint import LAST, RunError, load_last, save_last
-from spoofcache.engine.config import (
-    ClassWeights,
-)
+from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.run_folder import locked, make_folder, require_same_conditions, write_lines
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models.light_darts import LightDARTS
@@ -41,16 +39,17 @@ from spoofcache.protocols.trial import CLASS_INDEX
 HISTORY = "search.jsonl"
 CLASS_WEIGHTS = ClassWeights(bonafide=9.0, spoof=1.0)
 LRS = (1e-2, 1e-3)
-"""Of the weights, first and last of a cosine."""
+"""The first and the last learning rate of the weights, which follows a cosine."""
 WEIGHTS_DECAY, ARCHITECTURE_DECAY = 3e-4, 1e-3
 STATE = {"history", "conditions", "supernet", "architecture", "optimizers"}
-"""What `last.ckpt` of a search holds."""
+"""The entries of a search's `last.ckpt`."""
 
 
 class SearchEpoch(NamedTuple):
-    """A line of `search.jsonl`. Losses are means over batches, None while the architecture is frozen.
+    """A line of `search.jsonl`.
 
-    `expected_cost` is that of models.light_darts: 0 for the cheapest architecture of the space, 1 for the dearest.
+    Losses are means over batches; `architecture_loss` is None while the architecture is frozen. `expected_cost` is that
+    of models.light_darts_search: 0 for the cheapest architecture of the space, 1 for the most expensive one.
     """
 
     epoch: int
@@ -62,10 +61,15 @@ class SearchEpoch(NamedTuple):
 
 
 class SearchResult(NamedTuple):
-    """What was found: the settings `genotype` of models.light_darts.LightDARTS, and how the search went.
+    """The result of a search, and its history.
 
-    `multiply_adds` per utterance are those of the operations that were searched for; stem and the 1×1 convolutions in
-    front of each cell are the same in every architecture. `parameters` is the whole derived network's number.
+    Attributes:
+        genotype: the setting `genotype` of models.light_darts.LightDARTS.
+        expected_cost: the expected cost after the last epoch, from 0 to 1.
+        multiply_adds: number of multiply-adds per utterance in the chosen operations. The stem and the 1×1 convolutions
+            before each cell are not counted, since they are the same in every architecture.
+        parameters: number of parameters of the whole derived network.
+        history: the epochs of the search.
     """
 
     genotype: dict[str, list[list[Any]]]
@@ -81,18 +85,19 @@ class SearchController:
 
     Args:
         search_space: `light` (max-feature-maps, our reading of Light-DARTS) or `pc` (PC-DARTS).
-        num_cells: of the network that is searched and of the derived one.
-        cost_weight: what the expected cost, 0…1, counts beside the architecture's cross-entropy.
-        channels: of the first cells; even.
-        epochs: over both halves of train.
-        batch_size: of each half.
-        seed: of the halves, the first weights and the order of utterances.
-        frozen: the architecture rests for this share of the epochs, the first ones.
-        architecture_lr: of the architecture's Adam.
-        device: where the network runs.
+        num_cells: number of cells, both of the network that is trained in the search and of the derived network.
+        cost_weight: weight of the expected cost, which lies between 0 and 1, in the architecture's loss. The
+            cross-entropy has the weight 1.
+        channels: number of channels of the first cells; must be even.
+        epochs: number of passes over both halves of the training set.
+        batch_size: number of utterances that an update takes from its half.
+        seed: random seed of the split into halves, the initial weights and the order of the utterances.
+        frozen: fraction of the epochs, from the first on, in which the architecture is not updated.
+        architecture_lr: learning rate of the architecture's Adam optimizer.
+        device: where the network computes.
 
     Raises:
-        RunError: a setting out of its range.
+        RunError: a setting is out of its range.
     """
 
     search_space: str = "light"
@@ -127,14 +132,15 @@ class SearchController:
 
         Args:
             dataset: items (features [T, D], class index, utterance).
-            folder: keeps `last.ckpt` and `search.jsonl` after each epoch; without one nothing is written.
-            resume: go on after the last finished epoch of the folder. The result is that of an uninterrupted search.
-            advance: hears of every utterance that was passed.
-            on_epoch: hears of every finished epoch.
+            folder: search folder, in which `last.ckpt` and `search.jsonl` are saved after each epoch. If omitted,
+                nothing is written.
+            resume: continue after the last finished epoch in the folder. The result is that of an uninterrupted search.
+            advance: called with the number of utterances that have gone through the network since the last call.
+            on_epoch: called with every finished epoch.
 
         Raises:
-            RunError: a folder that exists (without `resume`) or is of another search or process; fewer than two
-                utterances of a class; features or sizes that the network does not take; a loss that is not a number.
+            RunError: the folder exists (without `resume`), or belongs to another search or process; a class has fewer
+                than two utterances; the network does not take the features or a size; a loss is not a finite number.
         """
         search = _Search(self, dataset)
         with _opened(folder, resume) if folder else nullcontext():
@@ -144,21 +150,21 @@ class SearchController:
             for epoch in range(len(search.history), self.epochs):
                 search.run_epoch(epoch, advance)
                 if folder:
-                    search.keep(folder)
+                    search.save(folder)
                 on_epoch(search.history[-1])
         return search.result()
 
 
 @contextmanager
 def _opened(folder: Path, resume: bool) -> Iterator[None]:
-    """The folder of a search, locked for this process."""
+    """The folder of a search, created if need be and locked for this process."""
     make_folder(folder, resume, LAST, "a search")
     with locked(folder):
         yield
 
 
 class _Search:
-    """Network, architecture and their optimisers, and how far they have come."""
+    """The network, the architecture, their optimizers and the finished epochs of a search."""
 
     def __init__(self, controller: SearchController, dataset: Dataset[Any]) -> None:
         self._controller, self._dataset = controller, dataset
@@ -189,7 +195,7 @@ class _Search:
         self.history: list[SearchEpoch] = []
 
     def run_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
-        """Once over both halves: a step of the architecture, unless it rests, then one of the weights."""
+        """Pass once over both halves. Each step updates the architecture, unless it is frozen, and then the weights."""
         start, epochs = time.perf_counter(), self._controller.epochs
         lr = LRS[1] + (LRS[0] - LRS[1]) * (1 + math.cos(math.pi * epoch / epochs)) / 2
         self._optimizers["supernet"].param_groups[0]["lr"] = lr
@@ -207,24 +213,24 @@ class _Search:
                     )
             advance(len(first) + len(second))
         architecture_loss, train_loss = (float(np.mean(values)) if values else None for values in losses.values())
-        assert train_loss is not None  # every epoch has a step
+        assert train_loss is not None  # every epoch has at least one step
         cost = float(expected_cost(self._architecture(), self._tables).detach())
         self.history.append(SearchEpoch(epoch, lr, train_loss, architecture_loss, cost, time.perf_counter() - start))
 
     def _batches(self, epoch: int) -> Iterator[tuple[list[int], list[int]]]:
-        """The utterances of each step, from the half of the weights and from that of the architecture.
+        """The utterances of each step: those for the weights, and those for the architecture.
 
-        Their order is drawn from (seed, epoch) alone. No batch is smaller than `batch_size`, unless the half is: batch
-        norms want company.
+        Their order depends on the seed and the epoch alone. No batch is smaller than `batch_size`, unless the whole
+        half is, because batch norms need several utterances.
         """
         random = np.random.default_rng([self._controller.seed, epoch])
         steps = max(1, min(map(len, self._halves)) // self._controller.batch_size)
         first, second = (np.array_split(random.permutation(half), steps) for half in self._halves)
-        for ours, theirs in zip(first, second, strict=True):
-            yield ours.tolist(), theirs.tolist()
+        for for_weights, for_architecture in zip(first, second, strict=True):
+            yield for_weights.tolist(), for_architecture.tolist()
 
     def _architecture_step(self, utterances: list[int]) -> float:
-        """One update of the architecture; its cross-entropy, without the cost."""
+        """Update the architecture once; returns its cross-entropy, without the cost."""
         shares = self._architecture()
         loss = self._cross_entropy(utterances, shares)
         cost = expected_cost(shares, self._tables)
@@ -232,7 +238,7 @@ class _Search:
         return loss.item()
 
     def _weights_step(self, utterances: list[int]) -> float:
-        """One update of the network's weights; its cross-entropy."""
+        """Update the network's weights once; returns their cross-entropy."""
         with torch.no_grad():
             shares = self._architecture()
         loss = self._cross_entropy(utterances, shares)
@@ -246,7 +252,7 @@ class _Search:
         return F.cross_entropy(logits, labels.to(device), self._class_weights)
 
     def _update(self, name: str, loss: torch.Tensor) -> None:
-        """A step of one optimiser. Gradients of what it does not own are not computed."""
+        """Take a step of one optimizer. Only the gradients of its own parameters are computed."""
         optimizer = self._optimizers[name]
         parameters = optimizer.param_groups[0]["params"]
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
@@ -254,6 +260,7 @@ class _Search:
         optimizer.step()
 
     def result(self) -> SearchResult:
+        """The result of a finished search."""
         genotype = self._architecture.genotype()
         controller = self._controller
         derived = LightDARTS(self._shape, genotype, controller.search_space, controller.channels, controller.num_cells)
@@ -261,8 +268,8 @@ class _Search:
         cost = genotype_cost(genotype, self._tables)
         return SearchResult(genotype, self.history[-1].expected_cost, cost, parameters, self.history)
 
-    def keep(self, folder: Path) -> None:
-        """Write down how far the search has come. `search.jsonl` is made anew from what `last.ckpt` holds."""
+    def save(self, folder: Path) -> None:
+        """Save the state after an epoch. `search.jsonl` is written anew from the history in `last.ckpt`."""
         state = {
             "history": [list(line) for line in self.history],
             "conditions": self._conditions,
@@ -274,7 +281,7 @@ class _Search:
         write_lines(folder / HISTORY, (line._asdict() for line in self.history))
 
     def restore(self, folder: Path) -> None:
-        """Go on after the last finished epoch in the folder, if there is one."""
+        """Continue after the last finished epoch in the folder, if there is one."""
         state = load_last(folder, STATE, "the checkpoint of a search")
         if state is None:
             return
@@ -284,20 +291,19 @@ class _Search:
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.history = [SearchEpoch(*line) for line in state["history"]]
-        write_lines(
-            folder / HISTORY, (line._asdict() for line in self.history)
-        )  # it may have been killed before it wrote the last line
+        # the last line is missing if the process was killed between its two files
+        write_lines(folder / HISTORY, (line._asdict() for line in self.history))
 
 
 def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
-    """Class index [N]; a cache's own trials tell without reading every row."""
+    """Class index [N] of each utterance, from the trials if the data set is a cache: its rows need not be read then."""
     if isinstance(dataset, CachedFeatures):
         return np.array([trial.label for trial in dataset.trials])
     return np.array([int(dataset[index][1]) for index in range(len(dataset))])  # type: ignore[arg-type]
 
 
 def _halves(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Utterances for the weights and for the architecture: each class split at random into two."""
+    """The utterances for the weights and those for the architecture: each class is split at random into two halves."""
     random = np.random.default_rng(seed)
     first, second = [], []
     for key, index in CLASS_INDEX.items():
@@ -311,7 +317,7 @@ def _halves(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], ND
 
 
 def _conditions(controller: SearchController, dataset: Dataset[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """What a resumed search must share with its beginning."""
+    """The settings and data that a resumed search must share with its beginning."""
     settings = {name: value for name, value in asdict(controller).items() if name != "device"}
     data = hashlib.sha256(labels.tobytes()).hexdigest()
     if not isinstance(dataset, CachedFeatures):

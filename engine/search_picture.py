@@ -14,18 +14,18 @@ Place = tuple[float, float]
 
 PICTURE = "cells.png"
 NAMES = ("cell k−2", "cell k−1", *(str(node + 1) for node in range(NODES)), "cell k")
-"""Of the states, and of the cell's output, which concatenates the nodes."""
+"""Labels of the states, followed by that of the cell's output, which concatenates the nodes."""
 PLACES = tuple(
     (2.6 * math.cos(math.radians(angle)), math.sin(math.radians(angle))) for angle in (155, 205, 110, 250, 60, 300, 0)
 )
-"""On an ellipse: a straight line between two of its points passes by all others."""
+"""Positions on an ellipse, so that a straight line between two of them passes through no other one."""
 COLOURS = {"max": "#D55E00", "avg": "#CC79A7", "skip": "#555555", "sep": "#0072B2", "dil": "#009E73"}
-"""By the first word of an operation; Okabe and Ito's palette (2008)."""
+"""Colour by the first word of an operation, from the palette of Okabe and Ito (2008)."""
 INK, FAINT = "#222222", "#c3c8d0"
 
 
 def draw_cells(path: Path, genotype: Genotype, space: str) -> None:
-    """Write the picture of a genotype as PNG."""
+    """Write the picture of a genotype of space `light` or `pc` as a PNG file."""
     figure = Figure(figsize=(11, 10), layout="constrained")
     for axes, kind in zip(figure.subplots(len(KINDS)), KINDS, strict=True):
         _draw_cell(axes, [(str(name), int(state)) for name, state in genotype[kind]], space)
@@ -35,7 +35,7 @@ def draw_cells(path: Path, genotype: Genotype, space: str) -> None:
 
 
 def _draw_cell(axes: Axes, pairs: list[tuple[str, int]], space: str) -> None:
-    """Arrows from state to node, each named by its operation; grey ones gather the nodes."""
+    """Draw a labelled arrow from state to node for each operation, and grey arrows from the nodes to the output."""
     edges = [(state, 2 + position // 2) for position, (_, state) in enumerate(pairs)]
     gathering = [(2 + node, 2 + NODES) for node in range(NODES)]
     for edge in gathering:
@@ -61,17 +61,17 @@ def _arrow(axes: Axes, edge: tuple[int, int], colour: str) -> None:
 
 
 def _along(edge: tuple[int, int], first: float, last: float) -> list[Place]:
-    """Places on an arrow, between these shares of its length."""
+    """Positions on an arrow between two fractions of its length."""
     (x0, y0), (x1, y1) = PLACES[edge[0]], PLACES[edge[1]]
     return [(x0 + share * (x1 - x0), y0 + share * (y1 - y0)) for share in np.linspace(first, last, 26)]
 
 
 def _distance(place: Place, others: list[Place]) -> float:
-    """To the nearest of the others, as labels see it: they are five times as wide as high."""
+    """Distance to the nearest of the others, measured in the size of a label, which is five times as wide as high."""
     return min(math.hypot((place[0] - x) / 5, place[1] - y) for x, y in others)
 
 
 def _label(name: str, space: str) -> str:
-    """`sep_conv_3x3` → `MFM sep conv 3×3`, or without MFM in space `pc`."""
+    """The label of an operation: `sep_conv_3x3` becomes `MFM sep conv 3×3`, without MFM in space `pc`."""
     words = name.replace("_", " ").replace("3x3", "3×3").replace("5x5", "5×5")
     return f"MFM {words}" if space == "light" and "conv" in words else words

@@ -1,4 +1,4 @@
-"""Is there audio for every trial? Asked before any model runs, by the headers of the files alone."""
+"""Checks before any model runs, by the headers of the files alone, whether every trial has audio."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
 
 AT_ONCE = 1_000
-"""Files between two looks at Ctrl-C."""
+"""Number of files that are opened between two checks for Ctrl-C."""
 
 SHOWN = 10
 NO_FILE = "no audio file"
@@ -19,7 +19,7 @@ EXPECTATION = re.compile(r"; expected [^()]*(?<! )")
 
 
 class Coverage(NamedTuple):
-    """How many trials were looked at, which have no file, and which have one that cannot be opened, with the reason."""
+    """The number of trials, the utterances without a file, and the reason for each file that cannot be opened."""
 
     total: int
     missing: Sequence[str]
@@ -32,23 +32,23 @@ class Coverage(NamedTuple):
 
     def __str__(self) -> str:
         reasons = [f"{utt_id} ({reason})" for utt_id, reason in self.unreadable.items()]
-        told = [
+        problems = [
             f"{len(names)} of {self.total} utterances have {what}, first {', '.join(names[:SHOWN])}"
             for names, what in ((self.missing, NO_FILE), (reasons, "audio that cannot be opened"))
             if names
         ]
-        return "; ".join(told) or f"all {self.total} utterances have audio"
+        return "; ".join(problems) or f"all {self.total} utterances have audio"
 
 
 def look_for_audio(
     trials: Sequence[Trial], workers: int = 8, advance: Callable[[int], None] = lambda n: None
 ) -> Coverage:
-    """Open the header of every trial's file; `advance` is called with the number of files looked at.
+    """Read the header of every trial's file; `advance` is called with the number of files read since the last call.
 
-    A file that opens may still be damaged further on: that shows when it is decoded.
+    A file with a valid header may still be damaged; this is noticed when it is decoded.
 
     Raises:
-        WorkerError: decoding itself cannot run.
+        WorkerError: the decoding process cannot run.
     """
     missing: list[str] = []
     unreadable: dict[str, str] = {}
@@ -65,7 +65,7 @@ def look_for_audio(
 
 
 def require_audio(coverage: Coverage, skip: bool) -> None:
-    """AudioError where utterances have no audio, unless those are to be skipped and others remain."""
+    """AudioError if utterances have no audio, unless they are to be skipped (`skip`) and others remain."""
     if coverage.unusable == coverage.total:
         raise AudioError(f"{coverage}; expected <utterance>.flac, .wav or another ending in the audio folder")
     if coverage.unusable and not skip:
@@ -76,10 +76,10 @@ def require_audio(coverage: Coverage, skip: bool) -> None:
 
 
 def header_problem(path: Path | None) -> str:
-    """Why that file cannot be used, by its header and its length; '' where nothing speaks against it.
+    """The reason why a file cannot be used, by its header and its length; empty if there is none.
 
     Raises:
-        WorkerError: decoding itself cannot run.
+        WorkerError: the decoding process cannot run.
     """
     if path is None or not path.exists():
         return NO_FILE

@@ -1,4 +1,4 @@
-"""Shards → what a back-end trains on. Never imports a front-end: training must not pay for a speech model."""
+"""Reads cached features for training. It never imports a front-end, since training does not need a speech model."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from spoofcache.protocols.trial import Trial
 
 
 class Item(NamedTuple):
-    """Features [T, D], [L, T, D] or [n] as stored (int16 waveforms as float32 ±1), class index, utterance."""
+    """Features [T, D], [L, T, D] or [n] as stored (int16 waveforms as float32 ±1), class index, and utterance."""
 
     features: torch.Tensor
     label: int
@@ -26,23 +26,23 @@ class Item(NamedTuple):
 
 
 class CachedFeatures(Dataset[Item]):
-    """A complete cached partition, read through memory maps: rows are copies out of the page cache.
+    """A complete cached partition, read through memory maps: rows are copies from the page cache.
 
-    The first time that a row is read, its bytes are held against the checksum that was stored with them, and its
-    numbers must be numbers.
+    When a row is read for the first time, its bytes are compared with the stored checksum, and its values must be
+    finite.
 
     Attributes:
-        plan: what the cache is: `identity`, `row_shape`, `trial_list_sha256`, ….
-        trials: the trial of each row, in row order; utterances that were left out of the cache have none.
-        is_mapped: no shard is compressed, so that a row that was read once stays readable at the speed of memory.
+        plan: the description of the cache, with `identity`, `row_shape` and `trial_list_sha256`.
+        trials: the trial of each row, in row order. Utterances that were omitted from the cache have none.
+        is_mapped: whether no shard is compressed, so that a row can be read again at the speed of memory.
 
     Args:
         folder: `<out>/<corpus>/<slug>/<partition>`.
-        expected: the identity that the reader asks for, if it does; an augmented view of it will do.
+        expected: the identity that the cache must have, apart from augmentation. If None, any identity is accepted.
 
     Raises:
-        StoreError: not a complete cache.
-        ShardMismatch: another identity than `expected`, or shards that do not belong together.
+        StoreError: the folder is not a complete cache.
+        ShardMismatch: the identity is not `expected`, or the shards do not belong together.
     """
 
     def __init__(self, folder: Path, expected: Identity | None = None) -> None:
@@ -69,7 +69,7 @@ class CachedFeatures(Dataset[Item]):
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 of the checksums of all rows: caches with equal digests hold equal features."""
+        """SHA-256 of the checksums of all rows. Caches with equal digests have equal features."""
         return hashlib.sha256(b"".join(shard.checksums.tobytes() for shard in self._shards)).hexdigest()
 
     def __len__(self) -> int:
@@ -80,18 +80,19 @@ class CachedFeatures(Dataset[Item]):
         return Item(from_stored(torch.from_numpy(np.array(self._row(index)))), trial.label, trial.utt_id)
 
     def copy_row(self, index: int, out: NDArray[Any]) -> None:
-        """Copy a row [*row], as stored, into an array of its shape: that of a batch, say.
+        """Copy a row [*row], as stored, into an array of its shape, for example in a batch.
 
-        One core copies at the speed of memory. All of torch's threads copy faster while the machine is ours, and
-        at less than half that speed while another process holds a core, which every other thread then waits for.
+        One core copies at the speed of memory. All of torch's threads together are faster on an idle machine, but less
+        than half as fast if another process occupies a core, because the other threads wait for that one.
         """
         np.copyto(out, self._row(index))
 
     def _row(self, index: int) -> NDArray[Any]:
-        """Row [*row] as stored: a view of its pages, or unpacked.
+        """The row [*row] as stored: a view of its memory pages, or unpacked.
 
         Raises:
-            StoreError: the row is not what was written, or is not made of numbers, or its shard was cut short.
+            StoreError: the row has changed since it was written or has values that are not finite, or its shard was cut
+                short.
         """
         number = bisect_right(self._ends, index)
         shard = self._shards[number]
@@ -118,15 +119,15 @@ class CachedFeatures(Dataset[Item]):
 
 
 def _is_finite(row: NDArray[Any]) -> bool:
-    """Whether all of a row's values are finite numbers; 25 times as fast as numpy's own answer for float16."""
+    """Whether all values of a row are finite; 25 times as fast as numpy.isfinite for float16."""
     if row.dtype == np.float16:
-        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; from 0x7C00 on: infinite, or no number
+        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; 0x7C00 and above: infinity or NaN
         return bool(magnitudes.max() < 0x7C00)
     return bool(np.isfinite(row).all())
 
 
 class _Rows(NamedTuple):
-    """The rows of one shard with their checksums; `end` is the byte at which mapped rows end."""
+    """The rows of a shard with their checksums. Mapped rows end before byte `end`; it is None for compressed ones."""
 
     path: Path
     rows: Any
@@ -140,7 +141,7 @@ class _Rows(NamedTuple):
         return cls(shard.path, shard.features, shard.layout.checksums, end)
 
     def require_whole(self) -> None:
-        """Raise StoreError when a mapped file has become too short: reading beyond its end ends the process."""
+        """Raise StoreError if a mapped file has become too short, since reading beyond its end kills the process."""
         if self.end is None:
             return
         try:

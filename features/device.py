@@ -1,7 +1,7 @@
-"""What lies between waveforms in memory and features in memory: the way to the device and back, never waiting for it.
+"""Runs a front-end on batches of waveforms without waiting for the device.
 
-On a GPU, batches go up and down through pinned memory on streams of their own while the front-end computes; the
-thread that launches it waits nowhere. `Pace` tells afterwards how long the device had nothing to do, and why.
+Batches are copied to a GPU and back through pinned memory, on streams of their own, while the front-end computes. The
+thread that launches the work never waits. `Pace` reports afterwards how long the device was idle, and why.
 """
 
 import time
@@ -15,11 +15,11 @@ from spoofcache.features.store import Stored, convert
 from spoofcache.features.waveform import Waveform
 
 Stamp = torch.cuda.Event | float
-"""A moment: of the device's own clock, or on the CPU that of `time.perf_counter`."""
+"""A point in time: by the clock of a GPU, or by `time.perf_counter` on the CPU."""
 
 
 class Launched(NamedTuple):
-    """Features on their way to the host. Where `done` is an event of a GPU they must not be read before it."""
+    """Features that are being copied to the host. If `done` is an event of a GPU, they must not be read before it."""
 
     stored: Stored
     start: Stamp
@@ -27,7 +27,7 @@ class Launched(NamedTuple):
     done: torch.cuda.Event | None
 
     def wait(self) -> Stored:
-        """The features, once they are there."""
+        """Wait until the features have arrived, and return them."""
         if self.done is not None:
             self.done.synchronize()
         return self.stored
@@ -37,9 +37,9 @@ class Device:
     """Runs a front-end on batches, in order.
 
     Args:
-        device: where it runs.
+        device: where the front-end runs.
         extract: `FrontEnd.extract`.
-        dtype: the type that is stored.
+        dtype: the number type in which features are stored.
     """
 
     def __init__(self, device: torch.device, extract: Callable[[torch.Tensor], torch.Tensor], dtype: str) -> None:
@@ -50,7 +50,7 @@ class Device:
             self._up, self._down = torch.cuda.Stream(device), torch.cuda.Stream(device)
 
     def launch(self, waveforms: Waveform) -> Launched:
-        """Waveforms [B, n] → features [B, *row] in the stored type; the waveforms may then be overwritten."""
+        """Waveforms [B, n] → features [B, *row] in the stored type. The waveforms may be overwritten afterwards."""
         if self._device.type != "cuda":
             batch = torch.from_numpy(waveforms).clone()
             start = self.stamp()
@@ -62,7 +62,7 @@ class Device:
             return self._download(stored, start)
 
     def stamp(self) -> Stamp:
-        """This moment; on a GPU the one when it has done all that was launched."""
+        """The current time; on a GPU, the time at which it finishes everything launched so far."""
         if self._device.type != "cuda":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -70,7 +70,7 @@ class Device:
         return event
 
     def _upload(self, waveforms: Waveform) -> torch.Tensor:
-        pinned = torch.from_numpy(waveforms).pin_memory()  # a copy; its memory is used again once it has gone up
+        pinned = torch.from_numpy(waveforms).pin_memory()  # a copy, whose memory is reused after the upload
         with torch.cuda.stream(self._up):
             batch = pinned.to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream(self._device)
@@ -93,7 +93,7 @@ class Device:
 
 
 def seconds_between(before: Stamp, after: Stamp) -> float:
-    """Of two stamps of one device, both past."""
+    """The seconds between two stamps of one device, waiting until both have passed."""
     if isinstance(before, float) or isinstance(after, float):
         assert isinstance(before, float)
         assert isinstance(after, float)
@@ -104,13 +104,13 @@ def seconds_between(before: Stamp, after: Stamp) -> float:
 
 @dataclass
 class Pace:
-    """How fast an extraction went.
+    """How fast an extraction was.
 
     Attributes:
-        utterances: that went through the front-end.
-        seconds: that it took, reading and writing included.
-        waited: seconds that the device stood idle, by what it waited for: `decoding`, `writing`, or where neither
-            held the launching thread up, its `launching`.
+        utterances: number of utterances that went through the front-end.
+        seconds: duration of the extraction, including reading and writing.
+        waited: seconds for which the device was idle, by what it waited for: `decoding`, `writing`, or `launching` if
+            neither of them delayed the launching thread.
     """
 
     utterances: int = 0
@@ -118,11 +118,12 @@ class Pace:
     waited: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("decoding", "writing", "launching"), 0.0))
 
     def idle(self, seconds: float, host: Mapping[str, float]) -> None:
-        """Count a gap between two batches for what held the launching thread up meanwhile, the longest first.
+        """Attribute a gap between two batches to what delayed the launching thread in it, the longest delay first.
 
         Args:
-            seconds: of the gap.
-            host: seconds that the thread was held up, by `decoding` and `writing`; what they leave is `launching`.
+            seconds: duration of the gap.
+            host: seconds for which `decoding` and `writing` delayed the thread. The rest of the gap counts as
+                `launching`.
         """
         left = max(0.0, seconds)
         for reason in sorted(host, key=lambda reason: host[reason], reverse=True):

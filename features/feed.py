@@ -1,4 +1,4 @@
-"""Where the features of a training live, and how batches come from there: epochs after the first touch no file."""
+"""Keeps the features of a training in memory and makes batches of them. Files are read in the first epoch only."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +18,17 @@ from spoofcache.features.store import TORCH_DTYPE, from_stored
 Place = Literal["device", "pinned", "mapped"]
 
 SHARE = 0.5
-"""How much of the free memory a feed takes at most: the network and other feeds want theirs."""
+"""Largest fraction of the free memory that a feed takes. The rest is for the network and for other feeds."""
 
 
 class Batch(NamedTuple):
-    """Features [B, …] as stored (int16 waveforms as float32 ±1) on the device; class indices [B], on the host, where
-    weights are told without waiting for a GPU; row numbers."""
+    """A batch of utterances.
+
+    Attributes:
+        features: [B, …] on the device, in the stored type (int16 waveforms as float32 between −1 and 1).
+        label: class indices [B] on the host, where their weights are computed without waiting for a GPU.
+        rows: row numbers.
+    """
 
     features: torch.Tensor
     label: torch.Tensor
@@ -31,22 +36,22 @@ class Batch(NamedTuple):
 
 
 class Feed:
-    """Batches out of cached partitions of one shape and type, by row number: first those of the first partition.
+    """Makes batches from cached partitions of one shape and type. Rows are numbered through all partitions, in order.
+
+    A row is read when it is first requested, and then kept. A thread reads one batch ahead.
 
     Attributes:
-        place: `device`, in the device's memory; `pinned`, in host memory that a GPU copies from by itself (where the
-            device is the CPU, the two are one); `mapped`, in the page cache, read through the memory maps.
-
-    A row is read when it is first asked for, and stays at its place. A thread reads one batch ahead.
+        place: where rows are kept: `device` (in the device's memory), `pinned` (in host memory from which a GPU copies
+            by itself; the same as `device` on a CPU) or `mapped` (in the page cache, read through memory maps).
 
     Args:
-        data: one partition or more.
-        device: where the batches go.
-        place: one of those, or `auto`: the first of them that has room (see `fitting_place`).
-        beside: processes on this machine that keep the same features, this one among them.
+        data: one or more partitions.
+        device: the device of the batches.
+        place: one of the places, or `auto` for the fastest one with room (see `fitting_place`).
+        beside: number of processes on this machine that keep the same features, including this one.
 
     Raises:
-        StoreError: they do not fit into the device's memory.
+        StoreError: the features do not fit into the device's memory.
     """
 
     def __init__(
@@ -73,12 +78,12 @@ class Feed:
         return f"{len(self)} rows, {self.n_bytes / 1e9:.2f} GB, in {where}"
 
     def utt_id(self, row: int) -> str:
-        """The utterance of a row number."""
+        """The name of the utterance in a row."""
         data, index = self._locate(row)
         return data.trials[index].utt_id
 
     def batches(self, batches: Iterable[Sequence[int]]) -> Iterator[Batch]:
-        """The batches of these row numbers, in their order."""
+        """Yield the batch of each sequence of row numbers, in order."""
         with ThreadPoolExecutor(1) as reader:
             ahead = None
             for rows in batches:
@@ -97,12 +102,12 @@ class Feed:
         return fitting_place(self.n_bytes, free, host)
 
     def _room(self) -> torch.Tensor:
-        """Memory for all rows, in which nothing is yet."""
+        """Memory for all rows, not yet filled."""
         where = self._device if self.place == "device" else torch.device("cpu")
         pinned = self._on_gpu and self.place == "pinned"
         try:
             return torch.empty(len(self), *self._shape, dtype=self._dtype, device=where, pin_memory=pinned)
-        except torch.OutOfMemoryError as error:  # which a smaller batch would not mend
+        except torch.OutOfMemoryError as error:  # a smaller batch would not help
             raise StoreError(
                 f"{self._data[0].folder}: {self.n_bytes / 1e9:.2f} GB of features do not fit into the GPU's memory; "
                 "expected train.features=auto, pinned or mapped"
@@ -113,7 +118,7 @@ class Feed:
         return Batch(from_stored(features), self._labels[list(rows)], rows)
 
     def _from_kept(self, rows: Sequence[int]) -> torch.Tensor:
-        """Stored rows [B, *row] on the device, of which those that were never asked for are read."""
+        """Stored rows [B, *row] on the device. Rows that are requested for the first time are read."""
         missing = list(dict.fromkeys(row for row in rows if not self._is_kept[row]))
         if missing and self._kept.device.type == "cuda":
             self._kept[missing] = self._read(missing)
@@ -131,7 +136,7 @@ class Feed:
         return features
 
     def _read(self, rows: Sequence[int]) -> torch.Tensor:
-        """Stored rows [B, *row] out of the caches, on the device."""
+        """Read stored rows [B, *row] from the caches, and copy them to the device."""
         batch = torch.empty(len(rows), *self._shape, dtype=self._dtype, pin_memory=self._on_gpu)
         self._copy(rows, batch.numpy())
         return batch.to(self._device, non_blocking=True)
@@ -147,7 +152,7 @@ class Feed:
 
 
 def fitting_place(n_bytes: int, device_bytes: int, host_bytes: int) -> Place:
-    """The fastest place for so many bytes of features, when so much memory is free on the device and on the host.
+    """The fastest place for `n_bytes` of features, given the free bytes of memory on the device and on the host.
 
     >>> fitting_place(10, device_bytes=24, host_bytes=64), fitting_place(10, 16, 64), fitting_place(10, 16, 16)
     ('device', 'pinned', 'mapped')
@@ -159,7 +164,7 @@ def fitting_place(n_bytes: int, device_bytes: int, host_bytes: int) -> Place:
 
 
 def rows_in_order(n: int, batch_size: int) -> list[range]:
-    """Row numbers of the batches that have every one of n rows once, from the first to the last.
+    """Row numbers of the batches that contain each of n rows once, in order.
 
     >>> rows_in_order(5, 2)
     [range(0, 2), range(2, 4), range(4, 5)]
@@ -168,6 +173,6 @@ def rows_in_order(n: int, batch_size: int) -> list[range]:
 
 
 def _free_on_gpu(device: torch.device) -> int:
-    """Bytes of a GPU's memory that may be taken, those that torch holds and nobody uses among them."""
+    """Free bytes of a GPU's memory, including those that torch has reserved but does not use."""
     idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + idle

@@ -1,7 +1,7 @@
-"""Does HDF5 survive opening this file? A child process tries first, for the shards that have no seal.
+"""Lets a child process open a shard without a seal first, to find out whether HDF5 survives it.
 
-HDF5's library loops for ever over some damaged files, and crashes over others. The child opens what it is told to, and
-the system ends it if that takes too long; this process waits in a way that Ctrl-C interrupts.
+HDF5's library loops forever on some damaged files, and crashes on others. The child opens each file that it receives,
+and the system ends it if that takes too long. Ctrl-C interrupts this process while it waits.
 """
 
 import atexit
@@ -17,15 +17,15 @@ from spoofcache.common.children import child_environment, python_command
 from spoofcache.common.errors import InputError
 
 SECONDS = 60
-"""How long opening a shard may take: milliseconds are usual, more on a slow network."""
+"""Time limit for opening a shard. It usually takes milliseconds, or longer on a slow network."""
 
 
 class Unopenable(InputError):
-    """HDF5 crashes, or does not come back, over a file."""
+    """HDF5 crashes on a file, or does not return from opening it."""
 
 
 class _Inspector:
-    """The child, started when it is first needed; it ends when its standard input does, as when we are killed."""
+    """The child process. It starts when it is first needed, and ends when its standard input closes."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -61,7 +61,7 @@ class _Inspector:
             self._end()
 
     def _end(self) -> str:
-        """End the child, or wait until it has died; what it died of."""
+        """Wait for the end of the child, and return the reason for it."""
         assert self._child is not None
         with contextlib.suppress(BrokenPipeError):
             self._child.communicate()
@@ -78,7 +78,7 @@ def _start() -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is the parent's to answer
+        start_new_session=True,  # only the parent receives Ctrl-C
     )
 
 
@@ -87,22 +87,24 @@ atexit.register(_INSPECTOR.end)
 
 
 def inspect(path: Path) -> None:
-    """Return if HDF5 comes back from opening the file and reading all but its features, with whatever result.
+    """Return if HDF5 can open the file and read all but its features, or fails with an ordinary error.
 
     Raises:
-        Unopenable: it crashes, or does not come back in time.
+        Unopenable: HDF5 crashes, or does not return in time.
     """
     _INSPECTOR.inspect(path)
 
 
 def _serve() -> None:
-    """What the child does: it opens each file that it is told of, and answers with a line."""
-    from spoofcache.features.shard_layout import read_layout  # here, not above: the parent needs no h5py for this
+    """The work of the child: it opens each file that it receives, and answers with a line."""
+    from spoofcache.features.shard_layout import (
+        read_layout,  # imported here, since the parent does not need h5py for this
+    )
 
     for request in sys.stdin:
         path, seconds = json.loads(request)
         signal.alarm(seconds)  # its default action ends the process even while HDF5 loops
-        with contextlib.suppress(Exception):  # the parent meets it again, and reports it
+        with contextlib.suppress(Exception):  # the parent opens the file next, and reports the error
             read_layout(Path(path))
         signal.alarm(0)
         print("back", flush=True)

@@ -1,4 +1,4 @@
-"""Waveforms → features as a cache would give them, without one: for the user's own recordings."""
+"""Computes features like those of a cache from waveforms, without a cache: for the user's own recordings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ class OnlineFeatures:
     """A front-end with the length rule and the stored type of a cache.
 
     Attributes:
-        identity: that of the cache whose numbers it gives.
-        n_samples: length of a window; longer waveforms are cut.
+        identity: the identity of a cache with the same features.
+        n_samples: length of a window in samples; longer waveforms are cut.
 
     Raises:
-        StoreError: this front-end's output may not be stored in that type.
+        StoreError: the output of this front-end cannot be stored in the number type of `options`.
     """
 
     def __init__(self, frontend: FrontEnd, options: ExtractOptions) -> None:
@@ -32,16 +32,16 @@ class OnlineFeatures:
         self.n_samples = options.n_samples
 
     def row_shape(self) -> tuple[int, ...]:
-        """Shape of one utterance's features."""
+        """The shape of one utterance's features."""
         return self._frontend.row_shape(self.n_samples)
 
     def extract(self, waveforms: Sequence[Waveform], name: str) -> torch.Tensor:
         """Waveforms, each [n] at 16 kHz, → features [B, T, D], [B, L, T, D] or [B, n_samples].
 
-        Rounded to the stored type as in the cache, since a network was trained on that.
+        They are rounded to the stored type, because the network was trained on rounded features.
 
         Raises:
-            StoreError: a feature does not fit the stored type; says `name`.
+            StoreError: a feature does not fit the stored type; the message contains `name`.
         """
         fitted = [fit_length(waveform, self.n_samples, self._options.fit) for waveform in waveforms]
         features = self._frontend.extract(torch.from_numpy(np.stack(fitted)))
@@ -49,17 +49,18 @@ class OnlineFeatures:
 
 
 def rebuild_features(identity: Identity, weights: Path | None, device: torch.device) -> OnlineFeatures:
-    """The features of that identity.
+    """Rebuild the features of an identity.
 
     Args:
-        identity: of the cache that a network was trained on.
-        weights: folder of the speech model's checkpoint in the hub's format, instead of the hub.
+        identity: the identity of the cache that a network was trained on.
+        weights: folder with the speech model's checkpoint in the hub's format. If None, the hub is used.
         device: where the front-end runs.
 
     Raises:
-        FrontEndError: the front-end cannot be had.
-        ShardMismatch: it can be had in another version only (other weights, say); names what differs.
-        StoreError: not an identity of ours.
+        FrontEndError: the front-end is not available.
+        ShardMismatch: only another version of the front-end is available, for example with other weights; the message
+            names the differences.
+        StoreError: the identity is not one of SpoofCache.
     """
     try:
         settings, front_end = identity.settings, identity.settings["front_end"]

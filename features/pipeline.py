@@ -1,7 +1,7 @@
-"""Files → features → shards, the three at once: decoding ahead of the front-end, writing and committing behind it.
+"""Runs the stages of an extraction at once: decoding ahead of the front-end, and writing and committing behind it.
 
-What is in flight is bounded, so memory does not grow with the corpus. A batch may span shards, so that all of them but
-the last are of the same size.
+The number of batches in flight is limited, so that memory does not grow with the corpus. A batch may span several
+shards, so that all batches except the last one have the same size.
 """
 
 import math
@@ -23,20 +23,20 @@ from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
 
 BATCHES_IN_FLIGHT = 4
-"""Launched and not yet written."""
+"""Largest number of batches that are launched and not yet written."""
 
 COMMITS_IN_FLIGHT = 2
 
 
 @dataclass(eq=False)
 class OpenShard:
-    """A shard that is being made.
+    """A shard that is being written.
 
     Attributes:
-        writer: where its rows go.
+        writer: writes its rows.
         group: its trials.
-        reasons: utterance → why it is left out; those without an audio file are there from the start.
-        n_expected: how many trials of the group are still to come.
+        reasons: the reason for each omitted utterance; those without an audio file are included from the start.
+        n_expected: number of trials of the group that are still to come.
     """
 
     writer: ShardWriter
@@ -49,11 +49,11 @@ class OpenShard:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every utterance of the group has been written or left out."""
+        """Whether every utterance of the group has been written or omitted."""
         return not self.n_expected
 
     def add(self, trials: Sequence[Trial], rows: NDArray[Any], reasons: Sequence[str]) -> None:
-        """Write the features [B, *row] of the next trials, except where there is a reason to leave one out."""
+        """Write the features [B, *row] of the next trials, except those with a reason to omit them."""
         kept = [index for index, reason in enumerate(reasons) if not reason]
         if kept:
             self.writer.append([trials[index].utt_id for index in kept], rows if len(kept) == len(rows) else rows[kept])
@@ -64,7 +64,7 @@ class OpenShard:
 
     def commit(self) -> None:
         """Make the shard visible to readers, with the fingerprints of the audio that its rows were made from."""
-        for trial in self.group:  # in the order of the group, whichever reason was found first
+        for trial in self.group:  # in the order of the group, not in that of the reasons
             if trial.utt_id in self.reasons:
                 self.writer.skip(trial.utt_id, self.reasons[trial.utt_id])
         self.writer.commit([fingerprint(trial.audio) for trial in self.group if trial.utt_id not in self.reasons])
@@ -73,23 +73,23 @@ class OpenShard:
 class _InFlight(NamedTuple):
     launched: Launched
     held_up: Mapping[str, float]
-    """Seconds that the launching thread waited since the batch before, by what for."""
+    """Seconds for which the launching thread waited since the previous batch, by what it waited for."""
 
     n_utterances: int
     written: Future[None]
 
 
 class Pipeline:
-    """Runs utterances through decoding, front-end and writing; a context.
+    """A context that runs utterances through decoding, the front-end and writing.
 
-    What was launched is written even when the block is left by an error or Ctrl-C.
+    Batches that were launched are written even if an error or Ctrl-C ends the block.
 
     Args:
-        decoders: what reads the files.
-        device: what runs the front-end.
-        skip_bad_audio: leave an unusable utterance out, with its reason; else stop at it.
-        pace: is told how fast it goes.
-        advance: is told of every utterance done.
+        decoders: reads the files.
+        device: runs the front-end.
+        skip_bad_audio: omit an unusable utterance and record the reason, instead of stopping at it.
+        pace: records how fast the extraction is.
+        advance: called with the number of utterances that were finished since the last call.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Pipeline:
         self._disk, self._committer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_flight: deque[_InFlight] = deque()
         self._commits: deque[Future[None]] = deque()
-        self._shards: deque[OpenShard] = deque()  # in the order of the trials; the disk's thread takes them off
+        self._shards: deque[OpenShard] = deque()  # in the order of the trials; the writing thread removes them
 
     def __enter__(self) -> "Pipeline":
         return self
@@ -113,13 +113,13 @@ class Pipeline:
         self._committer.shutdown()
 
     def run(self, trials: Iterator[Trial]) -> None:
-        """Extract trials that have audio, and commit each shard once it is whole.
+        """Extract the trials that have audio, and commit each shard once it is complete.
 
-        `trials` opens the shards (see `open`) while it is read: those of a shard follow its opening, in order.
+        The iterator `trials` opens each shard (see `open`) before it yields the trials of that shard, in order.
 
         Raises:
-            AudioError: unusable audio, unless it is skipped.
-            StoreError: a feature does not fit its type, or the disk refuses.
+            AudioError: an utterance has unusable audio and is not to be skipped.
+            StoreError: a feature does not fit the stored type, or the disk refuses a write.
         """
         begin = time.perf_counter()
         self._last = self._device.stamp()
@@ -138,7 +138,7 @@ class Pipeline:
         self._pace.seconds += time.perf_counter() - begin
 
     def open(self, shard: OpenShard) -> None:
-        """Let the next trials be those of this shard; one of which no utterance is to come is committed at once."""
+        """Open the shard of the next trials. If none of its utterances is to come, it is committed at once."""
         if shard.is_whole:
             self._commit(shard)
         else:
@@ -168,7 +168,7 @@ class Pipeline:
         self._advance(oldest.n_utterances)
 
     def _write(self, trials: Sequence[Trial], reasons: Sequence[str], launched: Launched) -> None:
-        """Hand the features of a batch to the open shards, in order; commit those that become whole."""
+        """Pass the features of a batch to the open shards, in order, and commit each shard that becomes complete."""
         stored = launched.wait()
         good = [index for index, reason in enumerate(reasons) if not reason]
         require_fit(stored.largest[good].tolist(), stored.dtype, [trials[index].utt_id for index in good])
@@ -183,12 +183,12 @@ class Pipeline:
 
 
 def _without_folder(reason: str, path: Path) -> str:
-    """A reason without the folder of the file: a cache is to be the same on every machine."""
+    """A reason without the folder of the file, so that a cache is the same on every machine."""
     return reason.replace(f"{path.parent}/", "")
 
 
 def _timed(seconds: dict[str, float], name: str, act: Callable[[], Any]) -> Any:
-    """What `act` gives; its time is added to that name's."""
+    """The result of `act`, whose duration is added to `seconds[name]`."""
     start = time.perf_counter()
     try:
         return act()

@@ -1,9 +1,9 @@
-"""What a cached partition is: its identity, how its trials are cut into shards, and the files beside them.
+"""The description of a cached partition: its identity, the division of its trials into shards, and its other files.
 
-`<out>/<corpus>/<slug>/<partition>/` holds `shard-00000.h5 …`, `trials.tsv` (the protocol's snapshot),
-`skipped.tsv` (utterances left out, if any) and `manifest.json`, written last: its presence means complete.
-`weights_folder.txt` says from which local folder the front-end's checkpoint was loaded, where it was. It is a hint for
-commands that need the front-end again, and no part of the identity, which knows the weights by their hash.
+`<out>/<corpus>/<slug>/<partition>/` holds `shard-00000.h5 …`, `trials.tsv` (a snapshot of the protocol), `skipped.tsv`
+(the omitted utterances, if any) and `manifest.json`, which is written last and marks the partition as complete.
+`weights_folder.txt` names the local folder from which the front-end's checkpoint was loaded, if there was one. It is a
+hint for commands that need the front-end again, and not part of the identity, which contains the hash of the weights.
 """
 
 import csv
@@ -43,7 +43,10 @@ class ShardMismatch(StoreError):
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that changes a cached number, as a JSON-able mapping. Equal identities, equal caches."""
+    """All settings that change a cached number, as a mapping that can be written as JSON.
+
+    Caches with equal identities have equal features.
+    """
 
     settings: Mapping[str, Any]
 
@@ -53,12 +56,12 @@ class Identity:
         return cls(json.loads(text))
 
     def to_json(self) -> str:
-        """Canonical text: equal identities give equal bytes."""
+        """The canonical text: equal identities have equal texts."""
         return json.dumps(self.settings, sort_keys=True)
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits that stand for the identity in a folder's name."""
+        """Eight hexadecimal digits that represent the identity in the name of a folder."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
 
     @property
@@ -68,27 +71,27 @@ class Identity:
 
     @property
     def clean(self) -> "Identity":
-        """That of the same features without augmentation."""
+        """The identity of the same features without augmentation."""
         return Identity({name: value for name, value in self.settings.items() if name != "augment"})
 
     @property
     def effect(self) -> str:
-        """The augmentation in short, `rawboost-5`; empty where there is none."""
+        """A short name of the augmentation, such as `rawboost-5`; empty if there is none."""
         settings = dict(self.settings.get("augment", {}))
         words = [settings.pop("name", ""), *(settings[key] for key in sorted(settings.keys() - {"seed", "view"}))]
         return "-".join(str(word) for word in words if isinstance(word, str | int | float) and ":" not in str(word))
 
     def folder_name(self, slug: str) -> str:
-        """Of the partitions of this identity, made by a front-end of that slug."""
+        """The name of the folder with the partitions of this identity, given the slug of the front-end."""
         view = f"+{self.effect}-v{self.settings['augment']['view']}" if self.effect else ""
         return f"{slug}{view}-{self.digest}"
 
     def flat(self) -> dict[str, Any]:
-        """The settings by dotted name: `front_end.layers`."""
+        """The settings by dotted name, such as `front_end.layers`."""
         return flatten(self.settings)
 
     def require(self, expected: Mapping[str, Any], where: Path) -> None:
-        """ShardMismatch, naming each field, unless every dotted field of `expected` has that value here."""
+        """ShardMismatch, which names each difference, unless every dotted field of `expected` has that value here."""
         found = self.flat()
         differing = [
             f"{name} is {found.get(name)!r}, expected {value!r}"
@@ -99,16 +102,16 @@ class Identity:
             raise ShardMismatch(f"{where}: a cache of another identity: {'; '.join(differing)}")
 
     def require_same(self, expected: "Identity", where: Path) -> None:
-        """ShardMismatch, naming each field that differs, unless the two are equal."""
+        """ShardMismatch, which names each difference, unless the two identities are equal."""
         self.require(dict.fromkeys(self.flat()) | expected.flat(), where)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one partition is cut: shard k is always group k of the trial list, whoever makes it.
+    """The division of a partition into shards. Shard k is always group k of the trial list, whoever writes it.
 
-    `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,). `read_by` is empty, or the origin
-    of a corpus reader of the user's own: the manifest keeps it, and nothing else depends on it.
+    `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,). `read_by` is the origin of a corpus
+    reader of the user's own, or empty; it is recorded in the manifest, and nothing depends on it.
     """
 
     corpus: str
@@ -124,7 +127,7 @@ class Plan:
     def make(
         cls, corpus: str, partition: str, identity: Identity, trials: Sequence[Trial], row_shape: tuple[int, ...]
     ) -> "Plan":
-        """Cut the trial list into groups whose shards stay under 256 MiB."""
+        """Divide the trial list into groups whose shards are at most 256 MiB."""
         plan = cls.of_count(corpus, partition, identity, len(trials), row_shape)
         return replace(plan, trial_list_sha256=snapshot_sha256(snapshot(trials)))
 
@@ -132,7 +135,7 @@ class Plan:
     def of_count(
         cls, corpus: str, partition: str, identity: Identity, n_trials: int, row_shape: tuple[int, ...]
     ) -> "Plan":
-        """The plan of so many trials that are not known one by one: it tells sizes, and fits no shard."""
+        """A plan for a number of unknown trials: it gives sizes, and matches no shard."""
         plan = cls(corpus, partition, identity, "", n_trials, row_shape, shard_size=1)
         return replace(plan, shard_size=max(1, min(SHARD_ROWS, SHARD_BYTES // plan.row_bytes)))
 
@@ -159,7 +162,7 @@ class Plan:
 
 
 def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None:
-    """Say that the partition is complete: `skipped.tsv` if utterances were left out, then `manifest.json`."""
+    """Mark a partition as complete: write `skipped.tsv` if utterances were omitted, and then `manifest.json`."""
     if skipped:
         with atomic_path(folder / SKIPPED) as path:
             path.write_bytes(skipped_table(skipped))
@@ -173,7 +176,7 @@ def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None
 
 
 def skipped_table(skipped: Mapping[str, str]) -> bytes:
-    """Utterances and reasons as the content of `skipped.tsv`: tab-separated text with a header."""
+    """The content of `skipped.tsv`: utterances and reasons as tab-separated text with a header."""
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
     table.writerow(("utt_id", "reason"))
@@ -185,7 +188,7 @@ def read_manifest(folder: Path) -> Plan:
     """The plan of a complete partition.
 
     Raises:
-        StoreError: not a cached partition, or one that is not complete.
+        StoreError: the folder is not a cached partition, or is not complete.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -203,7 +206,7 @@ def read_manifest(folder: Path) -> Plan:
 
 
 def _what_is_there(folder: Path) -> str:
-    """What a folder without a manifest holds, and what was expected."""
+    """The content of a folder without a manifest, and what was expected, for an error message."""
     shards = len(list(folder.glob("shard-*.h5")))
     below = sorted(str(path.parent.relative_to(folder)) for path in folder.rglob(MANIFEST))
     if below and not shards:
@@ -214,14 +217,14 @@ def _what_is_there(folder: Path) -> str:
 
 
 def keep_weights_folder(folder: Path, weights: Path) -> None:
-    """Remember in a partition where the front-end's checkpoint lies; a folder that is remembered and exists stays."""
+    """Record in a partition the folder of the front-end's checkpoint, unless a recorded folder still exists."""
     if weights_folder(folder) is None:
         with atomic_path(folder / WEIGHTS) as path:
             path.write_text(f"{weights}\n", encoding="utf-8", errors="surrogateescape")
 
 
 def weights_folder(folder: Path) -> Path | None:
-    """The local folder from which the checkpoint of a partition's front-end was loaded, if it is still there."""
+    """The local folder from which the checkpoint of a partition's front-end was loaded; None if it no longer exists."""
     path = folder / WEIGHTS
     if not path.is_file():
         return None
@@ -230,7 +233,7 @@ def weights_folder(folder: Path) -> Path | None:
 
 
 def read_trials(folder: Path, plan: Plan) -> list[Trial]:
-    """The partition's trials, after checking that `trials.tsv` is the list that the shards were cut from."""
+    """The partition's trials, after checking that `trials.tsv` is the list that was divided into the shards."""
     path = folder / TRIALS
     require_trial_list(path, plan)
     return read_snapshot(path)

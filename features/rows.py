@@ -1,6 +1,7 @@
-"""The rows of a shard where they lie: mapped from the page cache, or unpacked when they are asked for.
+"""The rows of a shard: mapped from the page cache, or unpacked when they are requested.
 
-Neither holds a file descriptor: a cache may have more shards than a process may open files, which is 1,024 by default.
+Neither form holds a file descriptor, because a cache may have more shards than the number of files that a process may
+open, 1,024 by default.
 """
 
 import errno
@@ -18,14 +19,14 @@ from numpy.typing import NDArray
 from spoofcache.features.plan import StoreError
 
 OPEN_FILES = 32
-"""How many compressed shards are held open at once, over all caches of this process."""
+"""Largest number of compressed shards that are kept open at once, over all caches of this process."""
 
 NOT_THE_CONTENT = {
     number
     for name in ("EMFILE", "ENFILE", "EACCES", "EPERM", "EIO", "ENOENT", "ENOMEM", "ESTALE", "ENOTCONN", "ETIMEDOUT")
     if (number := getattr(errno, name, None)) is not None
 }
-"""Errors of the system that say nothing about what is in the file."""
+"""System errors that do not mean that the content of the file is bad."""
 
 
 def open_rows(path: Path, shape: tuple[int, ...], dtype: str, offset: int | None) -> Any:
@@ -49,7 +50,7 @@ def _map_rows(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> ND
     """Rows [N, *row] that begin at a byte of a file, as a copy-on-write memory map (torch requires writable memory).
 
     Raises:
-        ValueError: the file is too short to hold them; reading beyond its end would end the process.
+        ValueError: the file is too short to hold the rows. Reading beyond its end would kill the process.
     """
     n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:
@@ -60,7 +61,7 @@ def _map_rows(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> ND
 
 
 class PackedRows:
-    """Compressed rows [N, *row] of a shard: index it with the number of a row."""
+    """The compressed rows [N, *row] of a shard, which are indexed by the number of a row."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         self._path = path
@@ -84,7 +85,7 @@ _OPEN: OrderedDict[Path, h5py.Dataset] = OrderedDict()
 
 
 def _opened(path: Path) -> h5py.Dataset:
-    """The features of a compressed shard; the one that was used longest ago is closed for it."""
+    """The features of a compressed shard. If too many are open, the least recently used one is closed."""
     if path not in _OPEN:
         while len(_OPEN) >= OPEN_FILES:
             _OPEN.popitem(last=False)[1].file.close()
@@ -94,9 +95,9 @@ def _opened(path: Path) -> h5py.Dataset:
 
 
 def system_error(error: BaseException) -> int | None:
-    """The number of the system's error that says nothing about the file's content, if it is one.
+    """The number of a system error that does not mean bad content; None for any other error.
 
-    HDF5 tells some of them in its text only.
+    HDF5 reports some numbers in its message only.
     """
     found = re.search(r"errno = (\d+)", str(error))
     number = getattr(error, "errno", None) or (int(found[1]) if found else None)

@@ -1,9 +1,9 @@
-"""The seal behind a shard's HDF5 data: a checksum of everything in the file but the features.
+"""The seal after a shard's HDF5 data: a checksum of everything in the file except the features.
 
-HDF5 has no checksum over its own structures, and one damaged bit in them can make its library loop for ever. So a
-shard ends with a seal, which HDF5 does not see: a line of JSON that says where the features lie and what the SHA-256 of
-all other bytes is, then the length of that line and a magic word. The features have a checksum of each row, which lies
-among the sealed bytes. Shards that earlier editions wrote have no seal.
+HDF5 has no checksum for its own structures, and one damaged bit in them can make its library loop forever. A shard
+therefore ends with a seal that HDF5 ignores: a line of JSON with the positions of the features and the SHA-256 of all
+other bytes, followed by the length of that line and a magic word. Each row of the features has a checksum of its own
+among the sealed bytes. Shards of earlier versions have no seal.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from spoofcache.common.errors import InputError
 MAGIC = b"SPFSEAL1"
 LENGTH_BYTES = 8
 LONGEST = 2**20
-"""Bytes of the longest line of JSON: a compressed shard has one pair of numbers for each row."""
+"""Largest length of the JSON line in bytes. A compressed shard has one pair of numbers for each row."""
 BLOCK = 2**20
 
 
 class BrokenSeal(InputError):
-    """A sealed shard whose structures are no longer those that were written."""
+    """A sealed shard whose structures have changed since they were written."""
 
 
 def seal(file: BinaryIO, data: Sequence[tuple[int, int]]) -> None:
     """Append the seal to an HDF5 file that is open for reading and writing.
 
     Args:
-        file: all of it is HDF5's so far.
-        data: offset and length in bytes of each stretch of features, in ascending order.
+        file: the file, which holds only HDF5 data so far.
+        data: offset and length in bytes of each piece of the features, in ascending order.
     """
     end = file.seek(0, 2)
     claims = {"end": end, "data": [list(stretch) for stretch in data]}
@@ -41,10 +41,10 @@ def seal(file: BinaryIO, data: Sequence[tuple[int, int]]) -> None:
 
 
 def check_seal(path: Path) -> bool:
-    """Whether a shard has a seal, after checking it; False for a shard of an earlier edition.
+    """Check the seal of a shard; returns whether it has one, which is False for a shard of an earlier version.
 
     Raises:
-        BrokenSeal: the seal and the sealed bytes do not agree.
+        BrokenSeal: the seal does not match the sealed bytes.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -68,7 +68,7 @@ def check_seal(path: Path) -> bool:
 
 
 def _claims(line: bytes, end: int) -> dict[str, Any]:
-    """What the seal says; BrokenSeal unless it is of a file of `end` bytes."""
+    """The content of a seal; BrokenSeal unless it belongs to HDF5 data of `end` bytes."""
     try:
         claims = json.loads(line)
         stretches = [(int(start), int(length)) for start, length in claims["data"]]
@@ -96,7 +96,7 @@ def _digest(file: BinaryIO, claims: dict[str, Any]) -> str:
 
 
 def _sealed(claims: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Start and stop of each stretch that is not features."""
+    """Start and stop of each piece of the file that is not part of the features."""
     start = 0
     for offset, length in claims["data"]:
         yield start, offset

@@ -1,4 +1,4 @@
-"""What lies where in a shard: everything that HDF5 says of it, read with distrust, but for the features themselves."""
+"""Reads and checks everything in a shard except the features themselves."""
 
 import json
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ class Layout(NamedTuple):
     """A shard without its features.
 
     Attributes:
-        header: the attributes of the file, strings as `str`.
-        identity: what made the numbers.
+        header: the attributes of the file, with strings as `str`.
+        identity: the identity of the features.
         utt_ids: the utterance of each row.
-        skipped: utterance → reason, for those of the group that were left out.
-        checksums: [N], CRC-32 of each row's bytes.
-        audio: [N, 2], size and hash of the audio file that each row was made from; None in shards of earlier editions.
-        shape: of the features, (N, *row).
-        dtype: stored number type of the features.
-        offset: where in the file contiguous features begin, in bytes; None where they are compressed, or none.
+        skipped: the reason for each utterance of the group that was omitted.
+        checksums: [N], the CRC-32 of each row's bytes.
+        audio: [N, 2], the size and the hash of the audio file of each row; None in shards of earlier versions.
+        shape: the shape of the features, (N, *row).
+        dtype: the stored number type of the features.
+        offset: the byte at which contiguous features begin; None if they are compressed or empty.
     """
 
     header: Mapping[str, Any]
@@ -44,8 +44,8 @@ def read_layout(path: Path) -> Layout:
     """Open a shard and read all but its features.
 
     Raises:
-        ValueError, KeyError, TypeError, RuntimeError: it is not a shard of ours, or not whole.
-        OSError: it cannot be read, or HDF5 refuses it.
+        ValueError, KeyError, TypeError, RuntimeError: the file is not a shard of SpoofCache, or is incomplete.
+        OSError: the file cannot be read, or HDF5 refuses it.
     """
     with h5py.File(path, "r", locking=False) as file:
         datasets = {name: _own_dataset(file, name) for name in DATASETS}
@@ -71,9 +71,9 @@ def read_layout(path: Path) -> Layout:
 
 
 def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """The dataset of that name; ValueError unless all its bytes lie in this very file.
+    """The dataset of that name; ValueError unless all its bytes are in this file.
 
-    A link, a virtual dataset or external storage would have us read, and hand on, some other file of the user's.
+    A link, a virtual dataset or external storage could make the reader pass on the content of another file of the user.
     """
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is missing or a link to elsewhere; expected a dataset of the file itself")
@@ -95,7 +95,7 @@ def _audio(file: h5py.File, n_rows: int) -> NDArray[np.uint64] | None:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as Python has it: a `str` for any kind of string, an `int` for any whole number."""
+    """An attribute as a Python value: a `str` for any kind of string, an `int` for any integer."""
     if isinstance(value, bytes):
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value

@@ -1,7 +1,8 @@
-"""One shard: the HDF5 form of a group of utterances, in both directions.
+"""Writes and reads a shard: an HDF5 file with a group of utterances.
 
-Dataset `features` [N, *row], contiguous, so that any HDF5 tool reads it and the reader can map it straight from
-the page cache; `utt_id` [N]; `checksum` [N], CRC-32 of each row's bytes; attributes that say what it is.
+The dataset `features` [N, *row] is contiguous, so that any HDF5 tool can read it and the reader can map it from the
+page cache. `utt_id` [N] names the utterance of each row, and `checksum` [N] is the CRC-32 of each row's bytes. The
+attributes describe the shard.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from spoofcache.features.shard_layout import read_layout
 
 CHECKSUM = "crc32"
 SEALED = "sealed"
-"""Attribute of a shard that has a seal behind it (features/sealing.py)."""
+"""Attribute of a shard that ends with a seal (features/sealing.py)."""
 INT16_SCALE = 32_768.0
 """int16 waveforms are stored in the scale of 16-bit audio files: full scale ±1 is ±32,768."""
 
@@ -37,7 +38,7 @@ TORCH_DTYPE: Mapping[str, torch.dtype] = {"float16": torch.float16, "float32": t
 
 
 class Stored(NamedTuple):
-    """Features [B, *row] in the stored type `dtype`, and the largest magnitude in each row before [B]."""
+    """Features [B, *row] in the stored type `dtype`, and the largest magnitude [B] in each row before conversion."""
 
     rows: torch.Tensor
     largest: torch.Tensor
@@ -45,7 +46,7 @@ class Stored(NamedTuple):
 
 
 def convert(features: torch.Tensor, dtype: str) -> Stored:
-    """Features [B, *row] float32 → the stored type, where they are: a GPU is not waited for, nothing is checked."""
+    """Features [B, *row] in float32 → the stored type, on their device, unchecked and without waiting for a GPU."""
     largest = features.abs().flatten(1).amax(1)
     if dtype == "int16":
         features = (features * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
@@ -53,7 +54,7 @@ def convert(features: torch.Tensor, dtype: str) -> Stored:
 
 
 def require_fit(largest: Sequence[float], dtype: str, utt_ids: Sequence[str]) -> None:
-    """StoreError, naming the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
+    """StoreError, which names the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
     limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
     for utt_id, magnitude in zip(utt_ids, largest, strict=True):
         if not magnitude <= limit:  # so that NaN counts as bad
@@ -64,10 +65,10 @@ def require_fit(largest: Sequence[float], dtype: str, utt_ids: Sequence[str]) ->
 
 
 def to_stored(features: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray[Any]:
-    """Features [B, *row] float32 → the array that is stored, guarded.
+    """Features [B, *row] in float32 → the array that is stored, after checking the values.
 
     Raises:
-        StoreError: a NaN, an infinity, or a value that `dtype` cannot hold; names the utterance.
+        StoreError: a NaN, an infinity, or a value that `dtype` cannot hold; the message names the utterance.
     """
     stored = convert(features, dtype)
     require_fit(stored.largest.tolist(), dtype, utt_ids)
@@ -75,7 +76,7 @@ def to_stored(features: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDA
 
 
 def from_stored(rows: torch.Tensor) -> torch.Tensor:
-    """Stored rows → features: int16 goes back to float32 ±1, floating types stay as they are."""
+    """Stored rows → features: int16 becomes float32 between −1 and 1, and floating types do not change."""
     return rows.float() / INT16_SCALE if rows.dtype == torch.int16 else rows
 
 
@@ -85,9 +86,9 @@ def crc32_of(row: NDArray[Any]) -> int:
 
 
 class ShardWriter:
-    """Writes shard `index` of a plan row by row, under a claim; `commit` makes it visible.
+    """Writes shard `index` of a plan row by row, under a claim; `commit` makes the shard visible to readers.
 
-    A writer that is not committed must be abandoned, which leaves nothing behind.
+    A writer that is not committed must be abandoned, which removes everything that it wrote.
     """
 
     def __init__(self, claim: Claim, plan: Plan, index: int, compression: str | None = None) -> None:
@@ -109,20 +110,20 @@ class ShardWriter:
         self._guard(lambda: self._features.write_direct(rows, dest_sel=np.s_[start : start + len(rows)]))
 
     def skip(self, utt_id: str, reason: str) -> None:
-        """Leave an utterance of the group out, and keep the reason in the shard."""
+        """Omit an utterance of the group, and store the reason in the shard."""
         self._skipped[utt_id] = reason
 
     def commit(self, audio: Sequence[Fingerprint] | None = None) -> None:
-        """Flush, fsync and rename: from here on readers see the shard.
+        """Flush, fsync and rename the shard, which makes it visible to readers.
 
         Args:
-            audio: what each row was made from, where that is known.
+            audio: the fingerprint of the audio of each row; None if it is not known.
         """
         self._guard(lambda: self._finish(audio))
         self._guard(self._claim.commit)
 
     def abandon(self) -> None:
-        """Remove what was written. Does nothing after `commit`."""
+        """Remove what was written. This has no effect after `commit`."""
         self._claim.abandon()
         self._close()
 
@@ -130,7 +131,7 @@ class ShardWriter:
         self._disk = _Disk(self._claim.temporary)
         self._file = h5py.File(self._disk, "w")
         shape = (n_rows, *self._plan.row_shape)
-        compression = self._compression if n_rows else None  # nothing has no chunks
+        compression = self._compression if n_rows else None  # an empty dataset has no chunks
         chunks = (1, *self._plan.row_shape) if compression else None
         self._features = self._file.create_dataset(
             "features", shape, self._plan.identity.dtype, chunks=chunks, compression=compression
@@ -156,12 +157,12 @@ class ShardWriter:
         self._file.attrs[SEALED] = 1
         stretches = _stretches(self._features)
         self._file.close()
-        self._disk.check()  # what was refused cannot be sealed
+        self._disk.check()  # a shard with failed writes cannot be sealed
         seal(self._disk, stretches)
         self._disk.close()
 
     def _guard(self, act: Callable[[], None]) -> None:
-        """Run a step; when the disk refuses it, remove the unfinished shard and say so in a sentence."""
+        """Run a step. If the disk refuses it, remove the unfinished shard and raise StoreError."""
         try:
             act()
             self._disk.check()
@@ -180,8 +181,11 @@ class ShardWriter:
 
 
 class _Disk(io.FileIO):
-    """The file that HDF5 writes to. HDF5 crashes at exit over a file that it could not flush, so it never hears of a
-    full disk: after the first refusal what it writes goes nowhere, and `check` raises what the disk said."""
+    """The file that HDF5 writes to.
+
+    HDF5 crashes at exit if it could not flush a file, so errors such as a full disk are hidden from it: after the first
+    error, further writes are discarded, and `check` raises that error.
+    """
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)  # what a killed process left there; a link is removed, never followed
@@ -189,12 +193,12 @@ class _Disk(io.FileIO):
         self._refusal: OSError | None = None
 
     def check(self) -> None:
-        """OSError if something was refused."""
+        """Raise the OSError of the first failed write, if there is one."""
         if self._refusal:
             raise self._refusal
 
     def write(self, data: Any) -> int:
-        """Write all of it, in as many pieces as the system wants."""
+        """Write all data, in as many pieces as the system requires."""
         left = memoryview(data)
         while left and not self._refusal:
             try:
@@ -214,7 +218,7 @@ class _Disk(io.FileIO):
 
 def _stretches(features: Any) -> list[tuple[int, int]]:
     """Offset and length in bytes of each piece of a dataset, in ascending order."""
-    features.file.flush()  # HDF5 gives a place to what it has not written yet
+    features.file.flush()  # HDF5 allocates space only when it writes
     if features.size == 0:
         return []
     if features.chunks is None:
@@ -230,7 +234,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _header(plan: Plan, index: int) -> dict[str, Any]:
-    """What a shard says of itself, as HDF5 attributes."""
+    """The HDF5 attributes that describe a shard."""
     return {
         "format_version": FORMAT_VERSION,
         "identity": plan.identity.to_json(),
@@ -245,16 +249,16 @@ def _header(plan: Plan, index: int) -> dict[str, Any]:
 
 
 class ShardReader:
-    """One finished shard. No file is open between two uses of it, so that a cache may have any number of shards.
+    """A finished shard. No file is kept open between two uses, so that a cache may have any number of shards.
 
     Attributes:
-        path: of the file.
-        layout: all but the features.
-        features: [N, *row] in the stored type: a copy-on-write memory map of contiguous features, else rows that are
-            unpacked when they are indexed. Nothing is read before.
+        path: the file.
+        layout: everything in the shard except the features.
+        features: [N, *row] in the stored type: a copy-on-write memory map of contiguous features, or compressed rows
+            that are unpacked when they are indexed. No row is read before it is indexed.
 
     Raises:
-        StoreError: the file cannot be read, or is not a whole shard of ours.
+        StoreError: the file cannot be read, or is not a complete shard of SpoofCache.
     """
 
     def __init__(self, path: Path) -> None:
@@ -272,22 +276,22 @@ class ShardReader:
 
     @property
     def header(self) -> Mapping[str, Any]:
-        """What the shard says of itself."""
+        """The attributes of the shard."""
         return self.layout.header
 
     @property
     def identity(self) -> Identity:
-        """What made the numbers."""
+        """The identity of the features."""
         return self.layout.identity
 
     @property
     def utt_ids(self) -> list[str]:
-        """The utterance of each row."""
+        """The name of the utterance in each row."""
         return self.layout.utt_ids
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """Utterance → reason, for those of the group that were left out."""
+        """The reason for each utterance of the group that was omitted."""
         return self.layout.skipped
 
     def require(self, plan: Plan, index: int) -> None:
@@ -302,12 +306,12 @@ class ShardReader:
             raise ShardMismatch(f"{self.path}: rows of {form}; expected {expected_form}")
 
     def require_utterances(self, group: Sequence[str]) -> None:
-        """Raise ShardMismatch unless rows and left-out utterances are those of the group, in its order."""
+        """Raise ShardMismatch unless the rows and the omitted utterances are those of the group, in its order."""
         if self.utt_ids != [utt_id for utt_id in group if utt_id not in self.skipped]:
             raise ShardMismatch(f"{self.path}: its utterances and those it left out are not those of the trial list")
 
     def corrupt(self) -> list[str]:
-        """Re-read every row, and return the utterances whose bytes no longer have their checksum."""
+        """Read every row, and return the utterances whose bytes do not match their checksum."""
         if self.header["checksum_algorithm"] != CHECKSUM:
             raise StoreError(f"{self.path}: checksums by {self.header['checksum_algorithm']}; expected {CHECKSUM}")
         return [utt_id for row, utt_id in enumerate(self.utt_ids) if not self._is_intact(row)]
@@ -315,12 +319,12 @@ class ShardReader:
     def _is_intact(self, row: int) -> bool:
         try:
             return crc32_of(self.features[row]) == int(self.layout.checksums[row])
-        except StoreError:  # compressed, and it unpacks no more
+        except StoreError:  # a compressed row that can no longer be unpacked
             return False
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    """What to tell of a shard that cannot be opened: only a bad content is a reason to delete it."""
+    """The message for a shard that cannot be opened. It advises deleting the shard only if its content is bad."""
     number = system_error(error)
     if number is not None:
         return f"{path}: cannot be read ({os.strerror(number)}); the shard itself may be in order"

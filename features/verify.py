@@ -1,4 +1,4 @@
-"""Is a cache still what was written? Re-reads every row against its checksum."""
+"""Checks whether a cache is still what was written, by reading every row and comparing its checksum."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ from spoofcache.features.store import ShardReader
 
 
 def cached_partitions(root: Path) -> list[Path]:
-    """Every cached partition at or below `root`, begun, complete or robbed of some of its files."""
+    """Every cached partition at or below `root`: complete, unfinished or with missing files."""
     return sorted({path.parent for name in (TRIALS, MANIFEST, "shard-*.h5") for path in root.rglob(name)})
 
 
 def verify_partition(folder: Path, advance: Callable[[int], None] = lambda n: None) -> list[str]:
-    """Sentences that say what is wrong with a partition; none when all is as it was written.
+    """Return a sentence for each problem of a partition; none if everything is as it was written.
 
-    Every row is read against its checksum, every shard against the manifest, its utterances against the protocol,
-    and `skipped.tsv` against what the shards left out. `advance` is told of every shard.
+    The checks compare every row with its checksum, every shard with the manifest, its utterances with the trial list,
+    and `skipped.tsv` with the utterances that the shards omit. `advance` is called with 1 after every shard.
     """
     return list(_problems(folder, advance))
 

@@ -1,4 +1,4 @@
-"""The augmented views of a cached partition: caches beside it whose identity differs in `augment` alone."""
+"""Finds the augmented views of a cached partition: the caches beside it whose identity differs only in `augment`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from spoofcache.features.store import ShardReader
 
 
 class CachedView(NamedTuple):
-    """A view of a partition. `strength` is 0 for the clean one, else the place of its recipe, from 1 on."""
+    """A view of a partition. `strength` is 0 for the clean view, else the position of its recipe, from 1 on."""
 
     data: CachedFeatures
     strength: int
@@ -21,7 +21,7 @@ class CachedView(NamedTuple):
 
 @dataclass
 class _Recipe:
-    """An effect and a seed, and where its views lie, by their number."""
+    """An effect with a random seed, and the folder of each of its views by number."""
 
     effect: Mapping[str, Any]
     seed: int
@@ -30,16 +30,17 @@ class _Recipe:
 
 
 def open_views(clean: CachedFeatures, wanted: str | Sequence[int], effects: Sequence[str] = ()) -> list[CachedView]:
-    """The views of a clean partition, by strength and number; each has the clean one's utterances in its order.
+    """The views of a clean partition, by strength and number. Each has the same utterances in the same order.
 
     Args:
-        clean: `<out>/<corpus>/<slug>/<partition>`; its views lie in `<out>/<corpus>/*/<partition>`.
-        wanted: numbers, of which 0 is the clean partition itself; any word means all that are there.
-        effects: whose views, as spelled for preprocess.py, in order of their strength. The name alone will do where
-            one recipe of that name is cached, and nothing where one is cached at all.
+        clean: `<out>/<corpus>/<slug>/<partition>`; its views are in `<out>/<corpus>/*/<partition>`.
+        wanted: numbers of views, where 0 is the clean partition itself. Any string selects all views.
+        effects: the effects of the views, spelled as for preprocess.py, in order of their strength. The name of an
+            effect suffices if only one recipe of that name is cached. The list may be empty if only one recipe is
+            cached at all.
 
     Raises:
-        StoreError: a view that is not there, or not said which; one that left out other utterances; no such effect.
+        StoreError: a view is missing or ambiguous, or omits other utterances; there is no such effect.
     """
     if clean.plan.identity.effect:
         raise StoreError(f"{clean.folder}: an augmented view; expected the clean cache, whose views are found by it")
@@ -56,7 +57,7 @@ def _find(clean: CachedFeatures) -> list[_Recipe]:
     """All recipes that have a view of this partition, complete or not."""
     here, recipes = clean.folder.resolve(), dict[str, _Recipe]()
     for folder in sorted(here.parent.parent.glob(f"*/{here.name}")):
-        with suppress(StoreError):  # a neighbour that cannot be read is none of ours
+        with suppress(StoreError):  # an unreadable neighbour is not a view
             other = _plan_of(folder, clean.plan)
             if other.identity.effect and _is_same(other, clean.plan):
                 _add(recipes, other.identity, folder)
@@ -64,7 +65,7 @@ def _find(clean: CachedFeatures) -> list[_Recipe]:
 
 
 def _plan_of(folder: Path, clean: Plan) -> Plan:
-    """That of the manifest; of an extraction that was interrupted, the clean one's if a finished shard follows it."""
+    """The plan in the manifest; for an unfinished extraction, the clean plan, if a finished shard follows it."""
     shards = [] if (folder / MANIFEST).exists() else sorted(folder.glob("shard-*.h5"))
     if not shards:
         return read_manifest(folder)
@@ -75,7 +76,7 @@ def _plan_of(folder: Path, clean: Plan) -> Plan:
 
 
 def _is_same(one: Plan, other: Plan) -> bool:
-    """Are they the same partition, views apart?"""
+    """Whether two plans are of the same partition, in whatever view."""
     same_trials = one.trial_list_sha256 == other.trial_list_sha256
     same_name = (one.corpus, one.partition) == (other.corpus, other.partition)
     return same_trials and same_name and one.identity.clean == other.identity.clean
@@ -89,7 +90,7 @@ def _add(recipes: dict[str, _Recipe], identity: Identity, folder: Path) -> None:
 
 
 def _choose(clean: CachedFeatures, found: Sequence[_Recipe], effects: Sequence[str]) -> list[_Recipe]:
-    """One recipe for each effect asked for; the only one where none is."""
+    """One recipe for each requested effect; the only recipe if no effect is requested."""
     if effects:
         chosen = [_only(clean, _fitting(found, effect), effect) for effect in effects]
         if len({id(recipe) for recipe in chosen}) < len(chosen):
@@ -102,7 +103,7 @@ def _fitting(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
     named = [recipe for recipe in found if recipe.effect["name"] == effect]
     if len(named) == 1:
         return named
-    # here, not above: it brings decoders of audio, which training spares
+    # imported here, since it imports audio decoders, which training does not need
     from spoofcache.features.augment import EffectError, parse_effect
 
     try:

@@ -28,7 +28,7 @@ def run(command, *options):
 
 
 def refusal(*options):
-    """The one sentence of a search that must refuse."""
+    """The sentence with which a search refuses its options."""
     result = run(main_search, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     return result.stderr
@@ -51,7 +51,7 @@ def test_a_search_of_three_epochs_writes_a_genotype_that_trains(caches, tmp_path
     assert "best epoch 0" in trained.stdout
 
 
-def test_an_interrupted_search_says_how_to_go_on_and_does(caches, tmp_path, monkeypatch):
+def test_an_interrupted_search_says_how_to_resume_and_resumes(caches, tmp_path, monkeypatch):
     options = ("--train", caches[0], "--out", tmp_path / "search", *SMALL, "--epochs", 2)
 
     def interrupt(line):

@@ -1,4 +1,4 @@
-"""What the training command says beside its run folder; the road of all commands is in test_road.py."""
+"""What the training command prints and writes; test_road.py runs all commands in sequence."""
 
 import json
 import statistics
@@ -37,7 +37,7 @@ def train(tmp_path):
     return run
 
 
-def test_the_average_is_told_after_the_epochs_and_before_the_best(train, tmp_path):
+def test_the_average_is_reported_after_the_epochs_and_before_the_best(train, tmp_path):
     result = train("train.average=swa")
     assert result.exit_code == 0, result.output
     told = [line for line in result.stderr.splitlines() if not line.startswith("training ")]
@@ -46,20 +46,20 @@ def test_the_average_is_told_after_the_epochs_and_before_the_best(train, tmp_pat
     assert (tmp_path / "run/average.safetensors").exists()
 
 
-def test_it_says_where_the_features_live_and_whether_the_network_is_compiled(train):
+def test_training_reports_where_features_are_kept_and_whether_the_network_is_compiled(train):
     said = train("train.features=device", "train.batch_size=4", "train.compile=off").stderr.splitlines()
     assert said[0] == "features: train 12 rows, 0.00 GB, in memory; dev 12 rows, 0.00 GB, in memory"
     assert said[1] == "network: eager, as train.compile asks"
 
 
-def test_patience_ends_it_early(train):
+def test_patience_ends_a_training_early(train):
     result = train("train.patience=1", "optimizer.lr=1e-30")
     assert result.exit_code == 0, result.output
     assert "epoch 1:" in result.stderr
     assert "epoch 2:" not in result.stderr
 
 
-def test_a_setting_that_the_loss_does_not_take_gets_a_sentence(train):
+def test_an_unknown_setting_of_a_loss_is_refused_in_a_sentence(train):
     result = train("loss.name=focal", "loss.settings.gamma=-1")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Error: focal with gamma -1; expected at least 0" in result.stderr

@@ -1,4 +1,4 @@
-"""Averages of weights by hand, and batch norms estimated anew."""
+"""Averages of weights against values computed by hand, and the new estimates of batch norms."""
 
 import numpy as np
 import pytest
@@ -44,20 +44,20 @@ def test_averages_of_four_epochs_by_hand(case):
     assert weights is None if expected is None else weights["w"].item() == pytest.approx(expected)
 
 
-def test_of_equal_epochs_the_earlier_ones_are_the_best():
+def test_among_equal_epochs_the_earlier_ones_are_averaged():
     equal = [(1.0, (0.1,)), (2.0, (0.1,)), (4.0, (0.1,))]
     assert hear(make("best", "average_count", 2), equal).weights()["w"] == 1.5
 
 
 @pytest.mark.parametrize("case", BY_HAND, ids=lambda case: "-".join(map(str, case)))
-def test_one_that_goes_on_with_the_state_of_another_ends_with_the_same_bits(case, tmp_path):
+def test_an_average_that_continues_from_a_saved_state_is_identical(case, tmp_path):
     torch.save(hear(make(*case), EPOCHS[:2]).state_dict(), tmp_path / "state")
     resumed = make(*case)
     resumed.load_state_dict(torch.load(tmp_path / "state", weights_only=True), CPU)
     assert hear(resumed, EPOCHS[2:], first=2).weights() == hear(make(*case)).weights()
 
 
-def test_what_is_heard_is_not_changed_and_may_change():
+def test_an_average_neither_changes_nor_shares_the_weights_that_it_is_given():
     for name in AVERAGES:
         average, weight = make(name), torch.tensor(1.0)
         average.after_update({"w": weight})
@@ -69,7 +69,7 @@ def test_what_is_heard_is_not_changed_and_may_change():
         assert name == "none" or 1 < average.weights()["w"] < 2
 
 
-def test_weights_that_do_not_move_stay_what_they_are_to_the_bit():
+def test_the_average_of_constant_weights_is_identical_to_them():
     weight = torch.from_numpy(np.random.default_rng(0).standard_normal(1000)).float()
     for name in ("swa", "ema", "best"):
         average = make(name)
@@ -92,7 +92,7 @@ def test_batch_norms_are_means_over_batches_by_hand():
     assert not model.training
 
 
-def test_without_batch_norms_no_batch_is_looked_at():
+def test_without_batch_norms_no_batch_is_read():
     def none():
         raise AssertionError
         yield

@@ -1,4 +1,4 @@
-"""When a training is compiled, and that it resumes as it was begun. What is compiled here is a linear network."""
+"""When a training is compiled, and that it resumes as it began. The network that is compiled here is linear."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ __all__ = ["one_thread"]
 
 @pytest.fixture(autouse=True)
 def forget():
-    """What one test compiled, the next does not count against the compiler's limit."""
+    """Reset the compiler, so that one test does not use up the limit of recompilations of the next."""
     yield
     torch.compiler.reset()
 
@@ -35,7 +35,7 @@ def forward_of(backend):
 
 
 def train(config, caches, run):
-    """What the training says of the compiler."""
+    """The note in which a training reports whether its network is compiled."""
     notes = []
     fit(config, *caches, run, FitOptions(listener=Listener(note=notes.append)))
     return notes[-1]
@@ -67,7 +67,7 @@ def test_a_training_that_the_trial_compiled_resumes_compiled_without_one(experim
         fit(experiment("train.epochs=1"), *caches, tmp_path / "run", FitOptions(resume=True))
 
 
-def test_a_trial_leaves_no_trace(experiment, caches, tmp_path, monkeypatch):
+def test_a_trial_does_not_change_the_training(experiment, caches, tmp_path, monkeypatch):
     config = experiment(*LCNN, "train.epochs=1", "train.batch_size=16")  # with dropout and batch norms
     assert "too short for compiling to pay" in train(config, caches, tmp_path / "without")
     monkeypatch.setattr(compiling, "PAYS_FROM", 0)
@@ -94,7 +94,7 @@ def test_a_network_that_the_compiler_refuses_is_trained_eagerly(experiment, cach
     assert not load_last(tmp_path / "run")["compiled"]
 
 
-def test_a_compiler_that_fails_though_it_is_asked_for_is_said_in_a_sentence(experiment, caches, tmp_path, monkeypatch):
+def test_a_failing_compiler_is_an_error_if_compile_is_on(experiment, caches, tmp_path, monkeypatch):
     config = experiment("train.compile=on", "train.epochs=2")
     with monkeypatch.context() as patch:
         patch.setattr(torch, "compile", refuse)
@@ -107,7 +107,7 @@ def test_a_compiler_that_fails_though_it_is_asked_for_is_said_in_a_sentence(expe
         fit(config, *caches, tmp_path / "run", FitOptions(resume=True))
 
 
-def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tmp_path, monkeypatch):
+def test_without_a_compiler_training_is_eager_and_reports_it(experiment, caches, tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     said = train(experiment("train.epochs=1"), caches, tmp_path / "run")
     assert said == "network: eager: no C++ compiler (no-such-compiler) found"
@@ -116,13 +116,15 @@ def test_without_a_compiler_training_is_eager_and_says_so(experiment, caches, tm
     assert not (tmp_path / "on").exists()
 
 
-def test_recurrent_networks_are_left_as_they_are():
+def test_recurrent_networks_are_not_compiled():
     assert "recurrent" in compiling.obstacle(forward_of("lcnn_lstm").model, CPU)
     assert not compiling.obstacle(forward_of("pooled_linear").model, CPU)
 
 
 @pytest.mark.parametrize(("micro_batch", "size"), [(0, 8), (3, 3), (4, 4), (5, 4), (100, 8)])
-def test_compiled_is_the_largest_part_of_a_batch(experiment, caches, tmp_path, monkeypatch, micro_batch, size):
+def test_the_network_is_compiled_for_the_largest_part_of_a_batch(
+    experiment, caches, tmp_path, monkeypatch, micro_batch, size
+):
     sizes = []
     monkeypatch.setattr(Forward, "compile", lambda self, batch_size: sizes.append(batch_size))
     train(

@@ -1,4 +1,4 @@
-"""Learning rates update by update, every optimiser by its first step, and the update against autograd."""
+"""Learning rates of every update, the first step of every optimizer, and updates against autograd."""
 
 from contextlib import nullcontext
 
@@ -42,12 +42,12 @@ def rates(schedule, start=1.0, epochs=4, steps_per_epoch=2):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_rates_of_every_schedule(name):
+def test_learning_rates_of_every_schedule(name):
     schedule, expected = TABLE[name]
     assert rates(schedule) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_cosine_ends_at_its_floor():
+def test_a_cosine_ends_at_lr_min():
     # the recipe of AASIST: 1e-4 → 5e-6; half way it stands in the middle
     schedule = ScheduleConfig("cosine_per_step", lr_min=5e-6)
     found = rates(schedule, start=1e-4, epochs=100, steps_per_epoch=10)
@@ -62,7 +62,7 @@ def test_a_warm_up_rises_in_a_straight_line_and_multiplies():
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_rate_is_never_negative_nor_above_the_start(name):
+def test_a_learning_rate_is_never_negative_nor_above_the_initial_one(name):
     schedule, _ = TABLE[name]
     assert all(0 <= rate <= 1 for rate in rates(schedule, epochs=50, steps_per_epoch=3))
 
@@ -91,7 +91,7 @@ def test_first_step_of_every_optimiser(name):
     assert weight.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_sgd_takes_momentum():
+def test_sgd_uses_momentum():
     weight = torch.nn.Parameter(torch.tensor([0.0]))
     optimizer = OPTIMIZERS["sgd"]([weight], OptimizerConfig("sgd", lr=1.0, momentum=0.5))
     for _ in range(2):
@@ -144,14 +144,14 @@ def test_even_parts_by_hand():
     assert sizes == [[9], [1] * 9, [3, 3, 3], [5, 4], [9], [9]]
 
 
-def test_parts_are_no_larger_than_asked_for_and_as_even_as_can_be(batch):
+def test_parts_respect_the_limit_and_are_as_even_as_possible(batch):
     model, seen = countermeasure("cross_entropy"), []
     model.register_forward_pre_hook(lambda module, arguments: seen.append(len(arguments[0])))
     updater(model, micro_batch=3).update(0, *batch)
     assert seen == [3, 3, 2, 2]
 
 
-def test_of_labels_on_the_host_an_update_asks_the_device_for_the_loss_alone(batch, monkeypatch):
+def test_an_update_with_labels_on_the_host_waits_for_the_device_only_once(batch, monkeypatch):
     # tensors of the meta device have no values: whoever asks for one fails, where a GPU would be waited for
     model, device, steps = countermeasure("cross_entropy").to("meta"), torch.device("meta"), []
     optimizer = OptimizerConfig("sgd", clip_norm=1.0)
@@ -163,7 +163,7 @@ def test_of_labels_on_the_host_an_update_asks_the_device_for_the_loss_alone(batc
     assert steps == ["made"]
 
 
-def test_a_rehearsal_that_fails_leaves_no_trace_either(batch, monkeypatch):
+def test_a_trial_step_that_fails_leaves_the_network_unchanged(batch, monkeypatch):
     model, drawn = countermeasure("cross_entropy"), countermeasure("cross_entropy")
 
     def fail(output, labels):
@@ -181,7 +181,7 @@ def test_a_rehearsal_that_fails_leaves_no_trace_either(batch, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "am_softmax"])  # the latter gives `linear` no gradient
-def test_gradients_are_cut_to_their_norm_and_keep_their_direction(batch, loss, precision):
+def test_gradients_are_clipped_to_a_norm_and_keep_their_direction(batch, loss, precision):
     whole, cut = countermeasure(loss), countermeasure(loss)
     updater(whole, precision=precision).update(0, *batch)
     updater(cut, OptimizerConfig(clip_norm=0.01), precision=precision, micro_batch=4).update(0, *batch)
@@ -192,7 +192,7 @@ def test_gradients_are_cut_to_their_norm_and_keep_their_direction(batch, loss, p
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_parts_without_a_gradient_stay_as_they_were_drawn(batch, name):
+def test_parameters_without_a_gradient_keep_their_initial_values(batch, name):
     model, drawn = countermeasure("oc_softmax"), countermeasure("oc_softmax")
     optimizer = OptimizerConfig(name, lr=0.1, weight_decay=0.1, clip_norm=1.0)
     updater(model, optimizer, precision="float16").update(0, *batch)
@@ -200,7 +200,7 @@ def test_parts_without_a_gradient_stay_as_they_were_drawn(batch, name):
     assert not torch.equal(model.objective.vectors, drawn.objective.vectors)
 
 
-def test_an_update_has_the_rate_of_its_step(batch):
+def test_an_update_uses_the_learning_rate_of_its_step(batch):
     model = countermeasure("cross_entropy")
     before = model.backend.linear.bias.detach().clone()
     optimizer = OptimizerConfig("sgd", lr=1.0, momentum=0.0)
@@ -211,6 +211,6 @@ def test_an_update_has_the_rate_of_its_step(batch):
     torch.testing.assert_close(model.backend.linear.bias, before - 0.125 * model.backend.linear.bias.grad)
 
 
-def test_a_cosine_that_is_over_stays_at_its_end():
+def test_after_its_last_epoch_a_cosine_stays_at_lr_min():
     found = rates(ScheduleConfig("cosine_per_epoch", epochs=2, lr_min=0.1), epochs=4)
     assert found[4:] == pytest.approx([0.1] * 4)

@@ -85,7 +85,7 @@ def dev_scores(folder, run, which):
 
 @pytest.mark.usefixtures("double", "one_thread")
 @pytest.mark.parametrize("name", ["lcnn", "res2net"])
-def test_two_processes_train_as_one_does_on_the_same_batches(by_two, folder, tmp_path, name):
+def test_two_processes_train_like_one_on_the_same_batches(by_two, folder, tmp_path, name):
     out, _ = by_two
     best = train(folder, name, tmp_path / name)
     states = [load_last(run / name) for run in (out, tmp_path)]
@@ -135,7 +135,7 @@ def test_another_number_of_processes_does_not_resume_a_run(by_two, folder):
         train(folder, "dropout", by_two[0] / "dropout", resume=True)
 
 
-def test_the_command_trains_on_two_processes_and_one_of_them_speaks(folder, tmp_path):
+def test_the_command_trains_on_two_processes_and_only_one_of_them_prints(folder, tmp_path):
     overrides = ("backend.name=lcnn", "backend.settings.dropout=0", "train.epochs=1")
     data = ("--config", folder / "config.toml", "--train", folder / "train", "--dev", folder / "dev")
     sets = [option for override in overrides for option in ("--set", override)]
@@ -188,14 +188,14 @@ def test_a_process_without_a_share_is_refused_before_the_run_begins(folder, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_alone_there_is_nothing_to_join_and_nothing_is_imported(monkeypatch):
+def test_a_single_process_does_not_import_accelerate(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)  # importing it would fail
     assert join_processes(CPU) == Processes(CPU)
     values = torch.ones(2)
     assert Processes().total(values) is values
 
 
-def test_on_gpus_batch_norms_become_those_of_pytorch_under_the_same_names():
+def test_on_gpus_batch_norms_become_sync_batch_norms_with_the_same_names():
     model = BACKENDS["res2net"]((32, 20))
     names = list(model.state_dict())
     over_all_processes(model, torch.device("cuda"))
@@ -209,7 +209,7 @@ def test_a_network_with_batch_norms_over_all_processes_is_not_compiled():
     assert obstacle(model, CPU) == "its batch norms exchange statistics between processes (train.batch_norm is global)"
 
 
-def test_dropout_of_every_process_is_its_own():
+def test_every_process_draws_its_own_dropout():
     draws = []
     for seed in ((1, 2), (1, 2, 1), (1, 2, 2), (1, 3), (2, 2)):
         seed_epoch(*seed)
@@ -228,7 +228,7 @@ def two_of(monkeypatch):
     return set_for
 
 
-def test_processes_take_the_gpus_by_themselves(two_of, monkeypatch):
+def test_each_process_takes_a_gpu_of_its_own(two_of, monkeypatch):
     two_of(0)
     with pytest.raises(RunError, match=r"--device cuda:1 for 2 processes; expected cuda .each takes a GPU of its own."):
         join_processes(torch.device("cuda:1"))
@@ -243,7 +243,7 @@ def test_processes_take_the_gpus_by_themselves(two_of, monkeypatch):
     ("rank", "error", "at_once"),
     [(0, RunError("ours"), True), (1, RunError("ours"), False), (0, RuntimeError("connection closed"), False)],
 )
-def test_others_than_the_main_process_wait_to_be_ended_before_they_speak(two_of, monkeypatch, rank, error, at_once):
+def test_other_processes_wait_to_be_ended_before_they_report_an_error(two_of, monkeypatch, rank, error, at_once):
     two_of(rank)
     waits = []
     monkeypatch.setattr(room.time, "sleep", waits.append)
@@ -253,7 +253,7 @@ def test_others_than_the_main_process_wait_to_be_ended_before_they_speak(two_of,
 
 
 @pytest.mark.parametrize(("rank", "leaves_with"), [(0, KeyboardInterrupt), (1, SystemExit)])
-def test_an_interrupt_reaches_all_and_the_main_process_tells_of_it(two_of, rank, leaves_with):
+def test_an_interrupt_ends_all_processes_and_the_main_one_reports_it(two_of, rank, leaves_with):
     two_of(rank)
     with pytest.raises(leaves_with), report_error_once():
         raise KeyboardInterrupt

@@ -40,7 +40,7 @@ def many(pool, **settings):
 
 
 @pytest.mark.parametrize("size", [1, 8, 11])
-def test_a_clean_corpus_comes_in_the_order_of_a_shuffling_loader(size):
+def test_a_clean_corpus_is_drawn_in_the_order_of_a_shuffling_loader(size):
     """The draw that every published figure of this project was made with."""
     seed_epoch(3, 5)
     expected = [batch.tolist() for batch in DataLoader(range(10), batch_size=4, shuffle=True)]
@@ -64,25 +64,25 @@ def test_there_may_be_more_rows_than_torch_draws_from():
     assert shares(ByWeight(weights, 4000), lambda row: row >= 2**24)[True] == pytest.approx(0.5, abs=0.05)
 
 
-def test_every_utterance_of_every_corpus_comes_once():
+def test_every_utterance_of_every_corpus_is_drawn_once():
     assert sorted(draw(Pool(LABELS))) == list(range(10))
     drawn = [utterance_and_view(row)[0] for row in draw(POOL, views="random")]
     assert sorted(drawn) == list(range(10))
 
 
-def test_all_is_every_utterance_in_every_view_once():
+def test_views_all_draws_every_utterance_in_every_view_once():
     assert sorted(draw(POOL, views="all")) == list(range(30))
     assert draws_per_epoch(POOL, TrainConfig(views="all")) == 30
     assert draws_per_epoch(POOL, TrainConfig(views="random")) == 10
 
 
-def test_random_is_each_view_equally_often_whatever_the_utterance():
+def test_views_random_draws_each_view_equally_often():
     found = shares(many(POOL, views="random"), utterance_and_view)
     assert len(found) == 30
     assert found == pytest.approx(dict.fromkeys(found, 1 / 30), abs=0.01)
 
 
-def test_balanced_is_both_classes_equally_often_over_all_corpora():
+def test_balanced_draws_both_classes_equally_often_over_all_corpora():
     label = [label for labels in LABELS for label in labels]
     found = shares(many(POOL, views="random", balanced=True), lambda row: label[utterance_and_view(row)[0]])
     assert found == pytest.approx({0: 0.5, 1: 0.5}, abs=0.02)
@@ -95,7 +95,7 @@ def test_weights_are_the_shares_of_the_corpora_and_rows_come_with_replacement():
     assert len(rows) == 500 * 10
 
 
-def test_balanced_with_weights_is_within_each_corpus():
+def test_balanced_with_weights_balances_within_each_corpus():
     rows = many(POOL, views="all", corpus_weights=(1.0, 3.0), balanced=True)
     found = shares(rows, lambda row: utterance_and_view(row)[0])
     first, second = LABELS
@@ -125,12 +125,12 @@ def test_augmentation_grows_in_probability(grown, augmented):
     ("grown", "by_strength"),
     [(0.0, [0.5, 0.5, 0, 0]), (0.25, [0.4, 0.3, 0.3, 0]), (0.5, [0.3, 0, 0.7, 0]), (1.0, [0.1, 0, 0, 0.9])],
 )
-def test_it_moves_from_the_first_recipe_to_the_last(grown, by_strength):
+def test_augmentation_moves_from_the_first_recipe_to_the_last(grown, by_strength):
     """Three recipes, of which the second has two views."""
     none, weak, middle, strong = by_strength
     found = view_shares([0, 1, 2, 2, 3], GROWING, grown)
     assert found == pytest.approx([none, weak, middle / 2, middle / 2, strong])
 
 
-def test_without_growth_all_views_are_alike():
+def test_without_growth_all_views_are_equally_likely():
     assert view_shares([0, 1, 2, 2], GrowthConfig(), grown=1.0) == [0.25] * 4

@@ -38,7 +38,7 @@ def test_scores_are_the_log_odds_of_each_utterance_in_the_order_of_the_cache(run
         assert scores.scores[index] == pytest.approx(bonafide - spoof, abs=1e-5)
 
 
-def test_bona_fide_scores_higher(run, caches):
+def test_bona_fide_utterances_score_higher(run, caches):
     scores = score_partition(load_model(run, "best")[0], caches[1], 64, CPU)
     assert scores.bonafide.mean() > scores.spoof.mean() + 1
 

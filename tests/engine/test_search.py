@@ -17,9 +17,9 @@ from tests.threads import one_thread  # noqa: F401
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"num_cells": 3, "channels": 4, "epochs": 3, "batch_size": 8}
-"""A search of seconds."""
+"""The settings of a search that takes seconds."""
 TINY = SearchController(num_cells=1, channels=2, epochs=1)
-"""A search of one step."""
+"""A search with a single step."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def cache(tmp_path_factory):
 
 
 def items(n, value=0.0):
-    """A data set that is no cache: n items of a constant, every third one bona fide."""
+    """A data set other than a cache: n items of a constant, every third one bona fide."""
     return [(torch.full((9, 8), value), int(i % 3 == 0), f"U{i}") for i in range(n)]
 
 
@@ -38,7 +38,7 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
 
 
-def test_a_search_learns_and_leaves_a_search_folder(cache, tmp_path):
+def test_a_search_learns_and_writes_a_search_folder(cache, tmp_path):
     folder = tmp_path / "search"
     result = SearchController(**SMALL).train_search(cache, folder)
     assert {path.name for path in folder.iterdir()} == {"last.ckpt", "search.jsonl"}
@@ -70,7 +70,7 @@ def test_a_large_cost_weight_gives_a_lower_expected_cost(cache, seed):
     assert dear.multiply_adds < free.multiply_adds
 
 
-def test_the_architecture_rests_for_the_first_part_of_the_epochs():
+def test_the_architecture_is_frozen_in_the_first_part_of_the_epochs():
     controller = SearchController(num_cells=1, channels=2, epochs=4, frozen=0.5, architecture_lr=0.1)
     *resting, third, fourth = controller.train_search(items(12)).history
     assert [line.architecture_loss for line in resting] == [None, None]
@@ -78,7 +78,7 @@ def test_the_architecture_rests_for_the_first_part_of_the_epochs():
 
 
 @pytest.mark.parametrize("utterances", [20, 70])
-def test_an_interrupted_search_resumes_to_the_bits_of_an_uninterrupted_one(cache, tmp_path, utterances):
+def test_an_interrupted_search_resumes_to_the_weights_of_an_uninterrupted_one(cache, tmp_path, utterances):
     controller, seen = SearchController(**SMALL, seed=5), 0
 
     def interrupt(n):
@@ -98,7 +98,7 @@ def test_an_interrupted_search_resumes_to_the_bits_of_an_uninterrupted_one(cache
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part] | other[part])
 
 
-def test_a_finished_search_that_is_resumed_stays_as_it_is(tmp_path):
+def test_a_finished_search_that_is_resumed_does_not_change(tmp_path):
     result = TINY.train_search(items(12), tmp_path / "search")
     (tmp_path / "search/search.jsonl").unlink()  # as if killed before it was written
     assert TINY.train_search(items(12), tmp_path / "search", resume=True) == result
@@ -136,7 +136,7 @@ def test_settings_out_of_range_are_refused(settings, sentence):
         SearchController(**settings)
 
 
-def test_sizes_and_spaces_that_the_network_does_not_take_are_refused():
+def test_unknown_spaces_and_unsupported_sizes_are_refused():
     with pytest.raises(RunError, match=r"SuperNet with 3 channels; expected a multiple of 2"):
         SearchController(channels=3).train_search(items(12))
     with pytest.raises(RunError, match=r"SuperNet with space 'dark'; expected one of light, pc"):
@@ -148,7 +148,7 @@ def test_a_class_that_cannot_be_split_is_refused():
         SearchController().train_search(items(3))
 
 
-def test_another_search_or_other_data_do_not_resume_it(tmp_path):
+def test_a_search_is_not_resumed_with_other_settings_or_data(tmp_path):
     folder = tmp_path / "search"
     TINY.train_search(items(12), folder)
     with pytest.raises(RunError, match="exists; expected a new folder, or --resume"):
@@ -157,7 +157,7 @@ def test_another_search_or_other_data_do_not_resume_it(tmp_path):
         SearchController(num_cells=1, channels=2, epochs=2).train_search(items(15), folder, resume=True)
 
 
-def test_a_folder_that_is_not_of_a_search_is_not_resumed(tmp_path):
+def test_a_folder_other_than_a_search_folder_is_not_resumed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"not empty and without last\.ckpt; --resume expects the folder of a search"):
         TINY.train_search(items(12), tmp_path, resume=True)

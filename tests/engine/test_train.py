@@ -40,7 +40,7 @@ def assert_same_weights(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
-def test_learns_what_can_be_learnt_and_leaves_a_run_folder(experiment, caches, tmp_path):
+def test_training_learns_separable_data_and_writes_a_run_folder(experiment, caches, tmp_path):
     run = tmp_path / "run"
     best = fit(experiment("train.epochs=6"), *caches, run)
     assert best.dev_eer < 0.05
@@ -116,12 +116,12 @@ RESUMED = [
 
 
 @pytest.mark.parametrize("overrides", RESUMED)
-def test_whatever_the_recipe_it_resumes_bit_for_bit(experiment, caches, tmp_path, overrides):
+def test_a_training_with_any_recipe_resumes_bit_for_bit(experiment, caches, tmp_path, overrides):
     epochs_done = 1 if "patience" in overrides else 3  # it is interrupted in its last one
     assert_resumes(experiment(*overrides.split()), caches, tmp_path, epochs_done * EPOCH + 20)
 
 
-def test_dropout_and_batch_norms_resume_too(experiment, caches, tmp_path):
+def test_dropout_and_batch_norms_resume_bit_for_bit(experiment, caches, tmp_path):
     config = experiment(*LCNN, "train.epochs=2", "train.average=ema", "train.balanced=true", "train.micro_batch=4")
     assert_resumes(config, caches, tmp_path, EPOCH + 20)
 
@@ -168,7 +168,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(experiment, caches, tmp_p
 
 
 @pytest.mark.parametrize("select", ["dev_eer", "dev_loss"])
-def test_the_best_epoch_is_the_one_the_config_asks_for(experiment, caches, tmp_path, select):
+def test_the_best_epoch_is_the_one_that_train_select_prefers(experiment, caches, tmp_path, select):
     run = tmp_path / "run"
     best = fit(experiment(f"train.select={select}"), *caches, run)
     rank = {"dev_eer": lambda line: (line["dev_eer"], line["dev_loss"]), "dev_loss": lambda line: line["dev_loss"]}
@@ -176,7 +176,7 @@ def test_the_best_epoch_is_the_one_the_config_asks_for(experiment, caches, tmp_p
     assert json.loads((run / "model.json").read_text())["epoch"] == best.epoch
 
 
-def test_class_weights_go_to_the_class_they_name():
+def test_class_weights_apply_to_the_class_that_they_name():
     assert ClassWeights(bonafide=10, spoof=1).by_index() == [1.0, 10.0]  # index 0 is spoof
 
 
@@ -230,7 +230,7 @@ def test_another_precision_does_not_resume_a_run(experiment, caches, tmp_path, m
         fit(experiment("train.epochs=1"), *caches, tmp_path / "run", FitOptions(resume=True))
 
 
-def test_a_folder_that_is_no_run_folder_is_not_resumed(experiment, caches, tmp_path):
+def test_a_folder_other_than_a_run_folder_is_not_resumed(experiment, caches, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"not empty and without config\.toml"):
         fit(experiment(), *caches, tmp_path, FitOptions(resume=True))
@@ -295,7 +295,7 @@ def test_a_loss_with_a_wrong_setting_leaves_no_run_folder(experiment, caches, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_the_rate_that_is_told_is_that_of_the_last_update(experiment, caches, tmp_path):
+def test_the_reported_learning_rate_is_that_of_the_last_update(experiment, caches, tmp_path):
     fit(experiment("schedule.name=cosine_per_step"), *caches, tmp_path / "run")
     # four epochs of six updates: the last ones are 5, 11, 17 and 23 of 24
     expected = [1e-2 * 0.5 * (1 + np.cos(np.pi * step / 24)) for step in (5, 11, 17, 23)]
@@ -303,7 +303,7 @@ def test_the_rate_that_is_told_is_that_of_the_last_update(experiment, caches, tm
 
 
 @pytest.mark.parametrize("patience", [1, 2])
-def test_training_ends_when_epochs_in_a_row_are_no_better(experiment, caches, tmp_path, patience):
+def test_training_ends_after_consecutive_epochs_without_improvement(experiment, caches, tmp_path, patience):
     run, config = tmp_path / "run", experiment("optimizer.lr=1e-30", f"train.patience={patience}")
     best = fit(config, *caches, run)  # weights that do not move: no epoch is better than the first
     assert (best.epoch, len(metrics(run))) == (0, 1 + patience)
@@ -319,7 +319,7 @@ def test_patience_counts_from_the_best_epoch(experiment, caches, tmp_path):
     assert [line["epoch"] for line in metrics(tmp_path / "run")] == list(range(best.epoch + 3))
 
 
-def test_the_loss_hears_the_lowest_dev_eer_so_far(experiment, caches, tmp_path, monkeypatch):
+def test_the_loss_receives_the_lowest_dev_eer_so_far(experiment, caches, tmp_path, monkeypatch):
     heard, run, config = [], tmp_path / "run", experiment("train.select=dev_loss", "optimizer.lr=1.0")
     monkeypatch.setattr(LOSSES["cross_entropy"], "begin_epoch", lambda self, *progress: heard.append(progress))
     with pytest.raises(KeyboardInterrupt):
@@ -384,7 +384,7 @@ def test_the_best_epochs_are_averaged(experiment, caches, tmp_path):
     torch.testing.assert_close(average, (seen[first] + seen[second]) / 2, rtol=1e-5, atol=1e-7)
 
 
-def test_the_average_is_judged_on_dev_and_says_so(experiment, caches, tmp_path):
+def test_the_average_is_evaluated_on_dev_and_reported(experiment, caches, tmp_path):
     run, heard = tmp_path / "run", []
     fit(experiment("train.average=swa"), *caches, run, FitOptions(listener=Listener(average=heard.append)))
     model, about = load_model(run, "average")
@@ -436,7 +436,7 @@ def test_a_finished_average_stays_as_it_is(experiment, caches, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["oc_softmax", "aam_softmax"])
-def test_dev_is_judged_by_the_score_of_the_loss(experiment, caches, tmp_path, loss):
+def test_dev_is_evaluated_with_the_score_of_the_loss(experiment, caches, tmp_path, loss):
     fit(experiment(f"loss.name={loss}", "train.epochs=1"), *caches, tmp_path / "run")
     model, about = load_model(tmp_path / "run", "last")
     scores = score_partition(model, caches[1], 7, CPU)

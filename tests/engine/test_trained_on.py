@@ -1,4 +1,4 @@
-"""What a run says that it was trained on, and which utterances two partitions share."""
+"""The record of what a run was trained on, and the utterances that two partitions share."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def cache(tmp_path):
     return write
 
 
-def test_what_is_written_reads_back_the_same_and_is_written_once(cache, tmp_path):
+def test_the_file_reads_back_unchanged_and_is_written_only_once(cache, tmp_path):
     la, odd = cache("LA", TRIALS, np.zeros((40, 2, 3))), cache("odd", ODD, np.zeros((2, 2, 3)))
     write_trained_on(tmp_path, [la, odd])
     expected = [Partition("LA", "train", TRIALS), Partition("odd", "train", ODD)]
@@ -33,18 +33,18 @@ def test_what_is_written_reads_back_the_same_and_is_written_once(cache, tmp_path
     assert read_trained_on(tmp_path) == expected
 
 
-def test_a_run_from_before_says_nothing(tmp_path):
+def test_a_run_of_an_earlier_version_records_no_partitions(tmp_path):
     assert read_trained_on(tmp_path) == []
 
 
-def test_names_count_within_a_corpus_and_all_that_is_said_across_corpora():
+def test_names_identify_utterances_within_a_corpus_and_all_columns_across_corpora():
     relabelled = [replace(TRIALS[0], speaker="another"), *TRIALS[1:3]]
     train = Partition("LA", "train", TRIALS)
     assert namesakes(train, Partition("LA", "eval", relabelled)) == ["U_0000", "U_0001", "U_0002"]
     assert namesakes(train, Partition("ITW", "eval", relabelled)) == ["U_0001", "U_0002"]
 
 
-def test_features_tell_a_copy_from_a_namesake_whatever_machine_rounded_them(cache):
+def test_features_distinguish_a_copy_from_an_utterance_of_the_same_name(cache):
     rows = separable_rows(TRIALS)
     rounded = rows * (1 + 0.01 * np.random.default_rng(1).standard_normal(rows.shape))
     train, copy = cache("LA", TRIALS, rows), cache("copy", TRIALS, rounded)

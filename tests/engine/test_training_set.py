@@ -1,4 +1,4 @@
-"""Corpora and views that make one training set, those that do not, and what is trained on them."""
+"""Corpora and views that form a training set, those that are refused, and trainings on them."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def augmented(cache):
     return cache("LA"), cache("LA", trials=make_trials(15, "dev"), partition="dev")
 
 
-def test_every_row_is_the_utterance_and_the_view_that_the_pool_says(experiment, cache):
+def test_every_row_is_the_utterance_and_the_view_that_the_pool_gives(experiment, cache):
     sizes = {"LA": 24, "ITW": 9}
     for corpus, n in sizes.items():
         for view in (1, 2):
@@ -61,7 +61,7 @@ def test_every_row_is_the_utterance_and_the_view_that_the_pool_says(experiment, 
         assert [feed.utt_id(row) for row in batch.rows] == names
 
 
-def test_a_run_says_what_it_was_trained_on(experiment, augmented, tmp_path):
+def test_a_run_records_what_it_was_trained_on(experiment, augmented, tmp_path):
     told = []
     clean, dev = augmented
     for views in ("[0]", "random"):
@@ -73,7 +73,7 @@ def test_a_run_says_what_it_was_trained_on(experiment, augmented, tmp_path):
     assert [note for note in told if note.startswith("train:")] == ["train: LA/train, LA/train+rawboost-5 (3 views)"]
 
 
-def test_what_is_cached_beside_it_changes_no_run_that_does_not_ask(experiment, augmented, tmp_path):
+def test_views_that_a_run_does_not_use_do_not_change_it(experiment, augmented, tmp_path):
     clean, dev = augmented
     alone = CachedFeatures(write_cache(tmp_path / "alone/train", clean.trials, separable_rows(clean.trials)))
     for name, train in {"alone": alone, "beside": clean}.items():
@@ -94,7 +94,7 @@ GROWING = "train.growth.eer_threshold=1.0 train.growth.epochs=2"
         f"train.views=[0,2] {GROWING} train.balanced=true",
     ],
 )
-def test_with_views_too_it_resumes_bit_for_bit(experiment, augmented, tmp_path, overrides):
+def test_a_training_with_views_resumes_bit_for_bit(experiment, augmented, tmp_path, overrides):
     config = experiment("train.epochs=5", *overrides.split())
     per_epoch = 15 + 24 * (3 if "all" in overrides else 1)
     assert_resumes(config, augmented, tmp_path, 4 * per_epoch + 7)
@@ -130,7 +130,7 @@ def test_a_view_that_was_cached_meanwhile_is_another_training_set(experiment, ca
         fit(config, *augmented, tmp_path / "run", FitOptions(resume=True))
 
 
-def test_dev_may_be_an_augmented_view_where_it_is_asked_for(experiment, cache, augmented, tmp_path):
+def test_dev_may_be_an_augmented_view(experiment, cache, augmented, tmp_path):
     dev = cache("LA", 1, trials=make_trials(15, "dev"), partition="dev")
     best = fit(experiment("train.epochs=1"), augmented[0], dev, tmp_path / "run")
     assert best.epoch == 0
@@ -173,7 +173,7 @@ def test_a_corpus_without_views_is_refused_when_they_are_asked_for(experiment, c
     )
 
 
-def test_corpora_may_call_their_utterances_alike_but_one_may_not_come_twice(experiment, cache):
+def test_corpora_may_share_names_of_utterances_but_not_the_utterances(experiment, cache):
     alike = make_trials(N)
     la, itw = cache("LA", trials=alike), cache("ITW", trials=alike, sound=1)
     assert len(TrainingSet([la, itw], experiment())) == 2 * N
@@ -183,14 +183,14 @@ def test_corpora_may_call_their_utterances_alike_but_one_may_not_come_twice(expe
     )
 
 
-def test_dev_may_share_no_utterance_with_any_of_them(experiment, cache):
+def test_dev_must_not_share_utterances_with_any_training_corpus(experiment, cache):
     train = TrainingSet([cache("LA"), cache("ITW")], experiment())
     dev = cache("ITW", trials=make_trials(N + 1, "ITW")[-4:], partition="dev")
     assert "share 3 utterances, ITW_0021 among them" in refused(RunError, train.require_dev, dev)
     train.require_dev(cache("MLAAD", trials=make_trials(N, "ITW"), partition="dev", sound=1))
 
 
-def test_dev_may_be_no_copy_under_another_name_either(experiment, cache):
+def test_dev_must_not_be_a_copy_of_train_under_another_name(experiment, cache):
     """As where a corpus was cached once more with --name: here 8 of its utterances and 30 of others."""
     train = TrainingSet([cache("mini")], experiment())
     trials = [*make_trials(8, "mini"), *make_trials(30, "new")]
@@ -200,7 +200,7 @@ def test_dev_may_be_no_copy_under_another_name_either(experiment, cache):
     assert "an utterance in both would count twice" in refused(RunError, TrainingSet, both, experiment())
 
 
-def test_a_corpus_of_one_class_that_unbalances_weights_is_said(experiment, cache):
+def test_a_corpus_of_one_class_that_unbalances_the_classes_is_reported(experiment, cache):
     spoof = [trial for trial in make_trials(N, "MLAAD") if trial.key == "spoof"]
     corpora = [cache("LA"), cache("MLAAD", trials=spoof)]
     unbalanced = ", 25% bona fide: not balanced, since a weighted corpus has only one class"
@@ -217,7 +217,7 @@ def test_corpora_of_one_class_each_make_a_training_set_together(experiment, cach
     assert told == f"spoof/{slug()}/train: all utterances are spoof; expected both bonafide and spoof"
 
 
-def test_there_is_a_weight_for_every_corpus(experiment, cache):
+def test_every_corpus_needs_a_weight(experiment, cache):
     corpora = [cache("LA"), cache("ITW")]
     told = refused(RunError, TrainingSet, corpora, experiment("train.corpus_weights=[1.0]"))
     assert told == "train.corpus_weights has 1 weights; expected 2, one for each --train"

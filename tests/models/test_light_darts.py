@@ -53,7 +53,7 @@ def assert_names_of_original(tag, model):
 
 
 def random_genotype(seed):
-    """Any operation on any two edges of each node."""
+    """A random genotype: any operation on any two edges of each node."""
     random = np.random.default_rng(seed)
     return {
         kind: [
@@ -66,7 +66,7 @@ def random_genotype(seed):
 
 
 def count_multiply_adds(module, x, part=""):
-    """Slow referee: every convolution's outputs times what each of them sums over, seen by hooks."""
+    """A slow reference: hooks multiply the number of outputs of each convolution by the number of terms in each."""
     found = []
 
     def count(convolution, inputs, output):
@@ -80,14 +80,14 @@ def count_multiply_adds(module, x, part=""):
     return sum(found)
 
 
-def test_pc_darts_gives_the_originals_numbers():
+def test_pc_darts_matches_the_original_implementation():
     model = LightDARTS(SHAPE, space="pc")
     with torch.no_grad():
         assert_equals_original("pcdarts_4_16", fill(model)(features()))
     assert_names_of_original("pcdarts_4_16", model)
 
 
-def test_its_supernet_gives_the_originals_numbers_and_genotype():
+def test_its_supernet_and_genotype_match_the_original_implementation():
     model, architecture = SuperNet(SHAPE, space="pc"), fill(Architecture())
     with torch.no_grad():
         assert_equals_original("pcdarts_super_4_16", fill(model)(features(), architecture()))
@@ -107,7 +107,7 @@ def test_its_supernet_gives_the_originals_numbers_and_genotype():
 @pytest.mark.parametrize(
     ("layers", "channels", "parameters"), [(4, 16, 147_274), (8, 32, 974_898), (16, 64, 7_515_682)]
 )
-def test_parameter_counts_are_the_originals(layers, channels, parameters):
+def test_parameter_counts_match_the_original_implementation(layers, channels, parameters):
     assert count_parameters(LightDARTS(SHAPE, space="pc", layers=layers, channels=channels)) == parameters
 
 
@@ -128,7 +128,7 @@ def test_a_light_convolution_is_the_larger_of_two_and_then_normalised():
 @SPACES
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_an_operation_costs_what_its_convolutions_multiply(space, name, stride):
+def test_the_cost_of_an_operation_is_the_multiplications_of_its_convolutions(space, name, stride):
     x = torch.randn(1, 6, 9, 7)
     module = operation(space, name, 6, stride, affine=True)
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_an_operation_costs_what_its_convolutions_multiply(space, name, stride):
 
 @SPACES
 @pytest.mark.parametrize(("layers", "shape"), [(1, (20, 9)), (4, (17, 33)), (5, (40, 24))])
-def test_a_genotype_costs_what_its_network_multiplies(space, layers, shape):
+def test_the_cost_of_a_genotype_is_the_multiplications_of_its_network(space, layers, shape):
     tables = cost_tables(shape, space, 4, layers)
     for genotype in (PUBLISHED, random_genotype(0), random_genotype(1)):
         model = LightDARTS(shape, genotype, space, 4, layers)
@@ -147,7 +147,7 @@ def test_a_genotype_costs_what_its_network_multiplies(space, layers, shape):
 
 
 def certain(name):
-    """Shares of an architecture that has this operation everywhere, on the last edge of each node."""
+    """The shares of an architecture that has this operation on the last edge of every node, and no others."""
     operations = torch.zeros(14, 8)
     operations[:, OPERATIONS.index(name)] = 1
     edges = torch.tensor([0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1.0])
@@ -155,7 +155,7 @@ def certain(name):
 
 
 @SPACES
-def test_expected_cost_goes_from_the_cheapest_to_the_dearest_architecture(space):
+def test_expected_cost_runs_from_the_cheapest_to_the_most_expensive_architecture(space):
     tables = cost_tables(SHAPE, space, 16, 4)
     assert expected_cost(certain("none"), tables) == 0
     assert expected_cost(certain("max_pool_3x3"), tables) == 0
@@ -190,13 +190,13 @@ def test_the_derived_architecture_has_each_nodes_two_strongest_edges():
     assert [state for _, state in genotype["reduce"][4:6]] == [3, 0]
 
 
-def test_edges_of_a_node_share_one():
+def test_the_shares_of_the_edges_of_a_node_sum_to_one():
     edges = Architecture()()["normal"].edges
     torch.testing.assert_close(torch.stack([edges[node].sum() for node in NODE_EDGES]), torch.ones(4))
     assert [EDGES[node][0] for node in range(14)] == [0] * 2 + [1] * 3 + [2] * 4 + [3] * 5
 
 
-def test_drop_path_leaves_an_operation_out_of_some_utterances_in_training():
+def test_drop_path_omits_an_operation_for_some_utterances_in_training():
     torch.manual_seed(0)
     cells = [DerivedCell("light", CellPlan(4, False, False), (4, 4), PUBLISHED, rate) for rate in (0.0, 0.25)]
     cells[1].load_state_dict(cells[0].state_dict())
@@ -217,7 +217,7 @@ def test_a_gradient_reaches_every_weight_and_every_choice_of_a_search(space):
         assert not [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-def test_features_of_one_frame_and_one_coefficient_are_taken():
+def test_features_of_one_frame_and_one_coefficient_are_accepted():
     assert LightDARTS((1, 1)).eval()(torch.zeros(1, 1, 1)).logits.shape == (1, 2)
     assert SuperNet((1, 1)).eval()(torch.zeros(1, 1, 1), Architecture()()).logits.shape == (1, 2)
 
@@ -246,6 +246,6 @@ def test_features_of_one_frame_and_one_coefficient_are_taken():
         ),
     ],
 )
-def test_settings_that_cannot_be_are_refused_in_a_sentence(settings, sentence):
+def test_invalid_settings_are_refused_in_a_sentence(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         LightDARTS(SHAPE, **settings)

@@ -1,4 +1,4 @@
-"""Every loss of the registry keeps the same contract; then one hand-computed case or more of each."""
+"""The contract that every loss of the registry keeps, followed by hand-computed cases of each loss."""
 
 import math
 
@@ -36,7 +36,7 @@ def probability(p):
 
 @pytest.fixture(params=LOSSES)
 def objective(request):
-    """A loss on embeddings of three; where it has vectors of its own, those of the classes are at right angles."""
+    """A loss on embeddings of size three. If it has class vectors, they are at right angles."""
     objective = LOSSES[request.param](TENFOLD, 3)
     if request.param in COSINE:
         vectors = [[-1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]
@@ -51,7 +51,7 @@ def separated_by(distance, dtype=torch.float32):
     return BackendOutput(embedding.to(dtype), torch.stack([-side, side], dim=1).to(dtype))
 
 
-def test_gives_a_finite_number_and_a_gradient_to_what_it_looks_at(objective):
+def test_a_loss_is_finite_and_has_a_gradient_for_the_outputs_that_it_uses(objective):
     output = BackendOutput(*(x.requires_grad_() for x in separated_by(0.3)))
     loss = objective(output, LABELS)
     assert loss.shape == ()
@@ -63,7 +63,7 @@ def test_gives_a_finite_number_and_a_gradient_to_what_it_looks_at(objective):
     assert all(parameter.grad.any(dim=1).all() for parameter in objective.parameters())
 
 
-def test_the_mean_of_its_batches_by_their_weight_is_the_loss_of_all(objective):
+def test_the_weighted_mean_of_its_batches_is_the_loss_of_all_utterances(objective):
     output = separated_by(0.3)
     alone = [(BackendOutput(*(x[[k]] for x in output)), LABELS[[k]]) for k in range(4)]
     total = sum(objective(*one).item() * objective.batch_weight(one[1]) for one in alone)
@@ -90,7 +90,7 @@ def test_the_score_of_an_utterance_does_not_depend_on_its_batch(objective):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_reckons_with_half_precision_in_float32(objective, dtype):
+def test_half_precision_outputs_are_computed_in_float32(objective, dtype):
     half = separated_by(0.3, dtype)
     full = BackendOutput(*(x.float() for x in half))
     assert objective.score(half).dtype == objective(half, LABELS).dtype == torch.float32
@@ -194,7 +194,7 @@ def test_cross_entropy_turns_into_focal_over_five_epochs():
 
 
 @pytest.mark.parametrize("interrupted_before", range(1, 11))
-def test_a_resumed_transition_goes_on_where_it_was(interrupted_before):
+def test_a_resumed_transition_continues_where_it_was(interrupted_before):
     first, second = (LOSSES["cross_entropy_to_focal"](EQUAL, 3) for _ in range(2))
     for epoch in range(interrupted_before):
         first.begin_epoch(epoch, BEST_EERS[epoch])
@@ -218,7 +218,7 @@ def test_the_threshold_and_the_length_of_the_transition_are_settings():
 TRIANGLES = of_embeddings([3.0, 4.0], [0.8, 0.6])
 
 
-def test_oc_softmax_wants_bona_fide_near_its_centre_and_spoof_away():
+def test_oc_softmax_draws_bona_fide_to_its_centre_and_pushes_spoof_away():
     # spoof at 0.6: log(1 + e^(20·(0.6 − 0.2))) = log(1 + e^8); bona fide at 0.8: log(1 + e^(20·(0.9 − 0.8)))
     objective = set_vectors(LOSSES["oc_softmax"](TENFOLD, 2), [7.0, 0.0])
     spoof, bonafide = math.log1p(math.exp(8)), math.log1p(math.exp(2))
@@ -226,7 +226,7 @@ def test_oc_softmax_wants_bona_fide_near_its_centre_and_spoof_away():
     assert objective.score(TRIANGLES).tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_am_softmax_takes_the_margin_off_the_own_cosine():
+def test_am_softmax_subtracts_the_margin_from_the_cosine_to_the_true_class():
     # vectors of spoof (1, 0), bona fide (0, 1); scale 10, margin 0.1.
     # Spoof: own 0.6 − 0.1 against 0.8 → log(1 + e^(10·0.3)). Bona fide: own 0.6 − 0.1 against 0.8, the same.
     objective = set_vectors(LOSSES["am_softmax"](EQUAL, 2, margin=0.1, scale=10), [2.0, 0.0], [0.0, 5.0])
@@ -234,7 +234,7 @@ def test_am_softmax_takes_the_margin_off_the_own_cosine():
     assert objective.score(TRIANGLES).tolist() == pytest.approx([2, -2], rel=1e-5)  # 10·(0.8 − 0.6), 10·(0.6 − 0.8)
 
 
-def test_aam_softmax_turns_the_own_class_away_by_the_margin():
+def test_aam_softmax_adds_the_margin_to_the_angle_of_the_true_class():
     # spoof at 40°, so bona fide at 50°; margin 10° makes the own class 50° too: log 2.
     # Bona fide at 20° (spoof at 70°) becomes 30°: log(1 + e^(30·(cos 70° − cos 30°)))
     embeddings = [[math.cos(math.radians(a)), math.sin(math.radians(a))] for a in (40, 70)]
@@ -244,7 +244,7 @@ def test_aam_softmax_turns_the_own_class_away_by_the_margin():
     assert loss.item() == pytest.approx((LN2 + easy) / 2, rel=1e-4)
 
 
-def test_aam_softmax_does_not_turn_past_the_other_side():
+def test_aam_softmax_does_not_turn_beyond_pi():
     # spoof at 175° of its own vector, 85° of bona fide's; margin 0.2 rad = 11.5° would turn it to 186.5°.
     # own cosine: cos 175° − 0.2·sin 0.2; scale 1
     own, other = (math.cos(math.radians(a)) for a in (175, 85))
@@ -254,7 +254,7 @@ def test_aam_softmax_does_not_turn_past_the_other_side():
 
 
 @pytest.mark.parametrize("margin", [0.2, 1.0, 1.57])
-def test_aam_softmax_costs_more_the_further_its_own_class_is(margin):
+def test_aam_softmax_grows_with_the_angle_to_the_true_class(margin):
     objective = set_vectors(LOSSES["aam_softmax"](EQUAL, 2, margin=margin, scale=1), [-1.0, 0.0], [1.0, 0.0])
     angles = torch.linspace(0, math.pi, 500)
     losses = [objective(of_embeddings([math.cos(a), math.sin(a)]), torch.tensor([1])).item() for a in angles]
@@ -278,7 +278,7 @@ def test_p2sgrad_is_the_squared_error_of_cosines_to_one_hot_targets():
     assert objective.score(TRIANGLES).tolist() == pytest.approx([0.8, 0.6])  # not their difference
 
 
-def test_a_cosine_does_not_hear_the_length_of_an_embedding_or_of_a_class_vector():
+def test_a_cosine_does_not_depend_on_the_length_of_an_embedding_or_a_class_vector():
     for name in COSINE:
         objective = LOSSES[name](EQUAL, 3)
         output, louder = separated_by(0.3), BackendOutput(7 * separated_by(0.3).embedding, separated_by(0.3).logits)
