@@ -1,4 +1,4 @@
-"""EFFECTS: name → effect, and how the command line spells one."""
+"""EFFECTS: the effect of each name, and the reading of effects as the command line spells them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -53,11 +53,12 @@ READERS: Mapping[type, tuple[Callable[[str], Any], str]] = {
 def parse_effect(spelling: str) -> Effect:
     """`name[:value][,key=value…]`, such as `rawboost:5`, `noise:pink,snr=5..20` or `pipeline:intensity=1.8`.
 
-    The first value may stand without its key. `package.module:Name`, with settings in the same form behind it, is an
+    The key of the first value may be omitted. `package.module:Name`, followed by settings in the same form, is an
     effect of the user's own.
 
     Raises:
-        EffectError: unknown name, key or value; a class of the user's own that cannot be had. Says what there is.
+        EffectError: a name, a key or a value is unknown, or a class of the user's own cannot be imported. The message
+            says what was expected.
     """
     kind, rest = _kind_of(spelling)
     known = {own.name: own for own in fields(kind)}  # type: ignore[arg-type]  # all are dataclasses
@@ -77,7 +78,7 @@ def parse_effect(spelling: str) -> Effect:
 
 
 def _kind_of(spelling: str) -> tuple[type[Effect], str]:
-    """The class of an effect, and what its spelling says of the settings."""
+    """The class of an effect, and the part of its spelling with the settings."""
     name, _, rest = spelling.partition(":")
     if name in EFFECTS:
         return EFFECTS[name], rest
@@ -87,7 +88,7 @@ def _kind_of(spelling: str) -> tuple[type[Effect], str]:
         raise EffectError(f"effect {name!r}; {expected}")
     try:
         kind: type[Effect] = with_origin(own[0], Effect)
-    except PluginError as error:  # perhaps no plug-in is meant, and a name of ours is misspelled
+    except PluginError as error:  # perhaps not meant as a plug-in, but a misspelled name
         raise EffectError(f"effect {error if '.' in name else f'{name!r}; {expected} ({error})'}") from error
     if not (is_dataclass(kind) and isinstance(getattr(kind, "name", None), str)):
         raise EffectError(f"effect {own[0]}: no dataclass with a `name`; expected one, whose fields are its settings")

@@ -1,4 +1,4 @@
-"""Band limits: Butterworth filters, and down to a lower sample rate and back."""
+"""Band limits: Butterworth filters, and resampling to a lower sample rate and back."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from audiomentations.core.transforms_interface import BaseWaveformTransform
 
 ROLLOFF = 24
-"""dB per octave, forwards and backwards together: nothing moves, and 6 dB are gone at the cut-off."""
+"""Roll-off in dB per octave. The filters run forwards and backwards, so that there is no delay, and attenuate by 6 dB
+at the cut-off."""
 
 
 @dataclass(frozen=True)
 class LowPass(Effect):
-    """Nothing above `cutoff` Hz."""
+    """Removes frequencies above `cutoff` Hz."""
 
     name: ClassVar[str] = "lowpass"
     cutoff: Range = field(default=Range(2_000, 7_500), metadata={"within": Range(100, 7_900)})
@@ -32,7 +33,7 @@ class LowPass(Effect):
 
 @dataclass(frozen=True)
 class HighPass(Effect):
-    """Nothing below `cutoff` Hz."""
+    """Removes frequencies below `cutoff` Hz."""
 
     name: ClassVar[str] = "highpass"
     cutoff: Range = field(default=Range(100, 500), metadata={"within": Range(20, 7_900)})
@@ -45,7 +46,7 @@ class HighPass(Effect):
 
 @dataclass(frozen=True)
 class BandPass(Effect):
-    """A band around `center` Hz, `bandwidth` times that wide."""
+    """Keeps a band around `center` Hz, whose width is `bandwidth` times `center`."""
 
     name: ClassVar[str] = "bandpass"
     center: Range = field(default=Range(300, 3_400), metadata={"within": Range(100, 7_900)})
@@ -61,14 +62,16 @@ class BandPass(Effect):
 
 @dataclass(frozen=True)
 class Resample(Effect):
-    """Down to a sample `rate` in Hz and back to 16 kHz."""
+    """Resamples to `rate` Hz and back to 16 kHz."""
 
     name: ClassVar[str] = "resample"
     rate: WholeRange = field(default=WholeRange(8_000, 14_000), metadata={"within": Range(1_000, 16_000)})
 
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
         rate = self.rate.draw(rng)
-        padded = np.pad(waveform, (0, SAMPLE_RATE // rate + 1))  # or rounding might leave it a sample short
+        padded = np.pad(
+            waveform, (0, SAMPLE_RATE // rate + 1)
+        )  # otherwise rounding could make the result a sample too short
         return soxr.resample(soxr.resample(padded, SAMPLE_RATE, rate), rate, SAMPLE_RATE)[: len(waveform)]
 
 
@@ -77,7 +80,7 @@ def _filter(transform: "BaseWaveformTransform", waveform: Waveform, **parameters
 
 
 def _draw_hertz(frequency: Range, rng: np.random.Generator) -> float:
-    """Uniform in mel, as audiomentations draws it."""
+    """A frequency in Hz, drawn uniformly on the mel scale, as in audiomentations."""
     from audiomentations.core.utils import convert_frequency_to_mel, convert_mel_to_frequency
 
     mel = Range(convert_frequency_to_mel(frequency.low), convert_frequency_to_mel(frequency.high))

@@ -1,8 +1,8 @@
-"""What an effect is: a pure function of (waveform, seed) that keeps the length, and the settings that name it.
+"""The base class of effects: pure functions of waveform and random seed that keep the length.
 
-An effect is a frozen dataclass; its fields are what the user may set. All chance comes from one numpy Generator made
-of the seed, so neither other threads and processes nor the order of the utterances can change a sample, and the
-global generators of `random` and numpy stay as they were.
+An effect is a frozen dataclass whose fields are its settings. All random numbers come from one numpy Generator made
+from the seed, so that neither other threads and processes nor the order of the utterances can change a sample. The
+global generators of `random` and numpy are not used.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ from spoofcache.features.waveform import AudioError, Waveform
 
 
 class EffectError(InputError):
-    """An effect that cannot be had as asked for; the message says what was expected."""
+    """An effect that cannot be used as requested; the message says what was expected."""
 
 
 class Range(NamedTuple):
-    """A number drawn uniformly from low to high; a fixed one where they are equal."""
+    """A number that is drawn uniformly from low to high, or a fixed number if they are equal."""
 
     low: float
     high: float
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`5..20` or `5`; ValueError for anything else.
+        """Read `5..20` or `5`; ValueError for anything else.
 
         >>> Range.parse("5..20"), Range.parse("-3")
         (Range(low=5.0, high=20.0), Range(low=-3.0, high=-3.0))
@@ -42,7 +42,7 @@ class Range(NamedTuple):
         return f"{self.low:g}" if self.low == self.high else f"{self.low:g}..{self.high:g}"
 
     def holds(self, other: "Range") -> bool:
-        """Whether `other` is a proper range within this one; NaN never is."""
+        """Whether `other` is a valid range within this one. A range with NaN is not."""
         return self.low <= other.low <= other.high <= self.high
 
     def draw(self, rng: np.random.Generator | np.random.RandomState) -> float:
@@ -50,11 +50,11 @@ class Range(NamedTuple):
 
 
 class WholeRange(Range):
-    """A whole number drawn from low to high, both included."""
+    """A whole number that is drawn from low to high, both included."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`3..8` or `3`; ValueError for anything else."""
+        """Read `3..8` or `3`; ValueError for anything else."""
         return cls(*_ends(text, int))
 
     def draw(self, rng: np.random.Generator | np.random.RandomState) -> int:
@@ -73,10 +73,10 @@ class Effect(ABC):
     """Changes a waveform and keeps its length; subclasses are frozen dataclasses.
 
     Attributes:
-        name: how the command line calls it.
+        name: the name of the effect on the command line.
 
     Raises:
-        EffectError: a number is outside `within`, or a word not among `choices`, of its field's metadata.
+        EffectError: a number is outside the range `within` of its field's metadata, or a word is not one of `choices`.
     """
 
     name: ClassVar[str]
@@ -91,19 +91,19 @@ class Effect(ABC):
                 require(value in allowed["choices"], self.name, own.name, value, " or ".join(allowed["choices"]))
 
     def settings(self) -> Mapping[str, Any]:
-        """Everything that changes a sample, JSON-able: the effect's part of a cache's identity.
+        """Everything that changes a sample, as values for JSON: the effect's part of a cache's identity.
 
-        A folder enters by what is in it, not by where it lies.
+        A folder is represented by the hash of its content, not by its path.
 
         Raises:
-            EffectError: a folder with recordings that cannot be opened.
+            EffectError: recordings in a folder cannot be opened.
         """
         values = {own.name: getattr(self, own.name) for own in fields(self)}  # type: ignore[arg-type]
         with self._own_errors():
             return {"name": self.name} | {key: _plain(value) for key, value in values.items()}
 
     def __call__(self, waveform: Waveform, seed: int) -> Waveform:
-        """Waveform [n] float32 at 16 kHz → a new one [n] float32; the input stays as it is.
+        """Waveform [n] in float32 at 16 kHz → a new waveform [n] in float32; the input does not change.
 
         Raises:
             EffectError: a recording of the effect's folder cannot be used.
@@ -115,7 +115,7 @@ class Effect(ABC):
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """A recording that cannot be used is the effect's fault, never that of the utterance."""
+        """Report an unusable recording as an error of the effect, not of the utterance."""
         try:
             yield
         except AudioError as error:
@@ -123,11 +123,11 @@ class Effect(ABC):
 
     @abstractmethod
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
-        """As `__call__`, with the generator in the place of the seed; any float type, perhaps the input itself."""
+        """As `__call__`, with a generator instead of the seed. The result may be of any float type, or the input."""
 
 
 def require(holds: bool, effect: str, key: str, value: object, expected: object) -> None:
-    """EffectError unless `holds`."""
+    """EffectError, with the effect, the setting and what was expected, unless `holds`."""
     if not holds:
         found = f"{value:g}" if isinstance(value, float) else value
         wanted = f"{expected.low:g} to {expected.high:g}" if isinstance(expected, Range) else expected
@@ -137,11 +137,11 @@ def require(holds: bool, effect: str, key: str, value: object, expected: object)
 def _plain(value: Any) -> Any:
     if isinstance(value, Recordings):
         return value.digest
-    return [float(end) for end in value] if isinstance(value, Range) else value  # 5 and 5.0 are one identity
+    return [float(end) for end in value] if isinstance(value, Range) else value  # 5 and 5.0 give the same identity
 
 
 def utterance_seed(seed: int, utt_id: str, view: int) -> int:
-    """The seed of one utterance's view, the same on every machine and in any order; 128 bits.
+    """The 128-bit random seed of a view of an utterance, which is the same on every machine and in any order.
 
     >>> utterance_seed(0, "LA_T_1000137", 1) == utterance_seed(0, "LA_T_1000137", 2)
     False

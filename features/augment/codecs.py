@@ -1,4 +1,4 @@
-"""Codecs: there and back through FFmpeg's encoders, in memory, with the delay taken out."""
+"""Codecs: encodes and decodes waveforms with FFmpeg in memory, and removes the delay."""
 
 import io
 from collections.abc import Mapping
@@ -14,25 +14,25 @@ from spoofcache.features.augment.base import Effect, Range, WholeRange, require
 from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 PADDING = 4_096
-"""Zeros after the waveform, more than any of these codecs holds back: its last samples come out whole."""
+"""Number of zeros after the waveform. It exceeds the delay of every codec, so that the last samples are complete."""
 
 BITRATE = WholeRange(16_000, 64_000)
-"""Bit/s, where the user says nothing."""
+"""Default bit rate in bit/s."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """FFmpeg's names, and what FFmpeg does not take care of.
+    """FFmpeg's names of a codec, and its properties that FFmpeg does not handle.
 
-    The container must say how many samples the encoder put in front, so that the decoder drops them: mp3, mp4 and
-    Ogg do, ADTS does not.
+    The container must record the number of samples that the encoder adds at the start, so that the decoder removes
+    them. MP3, MP4 and Ogg do so; ADTS does not.
 
     Attributes:
-        encoder: FFmpeg's name of it.
+        encoder: FFmpeg's name of the encoder.
         container: FFmpeg's name of the file format.
-        bitrates: bit/s that it can have at 16 kHz, mono; None where there is only one.
-        rate: Hz, that the codec works at.
-        delay: samples at `rate` that nothing says.
+        bitrates: range of bit rates in bit/s at 16 kHz, mono; None if there is only one.
+        rate: sample rate of the codec in Hz.
+        delay: delay in samples at `rate` that the file does not record.
     """
 
     encoder: str
@@ -54,7 +54,7 @@ FORMATS: Mapping[str, Format] = {
 
 @dataclass(frozen=True)
 class Codec(Effect):
-    """Coded and decoded: mp3, aac, opus at a bit rate; g722 (64 kbit/s); alaw, mulaw (the telephone's 8 kHz)."""
+    """Encodes and decodes: mp3, aac and opus at `bitrate`, g722 at 64 kbit/s, alaw and mulaw at 8 kHz."""
 
     name: ClassVar[str] = "codec"
     format: str = field(metadata={"choices": FORMATS})
@@ -79,7 +79,7 @@ class Codec(Effect):
 
 
 def _encode(waveform: Waveform, form: Format, bitrate: int | None) -> io.BytesIO:
-    """Waveform [n] at the format's rate → a file; LAME takes the nearest of its bit rates."""
+    """Waveform [n] at the format's sample rate → an encoded file. LAME uses the nearest of its bit rates."""
     file = io.BytesIO()
     with av.open(file, "w", format=form.container) as container:
         stream = container.add_stream(form.encoder, rate=form.rate, layout="mono")
@@ -98,7 +98,7 @@ def _encode(waveform: Waveform, form: Format, bitrate: int | None) -> io.BytesIO
 
 
 def _decode(file: io.BytesIO, form: Format) -> tuple[Waveform, int]:
-    """A file → waveform [n] and its rate in Hz, which for Opus is 48 kHz whatever went in."""
+    """An encoded file → waveform [n] and its sample rate in Hz, which is always 48 kHz for Opus."""
     with av.open(file, "r", format=form.container) as container:
         to_float = av.AudioResampler(format="flt", layout="mono")
         parts = [part for frame in container.decode(audio=0) for part in to_float.resample(frame)]

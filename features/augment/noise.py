@@ -23,7 +23,7 @@ COLORS: Mapping[str, Range] = {
 
 @dataclass(frozen=True)
 class Noise(Effect):
-    """Gaussian noise of a colour, white, pink, brown, blue, violet or random, at `snr` dB."""
+    """Adds Gaussian noise at an SNR of `snr` dB. Its colour is white, pink, brown, blue, violet or random."""
 
     name: ClassVar[str] = "noise"
     color: str = field(default="random", metadata={"choices": COLORS})
@@ -36,11 +36,11 @@ class Noise(Effect):
 
 @dataclass(frozen=True)
 class Background(Effect):
-    """Recordings from a folder, each at an `snr` dB of its own; several of speech make a babble.
+    """Adds recordings from a folder, each at its own SNR of `snr` dB. Several recordings of speech make babble noise.
 
     The usual recipe with MUSAN takes 1 file of `noise` at 0..15 dB, 1 of `music` at 5..15 dB, or 3..8 of `speech` at
     13..20 dB. Its form in xieyuankun/AT-ADD-Baseline (commit 4e0be2d) adds 1e-4 to both powers; this one does not, so
-    that silence stays silent. Long recordings are cut at a random place, and short ones are repeated.
+    that silence remains silent. Long recordings are cut at a random place, and short ones are repeated.
     """
 
     name: ClassVar[str] = "background"
@@ -57,7 +57,7 @@ class Background(Effect):
 
 
 def colored_noise(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise [n] whose power spectrum falls as 1/f^exponent; no mean, of any level."""
+    """Gaussian noise [n] of zero mean and arbitrary level whose power spectrum falls as 1/f^exponent."""
     spectrum = np.fft.rfft(rng.standard_normal(n))
     frequency = np.arange(1, len(spectrum))
     spectrum[0] = 0
@@ -66,7 +66,7 @@ def colored_noise(n: int, exponent: float, rng: np.random.Generator) -> np.ndarr
 
 
 def noise_gain(waveform: np.ndarray, noise: np.ndarray, snr: float) -> float:
-    """Factor that brings the noise [n] `snr` dB below the waveform [n], in mean power; 0 for silent noise."""
+    """The factor that brings the mean power of noise [n] `snr` dB below that of the waveform [n]; 0 for silence."""
     signal_power, noise_power = (np.mean(np.square(x, dtype=np.float64)) for x in (waveform, noise))
     return float(np.sqrt(signal_power / noise_power / 10 ** (snr / 10))) if noise_power > 0 else 0.0
 

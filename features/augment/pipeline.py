@@ -24,7 +24,7 @@ OTHER_PROBABILITY = 0.3
 
 @dataclass(frozen=True)
 class Telephone(Effect):
-    """Eight bits, a band from within the telephone's 300 to 3400 Hz, and noise."""
+    """Quantises to eight bits, keeps a random band of the telephone's 300 to 3400 Hz, and adds noise."""
 
     name: ClassVar[str] = "telephone"
 
@@ -38,9 +38,9 @@ class Telephone(Effect):
 class Pipeline(Effect):
     """The whole chain of KORALLLL/AASIST_SCALING, applied with `probability`.
 
-    In 40 % of cases one of MP3, telephone, a low sample rate or noise; then gain, pitch, shift and low-pass, each in
-    30 %; finally the peak is scaled to 1. `intensity` divides bit rates and SNRs and multiplies the pitch. The original
-    training raises it from 1 to 1.8.
+    In 40 % of cases it applies one of MP3, telephone, a low sample rate or noise; then gain, pitch, shift and low-pass,
+    each in 30 % of cases; finally it scales the peak to 1. `intensity` divides bit rates and SNRs and multiplies the
+    pitch. The original training raises it from 1 to 1.8.
     """
 
     name: ClassVar[str] = "pipeline"

@@ -15,7 +15,7 @@ from spoofcache.features.augment.base import Effect, Range
 from spoofcache.features.waveform import SAMPLE_RATE, Waveform
 
 Generator = np.random.Generator | np.random.RandomState
-"""The published numbers come from numpy's legacy generator; what is called here is the same in both."""
+"""The published numbers come from numpy's legacy generator; the methods that are called here exist in both."""
 
 N_BANDS = 5
 CENTRE = Range(20, 8_000)  # Hz
@@ -31,10 +31,12 @@ SNR = Range(10, 40)  # dB
 
 @dataclass(frozen=True)
 class RawBoost(Effect):
-    """RawBoost algorithm 1 to 8: 1 convolutive, 2 impulsive, 3 stationary noise, 4 all in this order, 5 is 1 then 2,
-    6 is 1 then 3, 7 is 2 then 3, 8 is 1 and 2 side by side, added.
+    """Applies algorithm 1 to 8 of RawBoost.
 
-    The powers in 1 depend on the level: do not normalise the waveform before.
+    Algorithm 1 is convolutive noise, 2 impulsive noise and 3 stationary noise; 4 applies all three in this order, 5
+    applies 1 and 2, 6 applies 1 and 3, 7 applies 2 and 3, and 8 adds the results of 1 and 2.
+
+    The powers in algorithm 1 depend on the level, so the waveform must not be normalised first.
     """
 
     name: ClassVar[str] = "rawboost"
@@ -45,7 +47,7 @@ class RawBoost(Effect):
 
 
 def convolutive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
-    """Linear and non-linear: the powers 1 to 5 of the waveform [n], each through notch filters of its own."""
+    """Linear and non-linear noise: the sum of the powers 1 to 5 of the waveform [n], each of them notch-filtered."""
     powers = (
         filter_centred(waveform**power, notch_filter(rng, GAIN if power == 1 else NONLINEAR_GAIN))
         for power in range(1, ORDER + 1)
@@ -55,7 +57,7 @@ def convolutive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def impulsive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
-    """Signal-dependent: up to 10 % of the samples of [n] grow or shrink in proportion to themselves."""
+    """Signal-dependent noise: up to 10 % of the samples of the waveform [n] change in proportion to their value."""
     n_impulses = int(len(waveform) * (IMPULSES.draw(rng) / 100))
     at = rng.permutation(len(waveform))[:n_impulses]
     factors = (2 * rng.random(n_impulses) - 1) * (2 * rng.random(n_impulses) - 1)
@@ -65,7 +67,7 @@ def impulsive_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def stationary_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
-    """Signal-independent: white noise through notch filters, added to [n] at an SNR of 10 to 40 dB."""
+    """Signal-independent noise: notch-filtered white noise, added to the waveform [n] at an SNR of 10 to 40 dB."""
     white = rng.normal(0, 1, len(waveform))
     noise = filter_centred(white, notch_filter(rng, GAIN))
     snr = SNR.draw(rng)
@@ -73,8 +75,8 @@ def stationary_noise(waveform: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def notch_filter(rng: Generator, gain: Range) -> np.ndarray:
-    """Taps of five random band-stop filters in a row, scaled to a largest response of `gain` dB."""
-    from scipy import signal  # here, not above: whoever augments nothing must not wait for it
+    """The taps of five random band-stop filters in series, scaled to a maximum response of `gain` dB."""
+    from scipy import signal  # imported here, since it is slow to import
 
     taps = np.ones(1)
     for _ in range(N_BANDS):
@@ -87,13 +89,13 @@ def notch_filter(rng: Generator, gain: Range) -> np.ndarray:
 
 
 def filter_centred(waveform: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """[n] → [n]: convolved, less half a filter of delay and, as published, one sample more."""
+    """Waveform [n] → filtered waveform [n], advanced by half the length of the filter and, as published, one sample."""
     n_more = len(taps) + 1
     return np.convolve(waveform, taps)[n_more // 2 :][: len(waveform)]
 
 
 def limit_peak(waveform: np.ndarray) -> np.ndarray:
-    """Scaled to a peak of 1 where it is larger."""
+    """The waveform, scaled to a peak of 1 if its peak is larger."""
     peak = np.abs(waveform).max()
     return waveform / peak if peak > 1 else waveform
 

@@ -1,4 +1,4 @@
-"""A folder of recordings (MUSAN, measured impulse responses): its files, its content's hash, one drawn at random."""
+"""A folder of recordings such as MUSAN or measured impulse responses: its files, their hash, and random draws."""
 
 import hashlib
 from functools import cached_property
@@ -13,14 +13,14 @@ from spoofcache.protocols.audio import walk
 
 
 class Recordings:
-    """The audio files in a folder and the folders below it, by their names' endings; hidden files are none.
+    """The audio files in a folder and its subfolders, recognised by their endings. Hidden files are ignored.
 
     Attributes:
-        folder: where they lie.
-        files: in the order of their relative names, the same on every machine.
+        folder: the folder.
+        files: the files in the order of their relative names, which is the same on every machine.
 
     Raises:
-        ValueError: no such folder, or no audio in it.
+        ValueError: the folder does not exist, or contains no audio.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,10 +31,10 @@ class Recordings:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the files' relative names and contents; opens every file and reads every byte once.
+        """SHA-256 of the files' relative names and contents. Every file is opened and read once.
 
         Raises:
-            AudioError: files that cannot be opened.
+            AudioError: files cannot be opened.
         """
         self._require_audio()
         whole = hashlib.sha256()
@@ -44,7 +44,7 @@ class Recordings:
         return f"sha256:{whole.hexdigest()}"
 
     def draw(self, rng: np.random.Generator) -> Path:
-        """The file of one recording."""
+        """Draw a recording at random; returns its file."""
         return self.files[rng.integers(len(self.files))]
 
     def _require_audio(self) -> None:

@@ -13,14 +13,14 @@ ROOM = (Range(4, 8), Range(3, 6), Range(2.5, 3.5))
 """Length, width and height of a simulated room in metres."""
 
 WALL_DISTANCE = 0.5
-"""Metres at least between a wall and the speaker or the microphone."""
+"""Smallest distance in metres between a wall and the speaker or the microphone."""
 
 
 @dataclass(frozen=True)
 class Reverb(Effect):
-    """An impulse response drawn from a folder, such as `simulated_rirs/` of OpenSLR 28, which also holds noises.
+    """Applies an impulse response drawn from a folder, such as `simulated_rirs/` of OpenSLR 28, which also has noises.
 
-    Of several microphones the first is heard: their average would be a comb filter.
+    Only the first of several microphones is used, since their average would act as a comb filter.
     """
 
     name: ClassVar[str] = "reverb"
@@ -32,11 +32,11 @@ class Reverb(Effect):
 
 @dataclass(frozen=True)
 class Room(Effect):
-    """A simulated room: a box of random size with `rt60` seconds of reverberation, places at random.
+    """Simulates a box-shaped room of random size with a reverberation time of `rt60` seconds and random positions.
 
-    By image sources alone, which leave nothing to chance; the simulator's ray tracing would draw from a generator
-    that the whole process shares. The time is Sabine's: what comes out is longer in a large room, shorter in a
-    small dead one.
+    Only image sources are used, which are deterministic: the simulator's ray tracing would draw from a generator that
+    the whole process shares. `rt60` is set by Sabine's formula; the actual time is longer in a large room, and shorter
+    in a small room with much absorption.
     """
 
     name: ClassVar[str] = "room"
@@ -47,14 +47,14 @@ class Room(Effect):
 
 
 def simulate_room(rt60: float, rng: np.random.Generator) -> np.ndarray:
-    """Impulse response at 16 kHz from a random place to another in a random room.
+    """An impulse response at 16 kHz between two random positions in a random room.
 
-    Source: Allen, Berkley: Image method for efficiently simulating small-room acoustics, JASA 1979, as in
-    pyroomacoustics; the absorption that gives `rt60` by Sabine's formula.
+    Source: Allen, Berkley: "Image method for efficiently simulating small-room acoustics", JASA 1979, as implemented in
+    pyroomacoustics. The absorption gives `rt60` by Sabine's formula.
     """
-    import pyroomacoustics  # here, not above: whoever simulates nothing must not wait for it
+    import pyroomacoustics  # imported here, since it is slow to import
 
-    pyroomacoustics.constants.set("num_threads", 1)  # its sums depend on their number
+    pyroomacoustics.constants.set("num_threads", 1)  # its sums depend on the number of threads
     size = [side.draw(rng) for side in ROOM]
     absorption, order = pyroomacoustics.inverse_sabine(rt60, size)
     room = pyroomacoustics.ShoeBox(
@@ -69,9 +69,9 @@ def simulate_room(rt60: float, rng: np.random.Generator) -> np.ndarray:
 def reverberate(waveform: Waveform, response: np.ndarray) -> np.ndarray:
     """Waveform [n] convolved with the response [m], scaled to an energy of 1 → [n].
 
-    The response's largest peak, the direct sound as a rule, stays at lag 0; what rings on after the end is cut.
+    The largest peak of the response, usually the direct sound, is moved to lag 0. Reverberation after the end is cut.
     """
-    from scipy.signal import fftconvolve  # here, not above: as pyroomacoustics
+    from scipy.signal import fftconvolve  # imported here, as pyroomacoustics
 
     energy = np.sum(np.square(response, dtype=np.float64))
     onset = int(np.abs(response).argmax())

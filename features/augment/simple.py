@@ -1,4 +1,4 @@
-"""Level, pitch and place in time."""
+"""Changes of level, pitch and position in time."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gain(Effect):
-    """Louder or softer by `decibels`; may exceed full scale."""
+    """Changes the level by `decibels`. The result may exceed full scale."""
 
     name: ClassVar[str] = "gain"
     decibels: Range = field(default=Range(-6, 6), metadata={"within": Range(-60, 40)})
@@ -25,7 +25,7 @@ class Gain(Effect):
 
 @dataclass(frozen=True)
 class Pitch(Effect):
-    """Higher or lower by `semitones` at the same tempo, by Signalsmith's stretch."""
+    """Changes the pitch by `semitones` at the same tempo, with Signalsmith Stretch."""
 
     name: ClassVar[str] = "pitch"
     semitones: Range = field(default=Range(-2, 2), metadata={"within": Range(-24, 24)})
@@ -38,7 +38,7 @@ class Pitch(Effect):
 
 @dataclass(frozen=True)
 class Shift(Effect):
-    """Moved by `fraction` of the length; what leaves at one end comes in at the other, 5 ms faded at the seam."""
+    """Shifts the waveform by `fraction` of its length, with wrap-around and a fade of 5 ms at the seam."""
 
     name: ClassVar[str] = "shift"
     fraction: Range = field(default=Range(-0.1, 0.1), metadata={"within": Range(-0.5, 0.5)})
@@ -50,10 +50,10 @@ class Shift(Effect):
 
 
 def frozen(transform: "BaseWaveformTransform", waveform: Waveform, **parameters: float) -> np.ndarray:
-    """audiomentations' transform with these parameters, in the place of those that it would draw.
+    """Apply a transform of audiomentations with the given parameters instead of random ones.
 
-    It draws from the global generators of `random` and numpy, which other threads use; frozen, it draws nothing.
-    It is imported where it is used: with librosa it takes a second, which nothing but these effects should wait for.
+    A transform draws from the global generators of `random` and numpy, which other threads use; a frozen one does not.
+    audiomentations is imported only where it is used, since importing it with librosa takes a second.
     """
     transform.parameters = {"should_apply": True, **parameters}
     transform.freeze_parameters()
@@ -61,6 +61,6 @@ def frozen(transform: "BaseWaveformTransform", waveform: Waveform, **parameters:
 
 
 def normalize_peak(waveform: np.ndarray) -> np.ndarray:
-    """Scaled to a peak of 1; silence stays silent."""
+    """The waveform, scaled to a peak of 1; silence remains silent."""
     peak = np.abs(waveform).max()
     return waveform / peak if peak > 0 else waveform

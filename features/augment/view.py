@@ -1,4 +1,4 @@
-"""An augmented view of a corpus: what acts on its waveforms, and whose chance it is."""
+"""An augmented view of a corpus: the effect on its waveforms, and the random seed of each utterance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class View:
     """View `number`, from 1 on (0 is the clean one), of an effect as `parse_effect` reads it.
 
     Raises:
-        EffectError: by `settings` and by a call, an effect that cannot be had.
+        EffectError: raised by `settings` and by a call if the effect cannot be used.
     """
 
     effect: str
@@ -23,11 +23,11 @@ class View:
     number: int
 
     def settings(self) -> Mapping[str, Any]:
-        """What it adds to a cache's identity, as `augment`."""
+        """The entry `augment` of a cache's identity."""
         return {**_effect(self.effect).settings(), "seed": self.seed, "view": self.number}
 
     def __call__(self, waveform: Waveform, utt_id: str) -> Waveform:
-        """Waveform [n] at 16 kHz → a new one [n]: a function of effect, seed, number and utterance alone.
+        """Waveform [n] at 16 kHz → a new one [n] that depends on effect, seed, number and utterance alone.
 
         Raises:
             EffectError: a recording of the effect's folder cannot be used.
@@ -35,6 +35,6 @@ class View:
         return _effect(self.effect)(waveform, utterance_seed(self.seed, utt_id, self.number))
 
 
-@cache  # so that a folder is hashed once, however many its views
+@cache  # so that a folder is hashed only once for all views
 def _effect(spelling: str) -> Effect:
     return parse_effect(spelling)
