@@ -1,4 +1,4 @@
-"""Any score files × any protocols, or runs × cached test sets → figures with intervals, a comparison, a report."""
+"""Evaluate score files against protocols, or runs on cached test sets: figures, intervals, comparisons, a report."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -226,6 +226,7 @@ class Options:
 
     @property
     def uncertainty(self) -> Uncertainty:
+        """How intervals and tests are computed."""
         return Uncertainty(self.replicates, self.level, self.clusters, self.seed)
 
     @property

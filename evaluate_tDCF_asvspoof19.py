@@ -1,4 +1,4 @@
-"""CM score file (+ ASV score file) → EER, min t-DCF (ASVspoof 2019 form), per-attack table, JSON, pictures."""
+"""Evaluate a countermeasure as ASVspoof 2019 did: EER, minimum t-DCF, table of attacks, JSON, pictures."""
 
 import spoofcache.common.signals  # noqa: F401
 

@@ -24,7 +24,7 @@ class Aligned(NamedTuple):
 
 
 def align(scores: CmScores, trials: TrialList, where: str) -> FloatArray:
-    """The scores of `aligned`, for callers to whom it does not matter how the names were matched."""
+    """The scores of `aligned`, without the information on how the names were matched."""
     return aligned(scores, trials, where).scores
 
 
@@ -34,7 +34,9 @@ def aligned(scores: CmScores, trials: TrialList, where: str) -> Aligned:
     Scores of utterances that the trial list excludes are dropped.
 
     Args:
-        where: what an error begins with: the two files.
+        scores: the scores of a system.
+        trials: the trials of the test set.
+        where: the beginning of an error message, which names the two files.
 
     Raises:
         ScoreError: trials without a score, scores of no trial, keys or attacks that contradict the protocol's (an
@@ -75,7 +77,11 @@ def _polarity(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> tu
 
 
 def check_attacks(attacks: Collection[str], asv: AsvScores, where: str) -> None:
-    """ScoreError when one of the CM trials' spoof `attacks` has no ASV trial: its t-DCF would be undefined."""
+    """Check that every attack of the countermeasure's spoof trials has ASV trials; else its t-DCF is undefined.
+
+    Raises:
+        ScoreError: one of the `attacks` has no ASV trial; the message begins with `where`.
+    """
     known = sorted(set(asv.spoof_attacks))
     missing = sorted(set(attacks).difference(known))
     if missing:

@@ -1,4 +1,4 @@
-"""The report of ASVspoof 2019: one countermeasure, pooled and per attack, with the ASV system that stands behind it.
+"""The report of ASVspoof 2019: one countermeasure, pooled and per attack, and the ASV system behind it.
 
 The figures are those of `comparison.judge`; this file arranges them as the evaluation code of the challenge does
 (Todisco et al., "ASVspoof 2019: future horizons in spoofed and fake audio detection", Interspeech 2019; t-DCF of the
@@ -20,15 +20,15 @@ MEASURES_2019 = ("eer", "min_tdcf_2019")
 
 @dataclass(frozen=True)
 class Detection:
-    """How well all bona fide trials are distinguished from some of the spoof trials; rates are fractions."""
+    """How well a countermeasure separates the bona fide trials from some of the spoof trials; rates are fractions."""
 
     n_spoof: int
     eer: float
     eer_threshold: float
     asv_p_miss_spoof: float | None = None
-    """Share of the ASV trials of these spoofs that the ASV system rejects; None without ASV scores."""
+    """Share of these attacks' ASV trials that the ASV system rejects; None without ASV scores."""
     min_tdcf: float | None = None
-    """None without ASV scores, and where no spoof deceives the ASV system: no countermeasure is needed there."""
+    """None without ASV scores, and if the ASV system rejects every spoof trial, so that no countermeasure is needed."""
     min_tdcf_threshold: float | None = None
 
 
@@ -57,19 +57,21 @@ class Evaluation:
 
 
 def evaluate_2019(evaluated: EvaluationSet) -> Evaluation:
-    """Evaluate the first system of `evaluated` as ASVspoof 2019 did; without ASV scores there are EERs only.
+    """Evaluate the first system of `evaluated` as ASVspoof 2019 did; without ASV scores, there are EERs only.
 
-    One ASV threshold serves all. P_miss,spoof of the pooled t-DCF is that of all ASV spoof trials; P_miss,spoof of
-    the t-DCF of one attack is that of the attack's own ASV trials. Spoof trials of unknown attack form a group `-`.
+    All figures share one ASV threshold. The pooled t-DCF uses the P_miss,spoof of all ASV spoof trials; the t-DCF of
+    an attack uses that of the attack's own ASV trials. Spoof trials of unknown attack form the group `-`.
 
     Raises:
-        ScoreError: the t-DCF is not defined for this ASV system; an attack is unknown or has no ASV trials.
+        ScoreError: the t-DCF is not defined for this ASV system, or an attack is unknown or has no ASV trials.
     """
     trials = evaluated.trials
     attacks = trials.columns["attack"]
     names = sorted(set(attacks[~trials.is_bonafide].tolist()))
     if evaluated.asv and UNKNOWN in names:
-        raise ScoreError(f"{evaluated.name}: spoof trials of unknown attack; the t-DCF needs the attack of each")
+        raise ScoreError(
+            f"{evaluated.name}: some spoof trials have no attack; the t-DCF needs the attack of every spoof trial"
+        )
     per_attack = {
         name: _detection(judge(evaluated, Group("attack", name, trials.is_bonafide | (attacks == name)), MEASURES_2019))
         for name in names
@@ -80,9 +82,10 @@ def evaluate_2019(evaluated: EvaluationSet) -> Evaluation:
 
 
 def as_text(evaluation: Evaluation, warning: str = "") -> str:
-    """The evaluation as aligned plain text: the pooled figures, the ASV system, the table of attacks.
+    """Format the evaluation as aligned plain text: the pooled figures, the ASV system, the table of attacks.
 
     Args:
+        evaluation: the figures.
         warning: why the pooled EER is doubtful (`checks.separation_warning`), for a line beneath it.
     """
     blocks = [_pooled_text(evaluation, warning), _table(evaluation)]

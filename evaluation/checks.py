@@ -1,4 +1,4 @@
-"""Warnings about scores that are not what they seem. No score is changed or dropped because of them."""
+"""Warnings about doubtful scores. No score is changed or omitted because of them."""
 
 from collections.abc import Iterator
 
@@ -51,7 +51,7 @@ def warnings_of(name: str, scores: FloatArray, is_bonafide: NDArray[np.bool_]) -
 
 
 def not_llr_warning(name: str, scores: FloatArray) -> list[str]:
-    """A sentence where all scores lie in [0, 1]: actual DCF and Cllr judge log-likelihood ratios."""
+    """Warn if all scores [N] lie in [0, 1], since the actual DCF and Cllr judge log-likelihood ratios."""
     if not _in_unit_interval(scores):
         return []
     return [

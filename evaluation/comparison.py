@@ -1,4 +1,4 @@
-"""Systems × measures on one test set: every figure with its interval, the best system, what differs by chance only."""
+"""The comparison of systems on one test set: every figure with its interval, the best system, significance tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,11 +25,15 @@ def compare(
     """Judge all systems by all `measures` (of MEASURES), on all trials and on the groups of each column in `by`.
 
     Args:
-        advance: called with 1 after each replicate, `replicates` times for each of the `groups_of` the trials.
+        evaluated: the test set with the scores of the systems.
+        measures: names of measures, as in MEASURES.
+        by: names of the columns whose groups are judged, too.
+        uncertainty: how intervals and tests are computed.
+        advance: is called with 1 after each replicate, `replicates` times for each of the `groups_of` the trials.
 
     Raises:
-        ScoreError: a column that the trials do not have, ASV scores that lack an attack or allow no t-DCF, clusters
-            that cannot be drawn from.
+        ScoreError: the trials do not have a column, the ASV scores lack an attack or allow no t-DCF, or the clusters do
+            not allow a bootstrap.
     """
     groups, notes = groups_of(evaluated.trials, by)
     tables: dict[str, dict[str, Table]] = {}
@@ -66,8 +70,8 @@ def judge(
     """Judge all systems on one group of the trials.
 
     Raises:
-        ScoreError: as `tandem_behind`.
-        ClusterError: clusters that cannot be drawn from.
+        ScoreError: the ASV scores have no trials of one of the group's attacks, or allow no t-DCF.
+        ClusterError: the clusters do not allow a bootstrap.
     """
     return _Judge(evaluated, group, measures).table(uncertainty, advance)
 
@@ -103,7 +107,7 @@ class _Judge:
         return [None if replicate and not m.bootstrapped else m.of(sample, self._tandem) for m in wanted]
 
     def _replicates(self, uncertainty: Uncertainty, advance: Callable[[int], object]) -> FloatArray | None:
-        """Figures [replicates, systems, measures], NaN where not defined; None where no interval is to be made."""
+        """Figures [replicates, systems, measures], NaN where undefined; None if no intervals are wanted."""
         if not uncertainty.replicates:
             return None
         clusters = {
@@ -121,7 +125,7 @@ class _Judge:
 
 
 def _check_costs(evaluated: EvaluationSet, groups: Sequence[Group]) -> None:
-    """Raise ScoreError unless every condition that has coefficients is the name of exactly one group."""
+    """Check that every condition that has coefficients is the name of exactly one group, or raise ScoreError."""
     values = [group.value for group in groups]
     for condition in evaluated.costs_2021:
         if values.count(condition) != 1:

@@ -1,4 +1,4 @@
-"""Runs × cached test sets → evaluation sets. Scores are kept in the run folder; what is there is not made again.
+"""Evaluation sets from runs and cached test sets. The scores are kept in the run folder and are computed only once.
 
 `<run>/scores/<corpus>-<partition>-<digest>.tsv` holds the scores of a whole cached partition. The digest stands for the
 run's weights and for the cache's identity, trials and features, so that a score of other weights, trials or features is
@@ -34,28 +34,28 @@ from spoofcache.protocols.conditions import select
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 SCORES = "scores"
-"""Folder of a run that its scores are kept in."""
+"""Name of the folder, within a run folder, that keeps its scores."""
 KEYS = ("cache", "where")
 
 
 @dataclass(frozen=True)
 class NamedTestSet:
-    """A test set: the folders of its caches, one for each identity among the runs, and which of the trials count."""
+    """A test set: the folders of its caches, one for each feature identity, and the conditions that its trials meet."""
 
     name: str
     caches: tuple[str, ...]
-    """Folders; a `*` stands for any part of a name, so that `cache/itw/*/eval` is every front-end's."""
+    """Folders. A `*` matches any part of a name, so that `cache/itw/*/eval` matches the caches of all front-ends."""
     where: tuple[str, ...] = ()
-    """Conditions on the columns of the trials, `language=en`."""
+    """Conditions on the columns of the trials, such as `language=en`."""
 
 
 def named_tests(texts: Sequence[str], known: Sequence[NamedTestSet] = ()) -> list[NamedTestSet]:
-    """Test sets as the user wrote them: `NAME=CACHE` adds one (or one more cache of it), `NAME` picks one of `known`.
+    """Parse test sets as the user wrote them: `NAME=CACHE` adds one (or a cache to it), `NAME` selects a known one.
 
-    Where none is picked all that are known are taken.
+    By default, all known test sets are selected.
 
     Raises:
-        StoreError: a name that is not known, known already, or empty; no test set at all.
+        StoreError: a name is unknown, is known already, or is empty; or there is no test set at all.
     """
     by_name, added = {test.name: test for test in known}, dict[str, list[str]]()
     picked = [text for text in texts if "=" not in text]
@@ -76,10 +76,10 @@ def named_tests(texts: Sequence[str], known: Sequence[NamedTestSet] = ()) -> lis
 
 
 def read_test_sets(path: Path) -> list[NamedTestSet]:
-    """Named test sets in TOML: a table for each, with `cache` (a folder or several, relative to the file) and `where`.
+    """Read named test sets from TOML: a table for each, with `cache` (folders, relative to the file) and `where`.
 
     Raises:
-        StoreError: not TOML, an unknown key, a value of another type.
+        StoreError: the file is not TOML, or it has an unknown key or a value of another type.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -105,34 +105,34 @@ def _from_table(path: Path, name: str, table: object) -> NamedTestSet:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A run and the cache of a test set that fits it."""
+    """A run, and the cache of a test set that holds the features it was trained on."""
 
     run: Run
     data: CachedFeatures
 
     @cached_property
     def path(self) -> Path:
-        """Where its scores are kept."""
+        """The file that keeps its scores."""
         plan, digest = self.data.plan, hashlib.sha256(self.run.weights_digest.encode())
         digest.update(plan.identity.to_json().encode())
         digest.update(plan.trial_list_sha256.encode())
-        # of the rows that there are: extraction may have skipped some trials
+        # only of the rows that exist: extraction may have skipped trials
         digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())
         digest.update(self.data.content_digest.encode())
         return self.run.folder / SCORES / f"{plan.corpus}-{plan.partition}-{digest.hexdigest()[:12]}.tsv"
 
 
 class CrossCorpus:
-    """Every run on every test set. All that can be wrong with their caches is found before anything is scored.
+    """Every run on every test set. Faults of the caches are found before anything is scored.
 
     Args:
-        runs: of any front-ends.
-        tests: a `*` among their caches counts for complete caches only.
+        runs: the runs, of any front-ends.
+        tests: the test sets; a `*` in the name of a cache matches complete caches only.
 
     Raises:
-        StoreError: no cache; a cache that is not whole.
-        ShardMismatch: a run for whose features a test set has no cache, or more than one; caches of one test set
-            that hold different trials.
+        StoreError: a test set has no cache, or a cache is not complete.
+        ShardMismatch: a test set has no cache, or several, for the features of a run; or the caches of a test set hold
+            different trials.
     """
 
     def __init__(self, runs: Sequence[Run], tests: Sequence[NamedTestSet]) -> None:
@@ -145,21 +145,21 @@ class CrossCorpus:
 
     @property
     def n_to_score(self) -> int:
-        """Utterances that have no score yet, counted for each run."""
+        """The number of scores that are still to be computed, over all runs."""
         return sum(len(cell.data) for cell in self._missing.values())
 
     def score(self, batch_size: int, device: torch.device, advance: Callable[[int], None] = lambda n: None) -> None:
-        """Score what is not yet scored, and keep it; what is finished stays when the rest fails.
+        """Compute and keep the scores that do not exist yet. Finished scores remain if a later run fails.
 
         Raises:
-            RunError: weights that are not there, not ours, or replaced meanwhile.
-            ScoreError: a score that is no number.
+            RunError: weights do not exist, are not of this project, or were replaced in the meantime.
+            ScoreError: a score is NaN or infinite.
         """
         for path, cell in self._missing.items():
             model, _ = load_model(cell.run.folder, cell.run.checkpoint)
             scores = score_partition(model, cell.data, batch_size, device, advance)
             if weights_digest(cell.run.folder, cell.run.checkpoint) != cell.run.weights_digest:
-                changed = f"{cell.run.folder}: its {cell.run.checkpoint} weights changed meanwhile"
+                changed = f"{cell.run.folder}: its {cell.run.checkpoint} weights changed in the meantime"
                 raise RunError(f"{changed}; expected a finished training")
             try:
                 text = "".join(format_cm_scores(scores, "tsv"))
@@ -174,14 +174,14 @@ class CrossCorpus:
         self._missing = {}
 
     def evaluation_sets(self, where: Sequence[str] = ()) -> list[EvaluationSet]:
-        """One for each test set, with the kept scores of all runs.
+        """Read the evaluation set of each test set, with the kept scores of all runs.
 
         Args:
-            where: conditions beside those of the test sets.
+            where: conditions in addition to those of the test sets.
 
         Raises:
             ScoreError: a file of kept scores was changed since it was written.
-            ProtocolError: a condition that the trials do not know, or one that leaves a single class.
+            ProtocolError: a condition does not fit the trials, or only one class of trials meets it.
         """
         paths = dict.fromkeys(cell.path for cells in self._tests.values() for cell in cells)
         files = {path: _read_kept(path) for path in paths}
@@ -226,7 +226,7 @@ def _read_kept(path: Path) -> CmScores:
 
 
 def _folders(test: NamedTestSet) -> list[Path]:
-    """Those that are there; a pattern's incomplete ones may be some other front-end's."""
+    """The folders of the caches. A pattern ignores incomplete ones, which may belong to another front-end."""
     folders: list[Path] = []
     for cache in test.caches:
         if "*" not in cache:
@@ -240,7 +240,7 @@ def _folders(test: NamedTestSet) -> list[Path]:
 
 
 def _fitting(test: NamedTestSet, plans: dict[Path, Plan], run: Run) -> Path:
-    """The cache of the very features that the run was trained on; an augmented view where there is no clean one."""
+    """The cache of the features that the run was trained on; an augmented view only if there is no clean one."""
     fitting, misfits = [], []
     for folder, plan in plans.items():
         try:
@@ -292,7 +292,7 @@ def _warnings(cells: Sequence[_Cell], chosen: Sequence[Trial]) -> Iterator[str]:
         for trained in run.trained_on:
             yield from _seen(run.experiment.name, trained, judged)
         if not run.trained_on and str(judged) in run.about.trained_on:
-            yield f"{run.experiment.name} was trained on {judged}, the very trials that it is judged on"
+            yield f"{run.experiment.name} was trained on {judged}, the same trials that it is judged on"
 
 
 def _seen(name: str, trained: Partition, judged: Partition) -> Iterator[str]:

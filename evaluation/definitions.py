@@ -1,4 +1,4 @@
-"""What each measure is, for readers of a report."""
+"""Definitions of the measures for readers of a report."""
 
 from collections.abc import Mapping
 
@@ -21,4 +21,4 @@ DEFINITIONS: Mapping[str, str] = {
     "a_dcf": "Architecture-agnostic detection cost (Shim et al., Odyssey 2024): the smallest normalised cost of one "
     "score for speaker and spoofing together. 1 is no better than accepting or rejecting every trial.",
 }
-"""What each of MEASURES is, for readers of a report."""
+"""The definition of each of MEASURES."""

@@ -1,4 +1,4 @@
-"""Pictures of detection error trade-off (DET) curves, as SVG text or PNG file."""
+"""Pictures of detection error trade-off (DET) curves, as SVG text or as a PNG file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,14 +32,14 @@ from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.det import DetCurve, FloatArray, det_curve, equal_error_rate_of
 
 HARDEST = ("-", (0, (5, 1.5)), (0, (1, 1.2)))
-"""Lines of the attacks with the highest equal error rates, worst first; the other attacks are drawn faintly."""
+"""Line styles of the attacks with the highest equal error rates, worst first; the other attacks are drawn faintly."""
 DET_ENDS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
 """Rates at which axes may end; curves that reach further need axes up to 100 %."""
 
 
 @styled
 def draw_det(evaluated: EvaluationSet, title: str, path: Path) -> None:
-    """DET curves of the first system as PNG, pooled and per attack: see `det_curves` and `det_curves_by_attack`."""
+    """Draw the DET curves of the first system, pooled and per attack, as a PNG file; see `det_curves_by_attack`."""
     figure = Figure(figsize=(6.4, 7.2), layout="constrained")  # without pyplot there is no global state
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=11)
@@ -51,9 +51,9 @@ def draw_det(evaluated: EvaluationSet, title: str, path: Path) -> None:
 
 @styled
 def det_curves(evaluated: EvaluationSet) -> str:
-    """DET curves of all systems as SVG, on normal-deviate axes, with each equal error rate marked.
+    """Draw the DET curves of all systems on normal-deviate axes, with each equal error rate marked, as SVG text.
 
-    Both axes are warped by the inverse of the normal distribution, so that Gaussian scores give straight lines
+    Both axes are scaled by the inverse of the normal distribution, so that Gaussian scores give straight lines
     (Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997). A rate of 0
     has no place on such an axis: it is drawn on the frame.
     """
@@ -75,7 +75,7 @@ def det_curves(evaluated: EvaluationSet) -> str:
 
 @styled
 def det_curves_by_attack(evaluated: EvaluationSet) -> str:
-    """DET curves as SVG, a panel for each system: all its trials, and each attack against all bona fide trials."""
+    """Draw a panel for each system, with the DET curves of all its trials and of each attack, as SVG text."""
     figure, panels = panels_of(evaluated.systems, most_columns=2, height=lambda width: width + 1.0)
     reach = max(
         _attack_panel(axes, scores, evaluated.trials, style["color"])

@@ -1,4 +1,4 @@
-"""What is judged: the trials of a test set, the scores of every system on them, the ASV system behind them."""
+"""An evaluation set: the trials of a test set, the scores of every system, and the ASV system behind them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class EvaluationSet:
     costs_2021: Mapping[str, Coefficients] = field(default_factory=dict)
     """Coefficients of the t-DCF of 2021 by condition (`pooled`, `A07`, `alaw`, …), as ASVspoof 2021 published them."""
     derived: Collection[str] = ()
-    """Systems that were made from others (calibrated, fused): apart from the sign, warnings concern the originals."""
+    """Systems that were derived from others (calibrated, fused); of them, only an inverted sign is reported."""
     notes: tuple[str, ...] = ()
-    """Where everything came from, and how the derived systems were made."""
+    """Sentences on the files that were read, and on how the derived systems were computed."""
     warnings: tuple[str, ...] = ()
-    """What could not be checked about all this."""
+    """Sentences on what makes the set doubtful or could not be checked."""

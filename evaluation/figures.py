@@ -1,4 +1,4 @@
-"""What an evaluation results in: figures with their uncertainty, in tables, in a comparison of systems."""
+"""The results of an evaluation: figures with their uncertainty, tables of them, and the comparison of systems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +14,12 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How intervals and tests are made; without replicates there are none."""
+    """How intervals and tests are computed; with 0 replicates there are none."""
 
     replicates: int = 1000
     level: float = 0.95
     clusters: tuple[str, ...] = ()
-    """Columns whose values are drawn as a whole (`speaker`, `attack`); none: trials are drawn one by one."""
+    """Columns whose values are drawn as a whole (`speaker`, `attack`); if empty, trials are drawn one by one."""
     seed: int = 0
 
 
@@ -35,12 +35,12 @@ class Figure:
     """None where the measure is not defined; the comparison's notes state why."""
     low: float | None = None
     high: float | None = None
-    """Ends of its confidence interval; None where none was asked for."""
+    """Ends of the confidence interval; None if no interval was computed."""
     best: bool = False
     """No other system of the table has a smaller value."""
     p_value: float | None = None
-    """Of the paired test against the best system, corrected for the number of systems; None for the best itself, and
-    where the replicates are too few for any difference to be significant."""
+    """p-value of the paired test against the best system, corrected for the number of systems; None for the best system
+    itself, and if there are too few replicates for any difference to be significant."""
     threshold: float | None = None
     """The score at which the value is reached; None for a measure that needs no threshold, and for a mean of runs."""
 
@@ -68,13 +68,13 @@ class Comparison:
     by: Mapping[str, Mapping[str, Table]] = field(default_factory=dict)
     """`by["attack"]["A07"]`: the tables of the groups of each column that was asked for, groups in order."""
     warnings: tuple[str, ...] = ()
-    """Sentences about traps that the scores may have fallen into; never to be omitted."""
+    """Sentences on what makes the scores doubtful; every output must contain them."""
     notes: tuple[str, ...] = ()
-    """Sentences on how the figures were made: intervals, costs, what is not defined and why."""
+    """Sentences on how the figures were computed: intervals, costs, and what is undefined and why."""
 
 
 def figures_of(outcomes: Sequence[Outcome | None], drawn: FloatArray | None, level: float) -> list[Figure]:
-    """One measure of all systems; `drawn` holds its replicates [replicates, systems]."""
+    """Combine the outcomes of one measure for all systems with its replicates `drawn` [replicates, systems]."""
     known = [outcome for outcome in outcomes if outcome is not None]
     if len(known) < len(outcomes):
         return [Figure(None) for _ in outcomes]
@@ -98,5 +98,5 @@ def figures_of(outcomes: Sequence[Outcome | None], drawn: FloatArray | None, lev
 
 
 def can_be_significant(n_systems: int, replicates: int) -> bool:
-    """Whether the smallest p-value there is, 2 in (replicates + 1) times Holm's factor, is below SIGNIFICANT."""
+    """Whether the smallest possible p-value, 2 / (replicates + 1) times Holm's factor, is below SIGNIFICANT."""
     return 2 * (n_systems - 1) / (replicates + 1) < SIGNIFICANT

@@ -1,4 +1,4 @@
-"""A comparison as grids of written figures, which text, LaTeX and HTML share."""
+"""A comparison as grids of formatted figures, which the text, LaTeX and HTML tables share."""
 
 import re
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ UNDEFINED = "–"
 
 
 class Cell(NamedTuple):
-    """A figure as it is written."""
+    """A formatted figure."""
 
     value: str
     """`0.636`; UNDEFINED where there is none. Blanks behind it align the decimal points of a column."""
     interval: str = ""
-    """`[0.58, 0.69]`, one decimal less than the value; empty where none was asked for."""
+    """`[0.58, 0.69]`, with one decimal less than the value; empty if no interval was computed."""
     mark: str = ""
-    """BEST, SAME (it does not differ significantly from the best) or nothing."""
+    """BEST, SAME (the figure does not differ significantly from the best one) or empty."""
     heat: float | None = None
-    """How bad it is, from 0 (perfect) to 1 (no better than chance), where a page is to colour it."""
+    """How bad the figure is, from 0 (perfect) to 1 (no better than chance), if a page should colour it."""
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table ready to be set: `corner`, `count_heads` and `heads` stand above the parts of every row."""
+    """A formatted table; `corner`, `count_heads` and `heads` are the headings above the parts of every row."""
 
     title: str
     corner: str
@@ -45,7 +45,7 @@ class Grid(NamedTuple):
 
 
 def pooled_grid(comparison: Comparison) -> Grid:
-    """Systems × measures on all trials, and the threshold at which each system reaches its EER."""
+    """The table of systems × measures on all trials, with the threshold at which each system reaches its EER."""
     table = comparison.pooled
     title = f"{comparison.test_set}: {table.n_bonafide:,} bona fide + {table.n_spoof:,} spoof trials"
     heads: list[str] = []
@@ -70,7 +70,7 @@ def _threshold_cells(figures: Sequence[Figure]) -> list[Cell]:
 
 
 def group_grids(comparison: Comparison, column: str) -> list[Grid]:
-    """Groups of a column × systems, the pooled figures last: one grid for each measure that a group has a value of."""
+    """The tables of groups × systems, the pooled figures last: one for each measure that is defined for some group."""
     grids = []
     tables = [*comparison.by[column].items(), ("pooled", comparison.pooled)]
     systems = list(comparison.pooled.figures)
@@ -95,11 +95,12 @@ def measures_of_groups(comparison: Comparison, column: str) -> list[str]:
 
 
 def grids_of(comparison: Comparison) -> list[Grid]:
+    """All tables of a comparison: the pooled one, then those of each column."""
     return [pooled_grid(comparison), *(grid for column in comparison.by for grid in group_grids(comparison, column))]
 
 
 def legend(grids: Sequence[Grid]) -> list[str]:
-    """What the signs in some grids mean, one phrase for each that occurs."""
+    """Explain the signs in some grids, in one phrase for each sign that occurs."""
     cells = [cell for grid in grids for row in grid.rows for cell in row.cells]
     meanings = {
         BEST: f"{BEST} best",
@@ -111,7 +112,7 @@ def legend(grids: Sequence[Grid]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text with what cannot be shown (control characters, bytes of a file name that are no text) as escapes.
+    """Replace what cannot be printed (control characters, undecodable bytes of a file name) by escapes.
 
     >>> printable("a\\tb")
     'a\\\\tb'
@@ -144,12 +145,12 @@ def lines_of(name: str, width: int) -> list[str]:
 
 
 def title_of(measure: str) -> str:
-    """What stands above the figures of a measure: `EER (%)`."""
+    """The heading of a measure, such as `EER (%)`."""
     return f"{MEASURES[measure].title} (%)" if MEASURES[measure].percent else MEASURES[measure].title
 
 
 def cell_of(figure: Figure, measure: str) -> Cell:
-    """A figure of that measure as it is written."""
+    """Format a figure of a measure."""
     scale, digits = 1, MEASURES[measure].digits
     if figure.value is None:
         return Cell(UNDEFINED)

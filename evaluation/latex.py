@@ -7,7 +7,7 @@ from spoofcache.evaluation.figures import Comparison
 from spoofcache.evaluation.grids import BEST, SAME, Cell, Grid, Row, grids_of, legend, printable
 
 MOST_SIDE_BY_SIDE = 2
-"""Columns of a LaTeX table with intervals beside the values; with more of them the page would be too narrow."""
+"""Number of columns up to which a LaTeX table has the intervals beside the values; more would not fit the page."""
 LATEX_CHARACTERS = {character: f"\\{character}" for character in "{}$&#%_"}
 LATEX_CHARACTERS |= {character: f"{{{character}}}" for character in "[*-"}  # `\\ [`, `\\ *` and `--` mean something
 LATEX_CHARACTERS |= {
@@ -38,20 +38,20 @@ LATEX_CHARACTERS |= {
     "π": r"$\pi$",
     "τ": r"$\tau$",
 }
-"""What pdfLaTeX would take for a command, or does not know."""
+"""Replacements for the characters that pdfLaTeX reads as commands or does not know."""
 
 
 def as_latex(comparison: Comparison) -> str:
-    """The tables in LaTeX with booktabs: best figures bold, SAME as a superscript, notes and warnings in the caption.
+    """Format the tables in LaTeX with booktabs.
 
-    Everything that comes from outside is escaped; what pdfLaTeX cannot set without further packages is written as
-    its code point, `[U+6F22]`.
+    The best figures are bold, SAME is a superscript, and notes and warnings are in the caption. Names and file names
+    are escaped; a character that pdfLaTeX cannot typeset without further packages becomes its code point, `[U+6F22]`.
     """
     return grids_as_latex(grids_of(comparison), comparison.notes, comparison.warnings)
 
 
 def grids_as_latex(grids: Sequence[Grid], notes: Sequence[str], warnings: Sequence[str]) -> str:
-    """Grids as tables in LaTeX; the caption of each has the remarks that belong to them all."""
+    """Format grids as tables in LaTeX; every caption has the remarks that belong to all of them."""
     remarks = " ".join(map(_latex, [*notes, *(f"Warning: {warning}." for warning in warnings)]))
     return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex_table(grid, remarks) for grid in grids)
 

@@ -1,4 +1,4 @@
-"""Train set × test set: experiments down, test sets across, a table for each measure; all seeds of one in one row."""
+"""The matrix of training sets × test sets: a table for each measure, with a row for each experiment."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from spoofcache.evaluation.tables import grids_as_text
 
 MEAN = "mean over test sets"
 COIN = {"eer": 0.5}
-"""The value that a measure has for random scores, where it is not 1: the others are normalised, or in bits."""
+"""The values that measures have for random scores. It is 1 for all others, which are normalised or in bits."""
 CSV_HEADER = (
     *("system", "trained_on", "seeds", "test_set", "n_bonafide", "n_spoof", "measure"),
     *("value", "low", "high", "best", "p_value", "threshold", "warnings"),
@@ -26,17 +26,17 @@ CSV_HEADER = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a row stands for: a network and what it was trained on."""
+    """A row of the matrix: a network, and what it was trained on."""
 
     name: str
     trained_on: tuple[str, ...]
-    """`corpus/partition` of each training set; empty where it is not known."""
+    """`corpus/partition` of each training set; empty if it is unknown."""
     systems: tuple[str, ...]
-    """Its runs, one for each seed, by their names in the comparisons."""
+    """The runs of the experiment, one for each seed, by their names in the comparisons."""
 
     @property
     def label(self) -> str:
-        """`lcnn (asvspoof19_la/train, 3 seeds)`."""
+        """The heading of the row, such as `lcnn (asvspoof19_la/train, 3 seeds)`."""
         seeds = [f"{len(self.systems)} seeds"] if len(self.systems) > 1 else []
         return f"{self.name} ({', '.join([*(self.trained_on or ['training set unknown']), *seeds])})"
 
@@ -55,7 +55,7 @@ class Matrix:
 
     @property
     def warnings(self) -> list[str]:
-        """Of all test sets, each beginning with the name of its own."""
+        """The warnings of all test sets, each beginning with the name of its test set."""
         return [
             f"{one.test_set}: {warning.removeprefix(f'{one.test_set}: ')}"
             for one in self.comparisons
@@ -64,12 +64,12 @@ class Matrix:
 
 
 def matrix_of(experiments: Sequence[Experiment], comparisons: Sequence[Comparison], level: float) -> Matrix:
-    """Gather comparisons of the same runs by the same measures, one for each test set.
+    """Combine comparisons of the same runs by the same measures, one for each test set.
 
-    An experiment of one run keeps its figures and their intervals. That of n seeds has the mean of its runs with
-    Student's t-interval of that `level` and n - 1 degrees of freedom: it is about another training, not about other
-    trials. The interval is cut at 0 and at the largest value that the measure can have. The mean over test sets is
-    made run by run; every test set counts once.
+    An experiment of one run keeps its figures and their intervals. An experiment of n seeds has the mean of its runs
+    with Student's t-interval of that `level` and n - 1 degrees of freedom, which states how much another training would
+    differ, not how much other trials would. The interval ends at 0 and at the largest value of the measure. The mean
+    over test sets is computed for each run; every test set has the same weight.
     """
     measures = comparisons[0].measures
     systems = [experiment.systems for experiment in experiments]
@@ -88,7 +88,7 @@ def matrix_of(experiments: Sequence[Experiment], comparisons: Sequence[Compariso
 
 
 def grids(matrix: Matrix) -> list[Grid]:
-    """A grid for each measure, with the heat of every cell."""
+    """Format the matrix as a table for each measure, with the heat of every cell."""
     labels = [experiment.label for experiment in matrix.experiments]
     made = []
     for measure in matrix.comparisons[0].measures:
@@ -101,22 +101,22 @@ def grids(matrix: Matrix) -> list[Grid]:
 
 
 def heat(figure: Figure, measure: str) -> float | None:
-    """How bad a figure is: 0 for perfect, 1 for chance or worse; a square root, so that small figures differ too."""
+    """How bad a figure is: 0 if perfect, 1 at chance or worse; a square-root scale separates small figures."""
     return None if figure.value is None else min(figure.value / COIN.get(measure, 1.0), 1.0) ** 0.5
 
 
 def as_text(matrix: Matrix) -> str:
-    """The matrix as aligned plain text, with the notes and warnings of all test sets."""
+    """Format the matrix as aligned plain text, with the notes and warnings of all test sets."""
     return grids_as_text(grids(matrix), matrix.notes, matrix.warnings)
 
 
 def as_latex(matrix: Matrix) -> str:
-    """The matrix as tables in LaTeX with booktabs."""
+    """Format the matrix as tables in LaTeX with booktabs."""
     return grids_as_latex(grids(matrix), matrix.notes, matrix.warnings)
 
 
 def as_csv(matrix: Matrix) -> str:
-    """One line per figure, in full precision, rates as fractions; every line repeats the warnings of its test set."""
+    """Format every figure as a line of CSV, in full precision, with rates as fractions and the test set's warnings."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -133,7 +133,7 @@ def as_csv(matrix: Matrix) -> str:
 
 
 def as_record(matrix: Matrix) -> list[dict[str, Any]]:
-    """The rows in plain names and types for JSON."""
+    """The rows of the matrix in plain names and types for JSON."""
     return [
         {
             **asdict(experiment),
@@ -147,7 +147,7 @@ def as_record(matrix: Matrix) -> list[dict[str, Any]]:
 
 
 def _column(runs: Sequence[Sequence[Figure]], level: float, measure: str) -> tuple[Figure, ...]:
-    """A figure for each experiment, from those of its runs."""
+    """The figure of each experiment, from those of its runs."""
     figures = [over_seeds(of_one, level, MEASURES[measure].largest) for of_one in runs]
     lowest = min((figure.value for figure in figures if figure.value is not None), default=None)
     single = all(len(of_one) == 1 for of_one in runs)  # else the tests were between runs, not between rows
@@ -162,8 +162,10 @@ def _column(runs: Sequence[Sequence[Figure]], level: float, measure: str) -> tup
 
 
 def over_seeds(runs: Sequence[Figure], level: float, largest: float = inf) -> Figure:
-    """Mean over several runs, with Student's t-interval of that `level` within 0 and `largest`; of one run its own
-    figure."""
+    """The mean over several runs, with Student's t-interval of that `level` between 0 and `largest`.
+
+    The figure of a single run is returned as it is. If a run has no value, the mean is undefined.
+    """
     from scipy.special import stdtrit  # here, not above: `--help` must not wait for it
 
     if len(runs) == 1:

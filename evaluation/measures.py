@@ -1,6 +1,6 @@
-"""MEASURES: registry name → what a measure is called, how it is written, how it is computed.
+"""MEASURES: the registry of measures, with the title, the format and the function of each.
 
-All are better when smaller. The formulas and their sources are in `metrics/`.
+Every measure is better when it is smaller. The formulas and their sources are in `metrics/`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from spoofcache.metrics.teer import tandem_equal_error_rate
 
 
 class Sample:
-    """Scores of one system on one group of trials; the curve that several measures share is made once."""
+    """The scores of one system on one group of trials. The DET curve that several measures share is computed once."""
 
     def __init__(self, bonafide: FloatArray, spoof: FloatArray) -> None:
         self.bonafide, self.spoof = bonafide, spoof
@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Tandem:
-    """The ASV system that stands behind the countermeasures, as far as it is known for a group of trials."""
+    """What is known of the ASV system behind the countermeasures for a group of trials."""
 
     tdcf_2019: Coefficients | None = None
     tdcf_2021: Coefficients | None = None
@@ -38,7 +38,7 @@ class Tandem:
 
 
 class Outcome(NamedTuple):
-    """The value of a measure, and the score at which it is reached; None for a measure that needs no threshold."""
+    """The value of a measure, and the threshold at which it is reached (None for a measure without a threshold)."""
 
     value: float
     threshold: float | None = None
@@ -54,14 +54,14 @@ class Measure(NamedTuple):
     digits: int
     """Number of decimals shown."""
     of: Callable[[Sample, Tandem], Outcome | None]
-    """Computes it; None where what it needs of the tandem is not known."""
+    """Computes the measure; returns None if the tandem lacks what it needs."""
     needs: str = ""
-    """What else it needs: `tandem` for ASV scores (or, for the t-DCF of 2021, coefficients), `llr` for scores that are
-    log-likelihood ratios, `sasv` for scores of three classes."""
+    """What else the measure needs: `tandem` for ASV scores (or coefficients, for the t-DCF of 2021), `llr` for scores
+    that are log-likelihood ratios, `sasv` for scores of three classes."""
     bootstrapped: bool = True
-    """Whether intervals are made for it."""
+    """Whether intervals are computed for it."""
     largest: float = 1.0
-    """No value is above it: error rates, and costs whose threshold is the best, which do no worse than a coin."""
+    """The largest possible value: 1 for error rates, and for costs at their best threshold."""
 
 
 def _cost(sample: Sample, coefficients: Coefficients | None) -> Outcome | None:
@@ -95,12 +95,12 @@ CM_MEASURES = tuple(name for name, measure in MEASURES.items() if measure.needs 
 
 
 def default_measures(tandem: bool, costs: bool, calibrated: bool) -> tuple[str, ...]:
-    """The measures that the inputs allow.
+    """List the measures that the inputs allow.
 
     Args:
-        tandem: there are scores of an ASV system.
-        costs: there are coefficients of the t-DCF of 2021.
-        calibrated: there are scores that are meant as log-likelihood ratios.
+        tandem: whether there are scores of an ASV system.
+        costs: whether there are coefficients of the t-DCF of 2021.
+        calibrated: whether some scores are meant as log-likelihood ratios.
     """
     wanted = {"eer", "min_dcf"}
     wanted |= {"min_tdcf_2019", "min_tdcf_2021", "t_eer"} if tandem else set()

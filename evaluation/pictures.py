@@ -1,4 +1,4 @@
-"""Pictures of scores and figures: histograms, t-DCF curves, figures by group; as SVG text or PNG file."""
+"""Pictures of scores and figures: histograms, t-DCF curves, figures by group; as SVG text or as a PNG file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +50,7 @@ LEAST_COST, MOST_COST = 1e-4, 1.3
 
 @styled
 def draw_histogram(evaluated: EvaluationSet, title: str, path: Path) -> None:
-    """Histogram of the first system's scores as PNG: see `histograms`."""
+    """Draw the histogram of the first system's scores as a PNG file; see `histograms`."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=11)
@@ -62,10 +62,10 @@ def draw_histogram(evaluated: EvaluationSet, title: str, path: Path) -> None:
 
 @styled
 def histograms(evaluated: EvaluationSet) -> str:
-    """Histograms of both classes as SVG, a panel for each system; each class as a share of its own trials.
+    """Draw a panel for each system, with the histograms of both classes as shares of their trials, as SVG text.
 
-    The EER threshold is marked. Scores that all lie within [0, 1] are drawn as log-odds: a saturated soft-max would
-    otherwise be two spikes.
+    The EER threshold is marked. Scores that all lie within [0, 1] are drawn as log-odds, since a saturated soft-max
+    would otherwise show nothing but two spikes.
     """
     figure, panels = panels_of(evaluated.systems, most_columns=3, height=lambda width: 0.45 * width + 0.9)
     for axes, style, scores in zip(panels, styles_of(evaluated.systems), evaluated.systems.values(), strict=True):
@@ -77,10 +77,10 @@ def histograms(evaluated: EvaluationSet) -> str:
 
 @styled
 def tdcf_curves(evaluated: EvaluationSet, tdcf: Coefficients) -> str:
-    """Normalised t-DCF of all systems as SVG, over the share of bona fide trials that a threshold rejects.
+    """Draw the normalised t-DCF of all systems over the share of rejected bona fide trials, as SVG text.
 
-    A share of rejected bona fide trials means the same for systems whose scores do not; of the thresholds that reject
-    the same share the best is drawn. The minimum is marked.
+    This share, unlike the scores, has the same meaning for all systems. Of the thresholds that reject the same share,
+    the best one is drawn. The minimum is marked.
     """
     figure, axes = picture_with_legend(height=4.8)
     is_bonafide, minima = evaluated.trials.is_bonafide, []
@@ -102,7 +102,7 @@ def tdcf_curves(evaluated: EvaluationSet, tdcf: Coefficients) -> str:
 
 @styled
 def figures_by_group(comparison: Comparison, column: str) -> str:
-    """The first two measures of each group of a column as SVG: a dot for each system, whiskers for its interval.
+    """Draw the first two measures of each group of a column, with dots for systems and whiskers for intervals, as SVG.
 
     The axes are logarithmic; a value of 0 is drawn on the frame.
     """

@@ -1,4 +1,4 @@
-"""Sentences that go with a comparison: what makes its scores doubtful, and how its figures were made."""
+"""Warnings and notes of a comparison: what makes its scores doubtful, and how its figures were computed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,7 +19,7 @@ FEW_TRIALS = 20
 
 
 def warnings_about(evaluated: EvaluationSet, measures: Sequence[str]) -> Iterator[str]:
-    """Everything that makes the scores of an evaluation set doubtful for these measures."""
+    """Warn of everything that makes the scores of an evaluation set doubtful for these measures."""
     yield from evaluated.warnings
     is_bonafide = evaluated.trials.is_bonafide
     for key, number in (("bona fide", np.count_nonzero(is_bonafide)), ("spoof", np.count_nonzero(~is_bonafide))):
@@ -40,7 +40,7 @@ def warnings_about(evaluated: EvaluationSet, measures: Sequence[str]) -> Iterato
 def notes_about(
     evaluated: EvaluationSet, measures: Sequence[str], by: Sequence[str], uncertainty: Uncertainty
 ) -> Iterator[str]:
-    """What a reader must know to make the figures again."""
+    """State what a reader must know to reproduce the figures."""
     yield from evaluated.notes
     if uncertainty.replicates:
         yield intervals_note(_how_drawn(evaluated.trials, by, uncertainty), uncertainty, len(evaluated.systems))
@@ -51,7 +51,7 @@ def notes_about(
 
 
 def intervals_note(how: str, uncertainty: Uncertainty, n_systems: int) -> str:
-    """How the intervals and, with several systems, the tests were made."""
+    """State how the intervals and, with several systems, the tests were computed."""
     note = (
         f"Intervals: {uncertainty.level:.0%} percentile bootstrap, {uncertainty.replicates:,} replicates (seed "
         f"{uncertainty.seed}), {how}."
@@ -68,7 +68,7 @@ def intervals_note(how: str, uncertainty: Uncertainty, n_systems: int) -> str:
 
 
 def undefined_notes(measures: Sequence[str], pooled: Table, by: Mapping[str, Mapping[str, Table]]) -> Iterator[str]:
-    """A sentence for each measure that has no value somewhere."""
+    """Write a sentence for each measure that is undefined for some system or group."""
     named = {"all trials": pooled, **{value: table for tables in by.values() for value, table in tables.items()}}
     for measure in measures:
         empty = [

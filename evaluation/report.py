@@ -31,16 +31,16 @@ from spoofcache.evaluation.trials import pooled_group
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy: the browser itself refuses scripts and everything from elsewhere."""
 HEAT, MOST_HEAT = "213, 94, 0", 0.55
-"""Colour of the worst cell of a heat map, and how much of it covers the white: text must stay legible on it."""
+"""Colour of the worst cell of a heat map, and its opacity, at which text remains legible."""
 FIGURE_SPACE = "\u2007"
 """A blank that is as wide as a digit, and that HTML keeps."""
 MOST_NAMED = 6
 WIDEST_NAME = 20
-"""Characters of a system's name that a table gives a line to."""
+"""Number of characters of a system's name that a table fits on one line."""
 
 
 class Picture(NamedTuple):
-    """A picture with its caption, and with the text for readers who cannot see it."""
+    """A picture with its caption, and with an alternative text for readers who cannot see it."""
 
     svg: str
     caption: str
@@ -53,12 +53,13 @@ def report_page(
     made_by: str,
     matrix: Matrix | None = None,
 ) -> str:
-    """The report of all test sets, pictures included, as HTML.
+    """Build the report of all test sets, including pictures, as an HTML page.
 
     Args:
-        evaluated: test sets with their comparisons; one without trials (None) gets tables and no pictures.
-        made_by: program, version and date, for the line beneath the title.
-        matrix: the same figures, train set × test set: goes first, as a heat map.
+        evaluated: the test sets with their comparisons; one without trials (None) gets tables but no pictures.
+        title: the title of the page.
+        made_by: the program and the date, for the line below the title.
+        matrix: the same figures by training set and test set, which come first as a heat map.
     """
     sections = [(c, list(_pictures(e, c)) if e else []) for e, c in evaluated]
     return as_html(sections, title, made_by, matrix)
@@ -67,9 +68,9 @@ def report_page(
 def as_html(
     sections: Sequence[tuple[Comparison, Sequence[Picture]]], title: str, made_by: str, matrix: Matrix | None = None
 ) -> str:
-    """One page: warnings, the matrix, and a section for each test set with its tables, pictures and notes.
+    """Build one page: warnings, the matrix, and a section for each test set with its tables, pictures and notes.
 
-    It is well-formed XML too. Everything that comes from outside is escaped.
+    The page is well-formed XML, too. Names, titles and sentences are escaped.
     """
     numbers = {"Table": count(1), "Figure": count(1)}
     measures = {measure for comparison, _ in sections for measure in comparison.measures}

@@ -1,4 +1,4 @@
-"""Run folders → the rows of a cross-corpus table: which runs are one experiment, trained with several seeds."""
+"""The rows of a cross-corpus table: run folders, grouped into experiments that were trained with several seeds."""
 
 import hashlib
 import re
@@ -15,48 +15,50 @@ from spoofcache.engine.trained_on import Partition, read_trained_on
 from spoofcache.evaluation.matrix import Experiment
 
 SEED_ENDING = re.compile(r"-seed\d+$")
-"""What sibling run folders of one experiment end with: `X-seed0`, `X-seed1`, …"""
+"""The ending of the run folders of one experiment: `X-seed0`, `X-seed1`, …"""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, and how its scores are called."""
+    """A run folder, and the name of its scores."""
 
     experiment: Experiment
     system: str
     folder: Path
     about: About
     checkpoint: str
-    """Which of its weights are judged: `best` or `average`."""
+    """The weights that are judged: `best` or `average`."""
     weights_digest: str
-    """Of these weights and their description."""
+    """SHA-256 of these weights and their description."""
 
     @cached_property
     def trained_on(self) -> list[Partition]:
-        """Its utterances; empty where they were not written down."""
+        """The partitions that it was trained on; empty if they were not recorded."""
         return read_trained_on(self.folder)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A run folder as it was named, before it is known which others belong to it."""
+    """A run folder as the user named it, before it is known which others belong to the same experiment."""
 
     row: str
     name: str
     folder: Path
     about: About
     settings: Mapping[str, Any]
-    """All that must be the same for two runs to be one experiment, by dotted name."""
+    """The settings that must be equal for two runs to be one experiment, by dotted name."""
     seed: int | None
 
 
 def read_runs(texts: Sequence[str], checkpoint: str = "best") -> list[Run]:
-    """Runs as the user wrote them, `FOLDER` or `NAME=FOLDER`. Those of one name, or in folders that differ by
-    `-seed…` at the end alone, are one experiment under several seeds.
+    """Read runs as the user wrote them, `FOLDER` or `NAME=FOLDER`.
+
+    Runs with the same name, or in folders whose names differ only in the ending `-seed…`, are one experiment that was
+    trained with several seeds.
 
     Raises:
-        RunError: a folder without such weights, or not ours; runs of one name that are not one experiment, or
-            have one seed.
+        RunError: a folder has no such weights or is not a run folder; or runs of one name are different experiments,
+            or have the same seed.
     """
     rows: dict[str, list[_Found]] = {}
     for found in map(partial(_find, checkpoint=checkpoint), texts):
@@ -70,7 +72,7 @@ def read_runs(texts: Sequence[str], checkpoint: str = "best") -> list[Run]:
 
 
 def weights_digest(folder: Path, checkpoint: str = "best") -> str:
-    """SHA-256 of the `best` or the `average` weights, and of what rebuilds the network."""
+    """SHA-256 of the `best` or `average` weights, and of the description from which the network is built."""
     digest = hashlib.sha256()
     for name in PAIRS[checkpoint][:2]:
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
@@ -93,7 +95,7 @@ def _find(text: str, checkpoint: str) -> _Found:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The run's experiment; empty where the weights were trained elsewhere."""
+    """The configuration of the run; empty if the weights were trained elsewhere."""
     path = folder / CONFIG
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Systems with one score for speaker and spoofing together, by a-DCF."""
+"""The comparison of systems with one score for speaker and spoofing together, by the a-DCF."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,10 +18,10 @@ def compare_sasv(
     uncertainty: Uncertainty = BY_TRIAL,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Comparison:
-    """Compare systems whose scores are for target, nontarget and spoof trials, the same trials in the same order.
+    """Compare systems that scored the same target, nontarget and spoof trials in the same order.
 
     Raises:
-        ScoreError: the systems' trials differ.
+        ScoreError: the trials of the systems differ.
     """
     first_name, first = next(iter(systems.items()))
     for name, scores in systems.items():

@@ -22,12 +22,12 @@ CSV_HEADER = (
 
 
 def as_text(comparison: Comparison) -> str:
-    """The comparison as aligned plain text: systems × measures, then groups × systems for each measure."""
+    """Format the comparison as aligned plain text: systems × measures, then groups × systems for each measure."""
     return grids_as_text(grids_of(comparison), comparison.notes, comparison.warnings)
 
 
 def grids_as_text(grids: Sequence[Grid], notes: Sequence[str], warnings: Sequence[str]) -> str:
-    """Grids as aligned plain text, then the legend and the remarks that belong to them."""
+    """Format grids as aligned plain text, followed by their legend, notes and warnings."""
     remarks = [*map(printable, notes), *(f"WARNING: {printable(warning)}" for warning in warnings)]
     blocks = [
         *(f"{printable(grid.title)}\n\n{_aligned(grid)}" for grid in grids),
@@ -38,7 +38,7 @@ def grids_as_text(grids: Sequence[Grid], notes: Sequence[str], warnings: Sequenc
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
-    """One line per figure, in full precision, rates as fractions; an undefined value is an empty field.
+    """Format every figure as a line of CSV, in full precision, with rates as fractions; undefined values are empty.
 
     The figures of all trials have the column `pooled` and no group. Every line repeats the warnings of its test set.
     """
@@ -56,7 +56,7 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
-    """The comparison in plain names and types for JSON: rates as fractions, None where a value is not defined."""
+    """The comparison in plain names and types for JSON, with rates as fractions and None for undefined values."""
     return {
         "test_set": comparison.test_set,
         **_table_record(comparison.pooled),

@@ -1,4 +1,4 @@
-"""The ASV system behind the countermeasures: its error rates, and what they cost in a group of trials."""
+"""The ASV system behind the countermeasures: its error rates, and the t-DCF coefficients that follow from them."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -19,16 +19,16 @@ class AsvPerformance(NamedTuple):
 
     eer: EqualErrorRate
     rates: AsvErrorRates
-    """Its error rates at the threshold of that equal error rate; of the spoof trials those that were asked for."""
+    """Its error rates at the threshold of that equal error rate, for the spoof trials that were asked for."""
     n_spoof: int
     """Number of these spoof trials."""
 
 
 def asv_performance(asv: AsvScores, trials: TrialList, group: Group) -> AsvPerformance:
-    """The ASV system on the spoofs of a group.
+    """Evaluate the ASV system on the spoof trials of a group.
 
-    One threshold, at the EER between target and nontarget trials, serves all groups, as in the ASVspoof 2019 and 2021
-    evaluation plans.
+    All groups share one threshold, that of the EER between target and nontarget trials, as in the evaluation plans of
+    ASVspoof 2019 and 2021.
 
     Raises:
         ScoreError: the ASV scores have no trials of one of the group's attacks.
@@ -39,10 +39,10 @@ def asv_performance(asv: AsvScores, trials: TrialList, group: Group) -> AsvPerfo
 
 
 def tandem_behind(evaluated: EvaluationSet, group: Group, measures: Sequence[str]) -> Tandem:
-    """What the ASV system does to the group's spoofs, as far as the `measures` need it.
+    """Compute what the `measures` need to know of the ASV system for the spoof trials of a group.
 
-    Of the ASV system's spoof trials, those of the group's attacks count; all of them, where the group has spoofs of
-    unknown attack.
+    The ASV system's spoof trials of the group's attacks count. If the group has spoof trials of unknown attack, all
+    spoof trials of the ASV system count.
 
     Raises:
         ScoreError: the ASV scores have no trials of one of the group's attacks, or allow no t-DCF.
@@ -53,14 +53,14 @@ def tandem_behind(evaluated: EvaluationSet, group: Group, measures: Sequence[str
     spoof = _asv_spoof(asv, evaluated.trials, group)
     curve = verification_curve(asv.target, asv.nontarget, spoof) if "t_eer" in measures else None
     rates = asv_performance(asv, evaluated.trials, group).rates
-    if rates.p_miss_spoof == 1:  # no spoof deceives the ASV system: a countermeasure has nothing to save
+    if rates.p_miss_spoof == 1:  # no spoof trial deceives the ASV system, so no countermeasure is needed
         return Tandem(tdcf_2021=given, curve=curve, asv=rates)
     derived = None if evaluated.costs_2021 or "min_tdcf_2021" not in measures else coefficients_2021(rates)
     return Tandem(coefficients_2019(rates) if "min_tdcf_2019" in measures else None, given or derived, curve, asv=rates)
 
 
 def asv_warnings(evaluated: EvaluationSet) -> Iterator[str]:
-    """Sentences on what makes the ASV scores doubtful."""
+    """Warn of what makes the ASV scores doubtful."""
     asv, trials = evaluated.asv, evaluated.trials
     if asv is None:
         return
@@ -72,7 +72,7 @@ def asv_warnings(evaluated: EvaluationSet) -> Iterator[str]:
 
 
 def asv_notes(evaluated: EvaluationSet, by: Sequence[str]) -> Iterator[str]:
-    """Sentences on how good the ASV system is, and on which of its spoof trials the groups by `by` are judged."""
+    """State the error rates of the ASV system, and on which of its spoof trials the groups by `by` are judged."""
     asv, trials = evaluated.asv, evaluated.trials
     if asv is None:
         return

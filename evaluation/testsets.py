@@ -1,4 +1,4 @@
-"""Score files × protocols → evaluation sets; development scores → calibrated and fused systems."""
+"""Evaluation sets from score files and protocols; calibrated and fused systems from development scores."""
 
 import csv
 import io
@@ -40,10 +40,10 @@ class NamedFile:
 
 
 def parse_named(texts: Sequence[str]) -> list[NamedFile]:
-    """`FILE` or `NAME=FILE`, as the user wrote them; a file without a name has its own.
+    """Parse `FILE` or `NAME=FILE` as the user wrote them. By default, the name is that of the file without its ending.
 
     Raises:
-        ScoreError: a file that is not there, or an empty name.
+        ScoreError: a file does not exist, or a name is empty.
     """
     named = []
     for text in texts:
@@ -60,10 +60,10 @@ def parse_named(texts: Sequence[str]) -> list[NamedFile]:
 
 
 def with_test_sets(systems: Sequence[NamedFile], protocols: Sequence[NamedFile]) -> list[NamedFile]:
-    """Score files with the test set that their names state, `SYSTEM@SET`, where SET is the name of a protocol.
+    """Find the test set in names of the form `SYSTEM@SET`, where SET is the name of a protocol.
 
     Raises:
-        ScoreError: with several protocols, a name that has an `@` and none of their names behind it.
+        ScoreError: there are several protocols, and a name has an `@` that is not followed by the name of one of them.
     """
     names = [parse_system_name(one.name, [protocol.name for protocol in protocols]) for one in systems]
     return [replace(one, name=n.system, test_set=n.test_set) for one, n in zip(systems, names, strict=True)]
@@ -77,21 +77,23 @@ def evaluation_sets(
     costs_2021: Mapping[str, Coefficients] | None = None,
     reading: Reading | None = None,
 ) -> list[EvaluationSet]:
-    """One evaluation set per protocol, each with the systems whose scores are of its utterances.
+    """Read an evaluation set for each protocol, with the systems whose score files cover its trials.
 
-    Without a protocol the keys are those of the first file, and all files must score the same trials.
+    Without a protocol, the first score file must state the keys, and all files must score the same trials.
 
     Args:
-        where: conditions on the protocols' columns, `phase=eval`; other trials of the protocol are excluded.
-        asv: files of ASV scores: one for each protocol, or one in all.
+        systems: the score files.
+        protocols: the protocols or key files.
+        where: conditions on the columns of the protocols, such as `phase=eval`; trials that do not meet them are
+            excluded.
+        asv: files of ASV scores, either one for each protocol or a single one for all of them.
         costs_2021: coefficients of the t-DCF of 2021 by condition.
-        reading: what the user says about the files.
+        reading: what the user states about the files.
 
     Raises:
-        ScoreError: files that cannot be read, that do not score exactly the trials of one protocol, or that
-            contradict it; two files of one system for one protocol; a protocol without scores; ASV scores that lack
-            an attack.
-        ProtocolError: a protocol that cannot be read, or a condition that it does not know.
+        ScoreError: a file cannot be read, does not score exactly the trials of one protocol, or contradicts it; a
+            system has two files for one protocol; a protocol has no scores; the ASV scores lack an attack.
+        ProtocolError: a protocol cannot be read, or a condition does not fit it.
     """
     reading, paths = reading or Reading(), [system.path for system in systems]
     reading.require_used(paths, [protocol.path for protocol in protocols])
@@ -113,8 +115,8 @@ def evaluation_sets(
     for test, asv_path in zip(tests, asv_paths, strict=True):
         verification = read_asv(asv_path, test, reading, bool(protocols)) if asv_path else None
         notes = [f"ASV scores: {asv_path}."] if asv_path else []
-        told = replace(test, asv=verification, costs_2021=costs_2021 or {})
-        sets.append(_with_systems(told, found[test.name], notes))
+        with_costs = replace(test, asv=verification, costs_2021=costs_2021 or {})
+        sets.append(_with_systems(with_costs, found[test.name], notes))
     explained = reading.explanations(paths, [protocol.path for protocol in protocols])
     return [replace(one, notes=(*one.notes, *explained)) for one in sets]
 
@@ -143,15 +145,17 @@ def _with_systems(test: EvaluationSet, files: Mapping[str, Assignment], more: Se
 def calibrated(
     evaluated: EvaluationSet, dev: Sequence[NamedFile], protocol: NamedFile | None, fuse: bool
 ) -> EvaluationSet:
-    """The evaluation set with a calibrated twin of every system and, on request, their fusion, fitted on `dev`.
+    """Add the calibrated scores of every system and, if `fuse` is true, the logistic fusion of all systems.
 
     Args:
+        evaluated: the evaluation set to be extended.
         dev: development scores of the systems, under the same names.
-        protocol: of the development trials; without it their files must hold the keys.
+        protocol: the protocol of the development trials; without it, the files must state the keys.
+        fuse: whether to add the fusion.
 
     Raises:
-        ScoreError: a system without development scores, scores of different trials, or of those to be judged; scores
-            that cannot be calibrated; a system that has the name of a new one.
+        ScoreError: a system has no development scores; the development scores are of different trials, or of the
+            trials to be judged; they cannot be calibrated; or a system already has the name of an added one.
     """
     ours = [one for one in dev if one.name in evaluated.systems]
     missing = [name for name in evaluated.systems if name not in {one.name for one in ours}]
@@ -166,7 +170,9 @@ def calibrated(
         groups["fusion"] = list(evaluated.systems)
     taken = [name for name in groups if name in evaluated.systems]
     if taken:
-        raise ScoreError(f"a system is called {taken[0]!r}, as one that --calibrate makes; give it another name")
+        raise ScoreError(
+            f"a system is called {taken[0]!r}, the name of a system that --calibrate adds; give it another one"
+        )
     systems, notes = dict(evaluated.systems), [*evaluated.notes]
     for new, names in groups.items():
         calibration = _fit(new, [learned.systems[name] for name in names], learned.trials.is_bonafide)
@@ -176,7 +182,10 @@ def calibrated(
 
 
 def _require_other_trials(learned: EvaluationSet, evaluated: EvaluationSet) -> None:
-    """Names like 0001 recur from corpus to corpus; the same name with the same score is the same trial."""
+    """Check that no development trial is among the trials to be judged.
+
+    Names like 0001 recur from corpus to corpus; therefore a trial counts as the same if its score is the same, too.
+    """
     row_of = {utt_id: row for row, utt_id in enumerate(learned.trials.utt_ids)}
     shared = [(row_of[utt_id], row) for row, utt_id in enumerate(evaluated.trials.utt_ids) if utt_id in row_of]
     for name, scores in learned.systems.items():
@@ -189,10 +198,10 @@ def _require_other_trials(learned: EvaluationSet, evaluated: EvaluationSet) -> N
 
 
 def read_sasv(systems: Sequence[NamedFile]) -> dict[str, AsvScores]:
-    """Scores of speaker and spoofing together, in the form of ASV scores, by system.
+    """Read the scores of systems that decide about speaker and spoofing together, in the form of ASV scores.
 
     Raises:
-        ScoreError: two files of one system, or one that cannot be read.
+        ScoreError: a system has two files, or a file cannot be read.
     """
     scores: dict[str, AsvScores] = {}
     for system in systems:
@@ -203,10 +212,11 @@ def read_sasv(systems: Sequence[NamedFile]) -> dict[str, AsvScores]:
 
 
 def read_costs(path: Path) -> dict[str, Coefficients]:
-    """Coefficients of the t-DCF of 2021 by condition: a tab-separated table with header `condition c0 c1 c2`.
+    """Read the coefficients of the t-DCF of 2021 by condition: a tab-separated table with header `condition c0 c1 c2`.
 
     Raises:
-        ScoreError: another header, a row that is none, coefficients that form no cost, a condition that occurs twice.
+        ScoreError: the header is another, a row has other cells, coefficients do not define a cost, or a condition
+            occurs twice.
     """
     table = csv.reader(io.StringIO(read_text(path, f"{COSTS}, tab-separated")), delimiter="\t")
     header = " ".join(next(table, []))
@@ -237,7 +247,7 @@ def _protocols(
 
 
 def _by_scores(first: CmScores, where: Sequence[str]) -> EvaluationSet:
-    """The trials of the first score file, for want of a protocol."""
+    """The trials of the first score file, which stand in for a protocol."""
     if where:
         raise ScoreError(f"--where {where[0]} needs a --protocol, whose columns it names")
     path = first.path

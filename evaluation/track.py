@@ -1,4 +1,4 @@
-"""Picture of a recording's scores over time, as a PNG file."""
+"""The picture of a recording's scores over time, as a PNG file."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from spoofcache.evaluation.grids import printable
 def draw_track(
     times: Sequence[float], scores: Sequence[float], title: str, path: Path, threshold: float | None = None
 ) -> None:
-    """Scores [W] over the middles of their windows, `times` [W] in seconds; a dashed line at the threshold."""
+    """Draw the scores [W] over the middles of their windows, `times` [W] in seconds, and the threshold, if any."""
     figure = Figure(figsize=(8.6, 3.2), layout="constrained")  # without pyplot there is no global state
     axes = figure.add_subplot()
     axes.plot(times, scores, color="#0072B2", marker="o", markersize=3.5, linewidth=1.4)

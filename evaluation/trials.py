@@ -1,4 +1,4 @@
-"""The trials of a test set, column by column, and the groups that they are judged in."""
+"""The trials of a test set, column by column, and the groups in which they are judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def trials_of_scores(scores: CmScores) -> TrialList:
     """The trials of scores that carry keys, for use without a protocol; the only column is `attack`.
 
     Raises:
-        ScoreError: scores without keys, or with a single class.
+        ScoreError: the scores have no keys, or a single class.
     """
     is_bonafide = scores.require_keys()
     attacks = scores.attacks or [UNKNOWN] * is_bonafide.size
@@ -41,7 +41,7 @@ def trials_of_scores(scores: CmScores) -> TrialList:
 
 
 def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Path) -> TrialList:
-    """The trials of a protocol that were `chosen` among `everything` in it.
+    """Arrange the trials that were `chosen` from `everything` that a protocol lists.
 
     Raises:
         ProtocolError: all chosen trials are of one class; the message begins with their `source`.
@@ -75,14 +75,14 @@ def phase_warnings(trials: TrialList) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Some of the trials: all of them (POOLED), or those with one `value` in one `column`."""
+    """A group of trials: all of them (POOLED), or those with one `value` in one `column`."""
 
     column: str
     value: str
     members: NDArray[np.bool_]
     """Which trials [N] belong to it."""
     takes_every_asv_spoof: bool = False
-    """Whether the ASV spoof trials of all attacks count for it, also of attacks that none of its own trials has."""
+    """Whether the ASV spoof trials of all attacks count for the group, even of attacks that none of its trials has."""
 
 
 def pooled_group(trials: TrialList) -> Group:
@@ -91,13 +91,13 @@ def pooled_group(trials: TrialList) -> Group:
 
 
 def groups_of(trials: TrialList, by: Sequence[str]) -> tuple[list[Group], list[str]]:
-    """All trials, then the groups of each column in `by`; and notes on groups that are omitted for want of a class.
+    """List the group of all trials and the groups of each column in `by`, with notes on the groups that are omitted.
 
-    Where no bona fide trial has a value in a column (attack, vocoder), all bona fide trials count with every group.
-    Where some have one, each counts with its own group only.
+    A group is omitted if it lacks one of the classes. If no bona fide trial has a value in a column (such as attack or
+    vocoder), all bona fide trials belong to every group; otherwise each belongs to its own group only.
 
     Raises:
-        ScoreError: a column that the trials do not have, or in which no group has both classes.
+        ScoreError: the trials do not have a column, or no group of the column has both classes.
     """
     groups, notes = [pooled_group(trials)], []
     for column_name in by:
@@ -121,7 +121,7 @@ def values_of(trials: TrialList, name: str) -> NDArray[np.str_]:
     """The column of that name [N].
 
     Raises:
-        ScoreError: the trials have no such column, or no value in it.
+        ScoreError: the trials do not have the column, or none of them has a value in it.
     """
     known = {column for column, values in trials.columns.items() if (values != UNKNOWN).any()}
     if name not in known:
@@ -135,7 +135,7 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def _groups_by(trials: TrialList, name: str) -> tuple[list[Group], int]:
-    """The groups of a column, and how many trials are in none of them."""
+    """The groups of a column, and the number of trials that belong to none of them."""
     values = values_of(trials, name)
     unknown = values == UNKNOWN
     shared = trials.is_bonafide & unknown & unknown[trials.is_bonafide].all()

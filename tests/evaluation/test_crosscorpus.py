@@ -185,7 +185,9 @@ def test_weights_that_change_meanwhile_are_refused(place, monkeypatch):
         return real(*arguments)
 
     monkeypatch.setattr(crosscorpus, "score_partition", train_on)
-    with pytest.raises(RunError, match="runs/first: its best weights changed meanwhile; expected a finished training"):
+    with pytest.raises(
+        RunError, match="runs/first: its best weights changed in the meantime; expected a finished training"
+    ):
         scored(place)
     assert not (place / "runs/first/scores").exists()
 
@@ -256,7 +258,7 @@ def test_an_unfinished_cache_is_another_front_ends_or_a_sentence(place):
 def test_a_test_on_the_training_data_is_said(place):
     write_run(place / "runs/cheat", trained_on=("LA/train", "test/test"))
     hard, easy = scored(place, None, ("first", "cheat")).evaluation_sets()
-    assert hard.warnings == ("cheat was trained on test/test, the very trials that it is judged on",)
+    assert hard.warnings == ("cheat was trained on test/test, the same trials that it is judged on",)
     assert easy.warnings == ()
 
 
