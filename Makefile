@@ -33,3 +33,4 @@ test: setup
 
 faults: setup
 	$(BIN)/python -m tests.faults.audio_mutants 10000
+	$(BIN)/python -m tests.faults.run_mutants 10000

@@ -94,6 +94,7 @@ def main(**given: Any) -> None:
 
 def _train(options: Options) -> None:
     from spoofcache.common.machine import keep_freed_memory
+    from spoofcache.engine.checkpoint import RunError
     from spoofcache.engine.config_file import load_config
     from spoofcache.engine.processes import join_processes, report_error_once
     from spoofcache.engine.run_folder import require_new
@@ -110,6 +111,8 @@ def _train(options: Options) -> None:
         if processes.is_main:
             _warn_of_partitions(train)
         runs = _run_folders(options, experiment)
+        if options.resume and not any(run.exists() for run in runs):
+            raise RunError(f"{options.out}: no such folder; --resume expects the run that it continues")
         for run in runs if processes.is_main and not options.resume else ():
             require_new(run)  # all of them, before the first one takes its hours
         best = [_fit(each, train, dev, run, options.resume, processes) for run, each in runs.items()]

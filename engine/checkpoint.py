@@ -11,6 +11,7 @@ import importlib.metadata
 import io
 import json
 import warnings
+import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch import nn
 from spoofcache.common.errors import InputError
 from spoofcache.common.files import atomic_path
 from spoofcache.common.plugins import EXPECTED, PluginChanged, PluginError, find_part, origins
+from spoofcache.engine.description import require_types
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
 from spoofcache.models.objective import Objective
@@ -94,11 +96,14 @@ class About:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
         """Inverse of `asdict`; RunError when it is not one of ours or of another polarity."""
+        if not isinstance(fields, Mapping):
+            raise RunError(f"{source}: not the description of a model of ours; expected a table")
         version = fields.get("format_version")
         if version not in VERSIONS:
             expected = " or ".join(map(str, VERSIONS))
             raise RunError(f"{source}: a model of format version {version}; expected {expected}")
         try:
+            require_types(fields)
             lists = {"feature_shape": fields["feature_shape"], "trained_on": fields.get("trained_on", ())}
             about = cls(**{**fields, **{name: tuple(values) for name, values in lists.items()}})
         except (KeyError, TypeError) as error:
@@ -177,7 +182,7 @@ def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[s
         return make(feature_shape, **settings)
     except ValueError as error:
         raise RunError(str(error)) from error
-    except TypeError as error:
+    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:  # of sizes that nothing has room for, too
         raise RunError(f"back-end {name} with settings {dict(settings)}: {first_line(error)}") from error
 
 
@@ -198,7 +203,7 @@ def build_countermeasure(about: About, class_weights: torch.Tensor | None = None
         objective = _find("loss", about.loss, LOSSES)(weights, size, **about.loss_settings)
     except ValueError as error:
         raise RunError(str(error)) from error
-    except TypeError as error:
+    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
         raise RunError(f"loss {about.loss} with settings {dict(about.loss_settings)}: {first_line(error)}") from error
     return Countermeasure(backend, objective)
 
@@ -258,6 +263,9 @@ def load_last(run: Path, holds: Collection[str] = STATE, what: str = "a checkpoi
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as file:
+            if file.testzip() is not None:  # checksums, which torch does not hold its reading to
+                raise zipfile.BadZipFile
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -283,7 +291,7 @@ def load_model(run: Path, which: str) -> tuple[Countermeasure, About]:
     try:
         model = build_countermeasure(about)
         model.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, AttributeError, KeyError) as error:
         raise RunError(f"{run}: weights and description do not fit ({first_line(error)})") from error
     return model.eval(), about
 
@@ -296,8 +304,10 @@ def read_about(run: Path, description: str = ABOUT) -> About:
     except FileNotFoundError:
         made_by = next(made_by for _, about, made_by in PAIRS.values() if about == description)
         raise RunError(f"{run}: no {description}; expected the run folder of {made_by}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise RunError(f"{path}: not ours or not whole ({error})") from error
+    except RunError:
+        raise
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise RunError(f"{path}: not ours or not whole ({first_line(error)})") from error
 
 
 def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[dict[str, torch.Tensor], About]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import EXPECTED, PluginError, find_part
+from spoofcache.common.toml import DEEPEST, TomlError, parse_toml, read_toml
 from spoofcache.engine.config import ExperimentConfig, TrainConfig
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
@@ -49,6 +50,10 @@ ALIASES: Mapping[str, Sequence[str]] = {
 """Known key → what other training tools call the same thing."""
 
 
+SHOWN = 100
+"""Letters of a value that an error message shows."""
+
+
 class ConfigError(InputError):
     """A mistake in a configuration. The message names its source, the key, the value, and what was expected."""
 
@@ -67,7 +72,7 @@ class _Source:
             for length in range(len(parts), 0, -1):
                 override = self.overrides.get(".".join(parts[:length]))
                 if override is not None:
-                    return f"--set {override}"
+                    return f"--set {_shown(override)}"
         return str(self.path)
 
     def error(self, message: str, *keys: str) -> ConfigError:
@@ -75,16 +80,17 @@ class _Source:
         return ConfigError(f"{self.of(*keys)}: {message}")
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment from a TOML file, and apply `section.key=value` overrides to it.
 
     Raises:
         ConfigError: the file is not TOML, a key is unknown, or a value has the wrong type or is out of range. The
             message blames the file, or the override that set the key.
     """
+    path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = read_toml(path)
+    except TomlError as error:
         raise ConfigError(f"{path}: not TOML ({error})") from error
     source = _Source(path)
     for override in overrides:
@@ -104,21 +110,44 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
 def _apply_override(tables: dict[str, Any], override: str, source: _Source) -> None:
     """Apply `section.key=value`; the value is TOML, or else text without quotes."""
     name, equals, text = override.partition("=")
-    *sections, key = name.split(".")
-    if not (equals and sections and all(sections) and key):
-        raise ConfigError(f"--set {override!r}; expected section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    *sections, key = (part.strip() for part in name.split("."))
+    name = ".".join((*sections, key))
+    if not (equals and sections and all(sections) and key and len(sections) < DEEPEST):
+        raise ConfigError(f"--set {_shown(repr(override))}; expected section.key=value")
+    value = _override_value(override, text.strip())
     for depth, section in enumerate(sections, 1):
         if section not in tables:
             source.overrides[".".join(sections[:depth])] = override
         tables = tables.setdefault(section, {})
         if not isinstance(tables, dict):
-            raise ConfigError(f"--set {override!r}: {section} is not a section")
+            raise ConfigError(f"--set {_shown(repr(override))}: {section} is not a section")
     tables[key] = value
     source.overrides[name] = override
+
+
+def _override_value(override: str, text: str) -> Any:
+    """The value of an override: TOML, or else the text itself.
+
+    Raises:
+        ConfigError: the text sets other keys in further lines, or is TOML that no program could use.
+    """
+    try:
+        parsed = parse_toml(f"value = {text}")
+    except TomlError as error:
+        if "\n" in text or not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise ConfigError(f"--set {_shown(repr(override))}: {_shown(str(error))}; expected one value") from error
+        return text
+    if list(parsed) != ["value"]:
+        raise ConfigError(
+            f"--set {_shown(repr(override))} sets several keys; expected one, and --set again for each other"
+        )
+    return parsed["value"]
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in a sentence: long ones are cut, and control characters are written as escapes."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _parse(kind: type[Table], values: Any, source: _Source, prefix: str) -> Table:
@@ -156,12 +185,12 @@ def _check_limits(limits: Mapping[str, Any], value: Any, source: _Source, name: 
         elif "below" in limits and not number < limits["below"]:
             expected = f"a number below {limits['below']}"
         if expected:
-            raise source.error(f"{name} is {number}; expected {expected}", name)
+            raise source.error(f"{name} is {_shown(repr(number))}; expected {expected}", name)
 
 
 def _require_known(key: str, known: Sequence[str], source: _Source, prefix: str) -> None:
     if key not in known:
-        raise source.error(f"unknown key {prefix}{key}; {_suggestion(key, known, prefix)}", prefix + key)
+        raise source.error(f"unknown key {_shown(prefix + key)}; {_suggestion(key, known, prefix)}", prefix + key)
 
 
 def _suggestion(key: str, known: Sequence[str], prefix: str) -> str:
@@ -196,11 +225,13 @@ def _value(kind: Any, value: Any, source: _Source, name: str) -> Any:
     if get_origin(kind) is Union:
         words, numbers = get_args(kind)
         if value not in get_args(words) and not isinstance(value, list):
-            raise source.error(f"{name} is {value!r}; expected {', '.join(get_args(words))} or a list", name)
+            raise source.error(
+                f"{name} is {_shown(repr(value))}; expected {', '.join(get_args(words))} or a list", name
+            )
         kind = numbers if isinstance(value, list) else words
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise source.error(f"{name} is {value!r}; expected one of {', '.join(get_args(kind))}", name)
+            raise source.error(f"{name} is {_shown(repr(value))}; expected one of {', '.join(get_args(kind))}", name)
         return value
     if get_origin(kind) is tuple:
         return _tuple(kind, value, source, name)
@@ -208,7 +239,7 @@ def _value(kind: Any, value: Any, source: _Source, name: str) -> Any:
         return float(value)
     wanted = dict if get_origin(kind) is not None else kind
     if type(value) is not wanted:
-        raise source.error(f"{name} is {value!r}; expected {_plain_name(wanted)}", name)
+        raise source.error(f"{name} is {_shown(repr(value))}; expected {_plain_name(wanted)}", name)
     return value
 
 
@@ -217,7 +248,9 @@ def _tuple(kind: Any, value: Any, source: _Source, name: str) -> tuple[Any, ...]
     first, *others = get_args(kind)
     any_length = others == [...]
     if not isinstance(value, list) or not (any_length or len(value) == 1 + len(others)):
-        raise source.error(f"{name} is {value!r}; expected {'a list' if any_length else 'two numbers'}", name)
+        raise source.error(
+            f"{name} is {_shown(repr(value))}; expected {'a list' if any_length else 'two numbers'}", name
+        )
     return tuple(_value(first, each, source, name) for each in value)
 
 

@@ -1,7 +1,6 @@
 """The folder of a training or of an architecture search: created once, used by one process at a time, resumed."""
 
 import json
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from spoofcache.common.files import atomic_path, exclusive
 from spoofcache.common.records import flatten
+from spoofcache.common.toml import TomlError, parse_toml, read_toml
 from spoofcache.engine.checkpoint import CONFIG, RunError
 from spoofcache.engine.config import ExperimentConfig
 
@@ -25,7 +25,10 @@ def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
         return
-    found, given = (flatten(tomllib.loads(text)) for text in (path.read_text("utf-8"), config.to_toml()))
+    try:
+        found, given = flatten(read_toml(path)), flatten(parse_toml(config.to_toml()))
+    except TomlError as error:
+        raise RunError(f"{path}: not TOML ({error}); expected the configuration that the run was begun with") from error
     differing = sorted(key for key in found | given if found.get(key) != given.get(key))
     if differing:
         raise RunError(
@@ -97,6 +100,6 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 def keep_lines(path: Path, number: int) -> None:
     """Cut a file back to its first lines; the epoch of a later line was not finished and is written again."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:number] if path.exists() else []
+    lines = path.read_bytes().splitlines(keepends=True)[:number] if path.exists() else []
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_bytes(b"".join(lines))

@@ -1,8 +1,11 @@
 """What a training writes into its run folder after every epoch, and how a resumed run continues from there."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from spoofcache.engine.checkpoint import (
     ABOUT_AVERAGE,
@@ -10,6 +13,7 @@ from spoofcache.engine.checkpoint import (
     METRICS,
     About,
     RunError,
+    first_line,
     load_last,
     save_average,
     save_best,
@@ -91,12 +95,12 @@ class Snapshots:
                     f"{self._run} was begun by an earlier version, which did not record the {names}; the training "
                     "continues without comparing them"
                 )
-            setup.model.load_state_dict(state["model"])
-            setup.updater.load_state_dict(state)
-            if state.get("compiled"):
-                setup.compiling.restore(str(self._run))
-            setup.average.load_state_dict(state["average"], setup.processes.device)
-            setup.history.load_state_dict(state)
+            try:
+                self._load(state)
+            except (RunError, torch.OutOfMemoryError):
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+                raise RunError(f"{self._run / LAST}: not the state of this training ({first_line(error)})") from error
         here = (setup.history.next_epoch, dict(setup.conditions))
         if setup.processes.broadcast(here) != here:
             raise RunError(
@@ -108,6 +112,16 @@ class Snapshots:
             self._keep_weights_folder()
             self._complete(state)
         return notes
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Put every part of the training into the state in which it was saved."""
+        setup = self._setup
+        setup.model.load_state_dict(state["model"])
+        setup.updater.load_state_dict(state)
+        if state.get("compiled"):
+            setup.compiling.restore(str(self._run))
+        setup.average.load_state_dict(state["average"], setup.processes.device)
+        setup.history.load_state_dict(state)
 
     def _keep_weights_folder(self) -> None:
         """Record where the speech model's checkpoint lies, if the caches know it, so that detect.py finds it."""

@@ -8,7 +8,6 @@ do not agree with it were edited or damaged, and are refused.
 
 import glob
 import hashlib
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 import torch
 
 from spoofcache.common.files import atomic_path
+from spoofcache.common.toml import TomlError, read_toml
 from spoofcache.engine.checkpoint import RunError, load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.engine.trained_on import Partition, namesakes
@@ -82,8 +82,8 @@ def read_test_sets(path: Path) -> list[NamedTestSet]:
         StoreError: the file is not TOML, or it has an unknown key or a value of another type.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = read_toml(path)
+    except TomlError as error:
         raise StoreError(f"{path}: not TOML ({error})") from error
     return [_from_table(path, name, table) for name, table in tables.items()]
 

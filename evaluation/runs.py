@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spoofcache.common.records import flatten
+from spoofcache.common.toml import TomlError, read_toml
 from spoofcache.engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
 from spoofcache.engine.trained_on import Partition, read_trained_on
 from spoofcache.evaluation.matrix import Experiment
@@ -98,10 +98,10 @@ def _config(folder: Path) -> dict[str, Any]:
     """The configuration of the run; empty if the weights were trained elsewhere."""
     path = folder / CONFIG
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except TomlError as error:
         raise RunError(f"{path}: not TOML ({error}); expected the config of a run") from error
 
 

@@ -166,7 +166,8 @@ def test_training_killed_again_and_again_ends_with_the_same_weights(start, finis
     kills = 0
     while epochs(tmp_path / "killed") < 7:
         permits = ("last.ckpt", semaphore(2))  # so at most two epochs each time
-        process = start(*TRAIN, *data, "--out", tmp_path / "killed", "--resume", before=permit_files, given=permits)
+        resume = ["--resume"] if (tmp_path / "killed").exists() else []
+        process = start(*TRAIN, *data, "--out", tmp_path / "killed", *resume, before=permit_files, given=permits)
         killed = kill_under_way(process, lambda: epochs(tmp_path / "killed"), most_seconds=0.2)
         assert killed.status == -signal.SIGKILL, killed.stderr
         kills += 1

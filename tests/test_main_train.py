@@ -83,6 +83,13 @@ def written(path):
     return path.stat().st_ino, path.stat().st_mtime_ns
 
 
+def test_a_run_that_is_not_there_is_not_resumed(train, tmp_path):
+    result = train(options=["--resume"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("run: no such folder; --resume expects the run that it continues\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_seeds_resume_where_they_were_interrupted(train, tmp_path):
     assert train("train.seed=0").exit_code == 0
     (tmp_path / "run").rename(tmp_path / "run-seed0")

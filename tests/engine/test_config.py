@@ -78,7 +78,7 @@ def test_set_reaches_class_weights_by_name(small):
         ("optimizer.lr=-1", r"optimizer\.lr is -1\.0; expected a number above 0"),
         ("optimizer.betas=[1.5, 0.9]", r"optimizer\.betas is 1\.5; expected a number below 1"),
         ("optimizer.lr=inf", r"optimizer\.lr is inf; expected a finite number"),
-        ("train.seed=99999999999999999999999", r"train\.seed is 9+; expected a number below"),
+        ("train.seed=99999999999999999999999", r"train\.seed=9+': a whole number of more than 64 bits"),
         ("train.batch_size=0", r"train\.batch_size is 0; expected at least 1"),
         ("schedule.milestones=[30, 0]", r"schedule\.milestones is 0; expected at least 1"),
         ("schedule.milestones=30", r"schedule\.milestones is 30; expected a list"),
@@ -201,3 +201,51 @@ def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path):
 def test_rates_that_contradict_each_other_are_refused(experiment, overrides, sentence):
     with pytest.raises(ConfigError, match=sentence):
         experiment("optimizer.name=sgd", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("x = " + "[" * 3_000 + "]" * 3_000, r"not TOML \(nested more than 32 levels deep\)"),
+        ("[" + ".".join("a" * 2_000) + "]", r"not TOML \(nested more than 32 levels deep\)"),
+        ("[train]\nseed = " + "9" * 5_000, r"not TOML \(a whole number of more than 64 bits\)"),
+        ("[optimizer]\nlr = 1" + "0" * 400, r"not TOML \(a whole number of more than 64 bits\)"),
+        ("[train]\nselect = '" + "x" * 9_000 + "'", r"train\.select is 'x+…; expected one of dev_eer, dev_loss$"),
+    ],
+)
+def test_absurd_values_get_a_short_sentence(tmp_path, content, sentence):
+    path = tmp_path / "experiment.toml"
+    path.write_text(f"backend.name = 'pooled_linear'\n{content}\n")
+    with pytest.raises(ConfigError, match=sentence) as refusal:
+        load_config(path)
+    assert len(str(refusal.value)) < 400
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text("[backend]\nname = 'pooled_linear'\n", encoding="utf-8-sig")
+    assert load_config(str(path)).backend.name == "pooled_linear"
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("train.epochs=3\ntrain.seed=2", r"^--set 'train\.epochs=3\\ntrain\.seed=2' sets several keys; expected one"),
+        ("train.augment=gain\nnoise", r"expected one value$"),
+        ("train.epochs=" + "9" * 5_000, r"^--set 'train\.epochs=9+…: a whole number of more than 64 bits"),
+        ("train.views=" + "[" * 3_000, r"^--set 'train\.views=\[+…: nested more than 32 levels deep"),
+        (".".join("a" * 3_000) + "=1", "expected section.key=value$"),
+    ],
+)
+def test_an_override_that_is_more_than_a_value_is_refused(tmp_path, override, sentence):
+    path = tmp_path / "experiment.toml"
+    path.write_text("[backend]\nname = 'pooled_linear'\n")
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(path, [override])
+
+
+def test_an_override_may_have_spaces_and_a_list_several_lines(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text("[backend]\nname = 'pooled_linear'\n")
+    config = load_config(path, [" train.epochs = 3 ", "train.views = [\n0,\n1]"])
+    assert (config.train.epochs, config.train.views) == (3, (0, 1))
