@@ -15,7 +15,7 @@ from spoofcache.common.cli import PackagedFile, device_option, input_folder, out
 if TYPE_CHECKING:  # `--help` must not wait for torch
     from spoofcache.engine.config import ExperimentConfig
     from spoofcache.engine.history import Epoch
-    from spoofcache.engine.processes import Processes
+    from spoofcache.engine.train import FitOptions
     from spoofcache.engine.training_set import TrainingSet
     from spoofcache.engine.validation import DevFigures
     from spoofcache.features.dataset import CachedFeatures
@@ -36,6 +36,10 @@ Examples:
   # train with seeds 0, 1 and 2 into runs/lfcc-seed0, runs/lfcc-seed1 and runs/lfcc-seed2
   python main_train.py … --out runs/lfcc --seeds 3
 \b
+  # train an imported checkpoint on, and a finished run for longer
+  python main_train.py … --init runs/theirs --out runs/tuned
+  python main_train.py … --out runs/tuned --resume --set train.epochs=200
+\b
   # share every batch between two GPUs; accelerate launch --num_processes 2 main_train.py … does the same
   torchrun --nproc_per_node 2 main_train.py … --out runs/lfcc
 """
@@ -45,6 +49,14 @@ TRAIN_HELP = (
 )
 SEEDS_HELP = (
     "Train this many times with consecutive seeds, from train.seed on, into the folders OUT-seed0, OUT-seed1, …"
+)
+RESUME_HELP = (
+    "Continue after the last finished epoch of the run in --out. A larger train.epochs makes the training longer, "
+    "unless the schedule depends on it."
+)
+INIT_HELP = (
+    "Start from the best weights of this run folder instead of random ones. It may be one that "
+    "tools/import_checkpoint.py made."
 )
 NOT_FOR_TRAINING = ("dev", "eval", "development", "evaluation", "test", "progress")
 """Names of partitions that corpora set aside for selecting and for judging networks."""
@@ -64,6 +76,7 @@ class Options:
     seed: int | None
     seeds: int | None
     resume: bool
+    init: Path | None
     device: str
 
 
@@ -81,7 +94,8 @@ class Options:
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed; the same as --set train.seed=SEED.")
 @click.option("--seeds", type=click.IntRange(min=2), help=SEEDS_HELP)
-@click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the run in --out.")
+@click.option("--resume", is_flag=True, help=RESUME_HELP)
+@click.option("--init", type=input_folder, metavar="RUN", help=INIT_HELP)
 @device_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(**given: Any) -> None:
@@ -89,7 +103,10 @@ def main(**given: Any) -> None:
 
     The run folder keeps the best epoch, the last epoch and, if the experiment asks for one, an average of the weights.
     """
-    _train(Options(**given))
+    options = Options(**given)
+    if options.resume and options.init:
+        raise click.UsageError("--init starts a new run, and --resume continues one; expected only one of the two")
+    _train(options)
 
 
 def _train(options: Options) -> None:
@@ -98,6 +115,7 @@ def _train(options: Options) -> None:
     from spoofcache.engine.config_file import load_config
     from spoofcache.engine.processes import join_processes, report_error_once
     from spoofcache.engine.run_folder import require_new
+    from spoofcache.engine.train import FitOptions
     from spoofcache.engine.training_set import TrainingSet
     from spoofcache.features.dataset import CachedFeatures
 
@@ -115,7 +133,8 @@ def _train(options: Options) -> None:
             raise RunError(f"{options.out}: no such folder; --resume expects the run that it continues")
         for run in runs if processes.is_main and not options.resume else ():
             require_new(run)  # all of them, before the first one takes its hours
-        best = [_fit(each, train, dev, run, options.resume, processes) for run, each in runs.items()]
+        how = FitOptions(options.resume, options.init, processes=processes)
+        best = [_fit(each, train, dev, run, how) for run, each in runs.items()]
         if processes.is_main and options.seeds is not None:
             _print_mean(best)
 
@@ -150,17 +169,17 @@ def _fit(
     train: "TrainingSet",
     dev: "CachedFeatures",
     run: Path,
-    resume: bool,
-    processes: "Processes",
+    how: "FitOptions",
 ) -> "Epoch":
     """Train one run, and print how it goes."""
-    from spoofcache.engine.train import FitOptions, Listener, fit, utterances_seen
+    from spoofcache.engine.train import Listener, fit, utterances_seen
 
     seen = utterances_seen(experiment, train, dev)
-    with progress(f"training {run.name}", seen) if processes.is_main else nullcontext(lambda n: None) as advance:
+    is_main = how.processes.is_main
+    with progress(f"training {run.name}", seen) if is_main else nullcontext(lambda n: None) as advance:
         listener = Listener(advance, _print_note, _print_epoch, _print_average)
-        best = fit(experiment, train, dev, run, FitOptions(resume, listener, processes))
-    if processes.is_main:
+        best = fit(experiment, train, dev, run, replace(how, listener=listener))
+    if is_main:
         _print_best(best, run)
     return best
 

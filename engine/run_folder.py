@@ -9,12 +9,19 @@ from typing import Any
 from spoofcache.common.files import atomic_path, exclusive
 from spoofcache.common.records import flatten
 from spoofcache.common.toml import TomlError, parse_toml, read_toml
-from spoofcache.engine.checkpoint import CONFIG, RunError
+from spoofcache.engine.checkpoint import ABOUT_AVERAGE, CONFIG, RunError
 from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.warm_start import InitialWeights, keep_initial
 
 
-def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
+def open_run(run: Path, config: ExperimentConfig, resume: bool, initial: InitialWeights | None = None) -> None:
     """Create the run folder, or check that the one to resume belongs to this experiment.
+
+    Args:
+        run: the folder.
+        config: the experiment. To continue a run for longer, it may have more epochs than the run was begun with.
+        resume: whether the folder may exist.
+        initial: weights that a new run starts from.
 
     Raises:
         RunError: it exists (without `resume`), or belongs to another experiment.
@@ -22,18 +29,44 @@ def open_run(run: Path, config: ExperimentConfig, resume: bool) -> None:
     make_folder(run, resume, CONFIG, "a run")
     path = run / CONFIG
     if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.write_text(config.to_toml(), encoding="utf-8")
+        if initial is not None:  # before the configuration, without which the folder is not resumed
+            keep_initial(run, initial)
+        _write_config(path, config)
         return
     try:
         found, given = flatten(read_toml(path)), flatten(parse_toml(config.to_toml()))
     except TomlError as error:
         raise RunError(f"{path}: not TOML ({error}); expected the configuration that the run was begun with") from error
     differing = sorted(key for key in found | given if found.get(key) != given.get(key))
-    if differing:
+    if differing == ["train.epochs"] and type(found["train.epochs"]) is int:
+        _change_length(run, config, found["train.epochs"])
+    elif differing:
         raise RunError(
             f"{path}: the run was begun with another {', '.join(differing)}; --resume expects the same experiment"
         )
+
+
+def _change_length(run: Path, config: ExperimentConfig, before: int) -> None:
+    """Continue a run for more epochs than it was begun with; RunError if the same run could not have had so many."""
+    after = config.train.epochs
+    if after < before:
+        raise RunError(
+            f"{run / CONFIG}: the run was begun with train.epochs {before}, more than {after}; --resume expects "
+            "the same number or a larger one"
+        )
+    if config.schedule.name == "cosine_per_step":
+        raise RunError(
+            f"{run / CONFIG}: the run was begun with train.epochs {before}; it cannot be continued to {after}, since "
+            "the learning rates of cosine_per_step depend on the number of epochs from the first update on"
+        )
+    with locked(run):
+        (run / ABOUT_AVERAGE).unlink(missing_ok=True)  # an average of the shorter training; it is made again at the end
+        _write_config(run / CONFIG, config)
+
+
+def _write_config(path: Path, config: ExperimentConfig) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(config.to_toml(), encoding="utf-8")
 
 
 def make_folder(folder: Path, resume: bool, marker: str, what: str) -> None:

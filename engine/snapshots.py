@@ -24,6 +24,7 @@ from spoofcache.engine.run_folder import append_line, keep_lines, require_same_c
 from spoofcache.engine.trained_on import write_trained_on
 from spoofcache.engine.training_setup import TrainingSetup
 from spoofcache.engine.validation import DevFigures
+from spoofcache.engine.warm_start import read_initial, start_from
 from spoofcache.features.plan import keep_weights_folder, weights_folder
 
 
@@ -101,6 +102,7 @@ class Snapshots:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
                 raise RunError(f"{self._run / LAST}: not the state of this training ({first_line(error)})") from error
+        notes += self._note_initial_weights(is_new=state is None)
         here = (setup.history.next_epoch, dict(setup.conditions))
         if setup.processes.broadcast(here) != here:
             raise RunError(
@@ -122,6 +124,15 @@ class Snapshots:
             setup.compiling.restore(str(self._run))
         setup.average.load_state_dict(state["average"], setup.processes.device)
         setup.history.load_state_dict(state)
+
+    def _note_initial_weights(self, is_new: bool) -> list[str]:
+        """Record where the initial weights come from, if the run folder has some; a new training starts from them."""
+        initial = read_initial(self._run)
+        if initial is None:
+            return []
+        versions = {**self._setup.about.versions, "initial_weights": initial.origin}
+        self._setup.about = replace(self._setup.about, versions=versions)
+        return [start_from(self._setup.model, initial)] if is_new else []
 
     def _keep_weights_folder(self) -> None:
         """Record where the speech model's checkpoint lies, if the caches know it, so that detect.py finds it."""

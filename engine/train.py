@@ -21,6 +21,7 @@ from spoofcache.engine.snapshots import Snapshots
 from spoofcache.engine.training_set import TrainingSet
 from spoofcache.engine.training_setup import TrainingSetup
 from spoofcache.engine.validation import DevFigures, WeightedMean
+from spoofcache.engine.warm_start import InitialWeights, start_from, weights_of
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Batch
 
@@ -47,13 +48,16 @@ class FitOptions:
     """How `fit` runs.
 
     Attributes:
-        resume: continue after the last finished epoch in the run folder.
+        resume: continue after the last finished epoch in the run folder. The experiment may have more epochs than
+            before, unless its schedule depends on their number.
+        init: run folder whose best weights a new run starts from, instead of random ones.
         listener: receives the progress; with several processes only that of the main one is called.
         processes: the processes that train together, each of which calls `fit`, and the device of this one. Pass
             `Processes(torch.device("cuda"))` to train on a GPU. The default is a single process on the CPU.
     """
 
     resume: bool = False
+    init: Path | None = None
     listener: Listener = Listener()
     processes: Processes = ALONE
 
@@ -68,7 +72,7 @@ def fit(
     config: ExperimentConfig,
     train: CachedFeatures | TrainingSet,
     dev: CachedFeatures,
-    run: Path,
+    run: Path | str,
     options: FitOptions = FitOptions(),
 ) -> Epoch:
     """Train a back-end, and keep its best epoch, its last epoch and the average of its weights in a run folder.
@@ -95,15 +99,20 @@ def fit(
         StoreError: a view that the configuration asks for is missing.
     """
     setup = TrainingSetup(config, train, dev, options.processes)
-    with _opened(run, config, options.resume, options.processes):
+    run, initial = Path(run), None
+    if options.init is not None:
+        initial = weights_of(options.init, setup.about.identity)
+        start_from(setup.model, initial)  # now, since it is too late for a refusal once there is a folder
+    with _opened(run, config, options, initial):
         return _Training(setup, Snapshots(run, setup), options.listener).finish(run)
 
 
 @contextmanager
-def _opened(run: Path, config: ExperimentConfig, resume: bool, processes: Processes) -> Iterator[None]:
+def _opened(run: Path, config: ExperimentConfig, options: FitOptions, initial: InitialWeights | None) -> Iterator[None]:
     """The run folder, which the main process creates and locks while the others wait."""
+    processes = options.processes
     if processes.is_main:
-        open_run(run, config, resume)
+        open_run(run, config, options.resume, initial)
     with locked(run) if processes.is_main else nullcontext():
         processes.broadcast("the run folder is open")
         yield

@@ -90,6 +90,22 @@ def test_a_run_that_is_not_there_is_not_resumed(train, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_is_continued_for_longer_or_starts_from_another(train, tmp_path):
+    assert train().exit_code == 0
+    result = train("train.epochs=5", options=["--resume"])
+    assert result.exit_code == 0, result.output
+    assert [line.split(":")[0] for line in result.stderr.splitlines() if line.startswith("epoch")] == [
+        "epoch 3",
+        "epoch 4",
+    ]
+    result = train(options=["--init", tmp_path / "run", "--out", tmp_path / "tuned"])
+    assert result.exit_code == 0, result.output
+    assert f"initial weights: 2 of 2 tensors from {tmp_path / 'run'} (SHA-256 " in result.stderr
+    both = train(options=["--init", tmp_path / "run", "--resume"])
+    assert both.exit_code == 2
+    assert "--init starts a new run, and --resume continues one" in both.stderr
+
+
 def test_seeds_resume_where_they_were_interrupted(train, tmp_path):
     assert train("train.seed=0").exit_code == 0
     (tmp_path / "run").rename(tmp_path / "run-seed0")

@@ -1,0 +1,101 @@
+"""Starting a training from the weights of another run, which are kept in the new run folder."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from spoofcache.common.files import atomic_path
+from spoofcache.engine.checkpoint import MODEL, RunError, first_line, load_model
+from spoofcache.features.plan import Identity
+
+INITIAL = "initial.safetensors"
+"""The weights that a training started from, in its run folder."""
+
+SHOWN = 5
+"""Number of tensors that a sentence names."""
+
+
+class InitialWeights(NamedTuple):
+    """Tensors by name, and where they come from."""
+
+    tensors: dict[str, torch.Tensor]
+    origin: str
+
+
+def weights_of(run: Path | str, identity: Mapping[str, Any]) -> InitialWeights:
+    """The best weights of a run, of an imported one too.
+
+    Args:
+        run: the run folder.
+        identity: identity of the features of the new training; the origin says if the run's features were others.
+
+    Raises:
+        RunError: the run has none, or they are damaged.
+    """
+    run = Path(run)
+    model, about = load_model(run, "best")
+    digest = hashlib.sha256((run / MODEL).read_bytes()).hexdigest()
+    others = "" if Identity(about.identity).to_json() == Identity(identity).to_json() else ", trained on other features"
+    return InitialWeights(dict(model.state_dict()), f"{run} (SHA-256 {digest}{others})")
+
+
+def keep_initial(run: Path, initial: InitialWeights) -> None:
+    """Write the weights that a training starts from into its run folder."""
+    tensors = {name: tensor.contiguous() for name, tensor in initial.tensors.items()}
+    with atomic_path(run / INITIAL) as path:
+        path.write_bytes(save(tensors, metadata={"origin": initial.origin}))
+
+
+def read_initial(run: Path) -> InitialWeights | None:
+    """The weights that a training started from; None if they were drawn at random.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = run / INITIAL
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return InitialWeights(load(content), str(header["__metadata__"]["origin"]))
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path}: damaged, or not written by a training ({first_line(error)})") from error
+
+
+def start_from(model: nn.Module, initial: InitialWeights) -> str:
+    """Copy every tensor that the network has in the same shape; the others stay as they were drawn.
+
+    Returns:
+        A sentence that says which were taken.
+
+    Raises:
+        RunError: the network has none of them.
+    """
+    own = model.state_dict()
+    taken = [name for name, each in initial.tensors.items() if name in own and own[name].shape == each.shape]
+    if not taken:
+        raise RunError(
+            f"{initial.origin}: none of its {len(initial.tensors)} tensors has the name and the shape of one of the "
+            "network that is to be trained; expected a run of the same back-end"
+        )
+    with torch.no_grad():
+        for name in taken:
+            own[name].copy_(initial.tensors[name])
+    fresh = [name for name in own if name not in taken]
+    unused = [name for name in initial.tensors if name not in taken]
+    told = [f"initial weights: {len(taken)} of {len(own)} tensors from {initial.origin}"]
+    told += [f"drawn at random: {_listed(fresh)}"] if fresh else []
+    told += [f"not used: {_listed(unused)}"] if unused else []
+    return "; ".join(told)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
