@@ -35,64 +35,76 @@ Examples:
   # a run of main_train.py or tools/import_checkpoint.py
   python detect.py --run runs/lcnn sample.wav recordings/
 \b
-  # a published checkpoint of a network that hears waveforms, with the score of its authors
+  # a published checkpoint of a network that takes raw waveforms, scored as its authors do
   python detect.py --model aasist --checkpoint AASIST.pth --input sample.wav --score bonafide-logit
 \b
-  # where in a long recording, with a picture of each file
+  # find the suspicious places in a long recording, with a picture of each file
   python detect.py --run runs/lcnn interview.mp3 --windows --hop 1 --json interview.json --plot pictures/
 \b
-A score is a file's own: it does not depend on the files scored with it. Scores are not calibrated: they rank
-recordings, and none of them is by itself a verdict. Unusable files are named on standard error, the others are
-scored, and the exit status is then 2.
+The score of a file does not depend on the other files that are scored with it. Scores are not calibrated: they rank
+recordings, and none of them is by itself a verdict. Files that cannot be used are named on standard error; the
+others are still scored, and the exit status is then 2.
 """
-RUN_HELP = "Run folder to score with: its best epoch, and the front-end that it was trained on."
+RUN_HELP = "Score with the best epoch of this run folder, and with the front-end that it was trained on."
 MODEL_HELP = (
-    "Back-end on raw waveforms to score with instead of a run: aasist, aasist_l or rawnet2 (class 1 = bona fide)."
+    "Score with this back-end on raw waveforms instead of a run: aasist, aasist_l or rawnet2. It requires "
+    "--checkpoint, in which class 1 must be bona fide."
 )
 WEIGHTS_HELP = (
-    "Local checkpoint folder of the run's speech model in the hub's format.  [default: the folder that the run's "
-    "features were made with, if it is still there; otherwise the hub]"
+    "Load the run's speech model from this local folder in the format of the Hugging Face hub.  [default: the folder "
+    "that the run's features were made with, if it still exists; otherwise the hub]"
 )
 SCORES = ("llr", "bonafide-logit", "probability")
 SCORE_HELP = (
-    "llr: the score of the run's loss, log-odds of bona fide for most (not calibrated); bonafide-logit: the network's "
-    "output for bona fide as it is; "
-    "probability: the soft-max, which saturates. Higher = more bona fide."
+    "Print this kind of score. llr: the score of the run's loss, which for most losses is the log-odds of bona fide "
+    "(not calibrated). bonafide-logit: the network's output for bona fide, unchanged. probability: the soft-max of the "
+    "outputs, which saturates. A higher score always means more likely bona fide."
 )
-THRESHOLD_HELP = "Add a decision to each file: bonafide if its score is at least this, otherwise spoof."
+THRESHOLD_HELP = "Add a decision to each file: bonafide if its score is at least this value, otherwise spoof."
 WINDOWS_HELP = (
-    "Score windows over the whole file instead of its beginning only. The score of a file is then their mean."
+    "Score windows over the whole file, not only its beginning. The score of the file is then the mean of its windows."
 )
-HOP_HELP = "Seconds between the starts of two windows; the last one ends with the file.  [default: half a window]"
-JSON_HELP = "Write all results in full precision to this file; with --windows, the scores of all windows too."
-PLOT_HELP = "With --windows, draw the scores over time, as one PNG per file in this folder."
+HOP_HELP = (
+    "Start a window every so many seconds; requires --windows. The last window ends with the file.  [default: half a "
+    "window]"
+)
+JSON_HELP = "Write all results in full precision to this JSON file; with --windows, also the scores of all windows."
+PLOT_HELP = "Draw the scores over time, one PNG file per recording, into this folder; requires --windows."
+CSV_HELP = "Write a line for each file to this CSV file: its path, its score and, with --threshold, the decision."
 PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command(epilog=EXAMPLES, no_args_is_help=True)
 @click.argument("recordings", nargs=-1, type=PATH)
 @click.option(
-    "--input", "inputs", multiple=True, type=PATH, help="Audio file or folder, like RECORDINGS. May be repeated."
+    "--input", "inputs", multiple=True, type=PATH, help="Score this audio file or folder, too. May be repeated."
 )
 @click.option("--run", type=cli.input_folder, help=RUN_HELP)
 @click.option("--model", metavar="BACKEND", help=MODEL_HELP)
-@click.option("--checkpoint", type=cli.input_file, help="Published checkpoint of --model.")
+@click.option("--checkpoint", type=cli.input_file, help="Load the weights of --model from this published file.")
 @click.option("--weights", type=cli.checkpoint_folder, help=WEIGHTS_HELP)
 @click.option("--score", type=click.Choice(SCORES), default="llr", show_default=True, help=SCORE_HELP)
 @click.option("--threshold", type=float, help=THRESHOLD_HELP)
 @click.option("--windows", is_flag=True, help=WINDOWS_HELP)
 @click.option("--hop", type=click.FloatRange(0.01, 600), metavar="SECONDS", help=HOP_HELP)
 @click.option("--json", type=cli.output, help=JSON_HELP)
-@click.option("--csv", type=cli.output, help="A line for each file: path, score, with --threshold decision.")
+@click.option("--csv", type=cli.output, help=CSV_HELP)
 @click.option("--plot", type=click.Path(file_okay=False, path_type=Path), help=PLOT_HELP)
-@click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
-@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Windows per network call.")
+@click.option("--overwrite", is_flag=True, help="Replace output files that already exist.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of windows that the network scores at once.",
+)
 @cli.device_option
 @cli.sentences()
 def main(**given: Any) -> None:
-    """Score audio files, and those in folders and their subfolders: a line with path and score for each.
+    """Score audio files, and all audio files in folders and their subfolders.
 
-    Of a file longer than the network's window (4 s by default) only the beginning is heard, unless --windows.
+    A line with the path and the score is printed for each file. If a file is longer than the network's window (4 s by
+    default), only its beginning is scored, unless --windows is given.
     """
     options = Options(**given)
     options.check()
@@ -134,15 +146,17 @@ class Options:
     device: str
 
     def check(self) -> None:
-        """UsageError for options that do not go together."""
+        """Raise UsageError if options do not go together."""
         if bool(self.run) == bool(self.model) or bool(self.model) != bool(self.checkpoint):
             raise click.UsageError("expected --run, or --model with --checkpoint")
         if self.model and self.weights:
-            raise click.UsageError("--weights is of a run's speech model; --model hears waveforms")
+            raise click.UsageError(
+                "--weights is for the speech model of a --run; the networks of --model take waveforms"
+            )
         if not (self.recordings or self.inputs):
             raise click.UsageError("no recordings; expected audio files or folders of them")
         if (self.hop or self.plot) and not self.windows:
-            raise click.UsageError("--hop and --plot are of --windows")
+            raise click.UsageError("--hop and --plot require --windows")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise click.UsageError(f"--threshold {self.threshold}; expected a finite number")
 

@@ -62,7 +62,7 @@ Examples:
          --partition train --frontend lfcc --out cache/
   python preprocess.py --corpus folders --root recordings/ --partition eval --frontend lfcc --out cache/
 \b
-  # beside the clean train, two views of it through RawBoost 5; dev stays clean
+  # cache the clean train and two views of it through RawBoost 5; dev stays clean
   python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --partition dev --frontend lfcc \\
          --augment rawboost:5 --views 2 --seed 0 --out cache/
 \b
@@ -75,7 +75,7 @@ Front-ends: {", ".join(FRONTENDS)}, or the hub's owner/name.
 Effects: {", ".join(EFFECTS)};
 written NAME, NAME:VALUE or NAME:VALUE,KEY=VALUE,…, such as noise:pink,snr=5..20 or reverb:RIRS/.
 \b
-Corpora, the options that each takes, and its partitions (where none are listed, --partition gives the whole a name):
+Corpora, the options that each takes, and its partitions. If none are listed, --partition is a name for the whole:
 {OF_CORPORA}
 """
 
@@ -86,9 +86,19 @@ Corpora, the options that each takes, and its partitions (where none are listed,
     type=RegistryName(list(CORPORA)),
     help="Read the protocol of this corpus (listed below), or of a corpus of your own: package.module:NAME.",
 )
-@click.option("--root", type=input_folder, help="Find protocols and audio in this folder, in the official layout.")
-@click.option("--protocol", type=input_file, help="Read the trials from this file; for corpora that take a file.")
-@click.option("--audio-dir", type=input_folder, help="Look for the audio of --protocol in this folder.")
+@click.option(
+    "--root",
+    type=input_folder,
+    help="Find the protocols and the audio below this folder, in the corpus's official layout.",
+)
+@click.option(
+    "--protocol",
+    type=input_file,
+    help="Read the trials from this file, for a corpus that takes --protocol (see below).",
+)
+@click.option(
+    "--audio-dir", type=input_folder, help="Look for the audio of the trials in --protocol below this folder."
+)
 @click.option("--bonafide-dir", type=input_folder, help="Add bona fide speech from this folder to a corpus of spoofs.")
 @click.option(
     "--column",
@@ -96,8 +106,8 @@ Corpora, the options that each takes, and its partitions (where none are listed,
     multiple=True,
     callback=named_columns,
     metavar="NAME=HEADER",
-    help="Take file, label, speaker, attack or a condition from the column of a csv table with this header. "
-    "May be repeated.",
+    help="For the corpus csv, read NAME (file, label, speaker, attack or a condition) from the column with this "
+    "header. May be repeated.",
 )
 @click.option(
     "--partition", "partitions", multiple=True, help="Extract this partition: train, dev, eval, … May be repeated."
@@ -108,53 +118,58 @@ Corpora, the options that each takes, and its partitions (where none are listed,
     "layers",
     multiple=True,
     metavar="last|0…24",
-    help="Cache this hidden state of a speech model: the last one when omitted. May be repeated.",
+    help="Cache this hidden state of a speech model; by default, the last one. May be repeated.",
 )
 @click.option(
     "--weights",
     type=checkpoint_folder,
-    help="Load the speech model from this folder in the hub's format, not from the hub.",
+    help="Load the speech model from this local folder in the format of the Hugging Face hub, not from the hub.",
 )
 @click.option(
     "--normalize",
     type=click.Choice(NORMALIZATIONS),
-    help="Normalise the waveforms for a speech model in this way; as its checkpoint says when omitted.",
+    help="Normalise the waveforms for a speech model in this way; by default, as its checkpoint says.",
 )
 @click.option(
     "--precision",
     type=click.Choice(PRECISION_NAMES),
-    help="Compute the network in this type: float32 on a CPU and float16 on a GPU when omitted.",
+    help="Run the speech model in this number type; by default, float32 on a CPU and float16 on a GPU.",
 )
-@click.option("--check", is_flag=True, help="Compare the first batch with the library's numbers in float32 and report.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare the first batch with the numbers of the transformers library in float32, and report the difference.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(list(ITEM_BYTES)),
-    help="Store features in this type; the front-end's when omitted.",
+    help="Store the features in this number type; by default, the one that the front-end prefers.",
 )
 @click.option(
     "--fit",
     type=click.Choice(list(FIT_RULES)),
     default="repeat",
-    help="Fill audio that is shorter than --length by repeating it, or with zeros.",
+    help="Fill up audio that is shorter than --length by repeating it or with zeros.",
 )
 @click.option(
     "--length",
     "n_samples",
     type=click.IntRange(MIN_SAMPLES, MAX_SAMPLES),
     default=N_SAMPLES,
-    help="Bring every utterance to this many samples at 16 kHz.",
+    help="Cut or fill up every utterance to this many samples at 16 kHz.",
 )
 @click.option(
     "--augment",
     "effects",
     multiple=True,
     metavar="EFFECT",
-    help="Cache views of train under this effect (listed below) beside the clean one. May be repeated.",
+    help="Also cache augmented views of train, made with this effect (listed below), beside the clean features. May "
+    "be repeated.",
 )
 @click.option(
-    "--views", "n_views", type=click.IntRange(1), help="Cache this many views of each effect; one when omitted."
+    "--views", "n_views", type=click.IntRange(1), help="Cache this many views of each effect; by default, one."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, help="Draw the augmented views from this random seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of the augmented views.")
 @click.option(
     "--augment-partition",
     "augmented",
@@ -165,24 +180,24 @@ Corpora, the options that each takes, and its partitions (where none are listed,
 @click.option(
     "--out", type=output, required=True, help="Write the cache below this folder: <corpus>/<front-end>/<partition>."
 )
-@click.option("--name", help="Call the corpus folder this; the name of the corpus when omitted.")
+@click.option("--name", help="Name of the corpus's folder in the cache; by default, the name of the corpus.")
 @click.option(
     "--on-missing",
     "--on-bad-audio",
     "on_bad_audio",
     type=click.Choice(["stop", "skip"]),
     default="stop",
-    help="Stop when audio is missing or unusable, or skip such utterances and list them in skipped.tsv.",
+    help="If audio is missing or unusable, stop, or skip such utterances and list them in skipped.tsv.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Give the front-end this many utterances at once; 8 on a CPU and 64 on a GPU when omitted.",
+    help="Number of utterances that the front-end processes at once; by default, 8 on a CPU and 64 on a GPU.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Decode this many files at once; 2, and for a GPU half the cores up to 8, when omitted.",
+    help="Number of files that are decoded at once; by default, 2, or for a GPU half the number of cores, up to 8.",
 )
 @click.option(
     "--compression",
@@ -192,27 +207,28 @@ Corpora, the options that each takes, and its partitions (where none are listed,
 @click.option(
     "--trust-audio",
     is_flag=True,
-    help="Take finished shards without comparing the audio files with those that they were made from.",
+    help="Keep finished shards without checking that the audio files are still those from which the shards were made.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Extract the first N utterances only, into <partition>-firstN.",
+    help="Extract only the first N utterances, into the folder <partition>-firstN.",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Report utterances, missing files, gigabytes and time, and write nothing. Without --root and the like the "
-    "published counts are used, without a checkpoint on this machine a random model of the same geometry is timed.",
+    help="Report the number of utterances, missing files, gigabytes and the time, and write nothing. If the corpus is "
+    "not given, its published counts are used. If the checkpoint is not on this machine, a model of the same size "
+    "with random weights is timed.",
 )
 @click.option("--verify", is_flag=True, help="Read every cache below --out again and compare it with its checksums.")
 @device_option
-@sentences(after_interrupt="Run the same command again to go on from there.")
+@sentences(after_interrupt="Run the same command again to continue from there.")
 def main(verify: bool, out: Path, device: str, **given: Any) -> None:
     """Compute the features of a corpus once and write them into HDF5 shards.
 
-    Run again, the command keeps every shard that is finished and makes those that are missing.
+    When the same command is run again, it keeps every finished shard and makes those that are missing.
     """
     if verify:
         from spoofcache.tools.verify import verify_caches

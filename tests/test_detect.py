@@ -252,8 +252,8 @@ def test_an_output_that_exists_is_kept_unless_told(linear, corpus, tmp_path, opt
         (("--run", "run", "none.wav"), "Path 'none.wav' does not exist"),
         (("--run", "run", "empty"), "empty: no audio file in it; expected .flac, .wav"),
         (("--run", "empty", "a.wav"), "empty: no model.safetensors with model.json; expected the run folder"),
-        (("--run", "run", "a.wav", "--hop", "1"), "--hop and --plot are of --windows"),
-        (("--run", "run", "a.wav", "--plot", "p"), "--hop and --plot are of --windows"),
+        (("--run", "run", "a.wav", "--hop", "1"), "--hop and --plot require --windows"),
+        (("--run", "run", "a.wav", "--plot", "p"), "--hop and --plot require --windows"),
         (("--run", "run", "a.wav", "--threshold", "nan"), "--threshold nan; expected a finite number"),
         (("--run", "run", "a.wav", "--weights", "empty"), "front-end lfcc has no weights"),
         (("--run", "run", "a.wav", "--device", "tpu"), "--device tpu: expected auto, cpu, cuda or cuda:k"),
@@ -261,7 +261,7 @@ def test_an_output_that_exists_is_kept_unless_told(linear, corpus, tmp_path, opt
         (("--run", "run", "a.wav", "--json", "a.wav", "--overwrite"), "a.wav: is an input; choose another name"),
         (("--model", "ssl_aasist", "--checkpoint", "x.pth", "a.wav"), "expected one of aasist, aasist_l, rawnet2, or"),
         (("--model", "aasist", "--checkpoint", "x.pth", "a.wav"), "x.pth: truncated, or no checkpoint of torch"),
-        (("--model", "aasist", "--checkpoint", "x.pth", "--weights", "empty", "a.wav"), "--model hears waveforms"),
+        (("--model", "aasist", "--checkpoint", "x.pth", "--weights", "empty", "a.wav"), "--model take waveforms"),
     ],
 )
 def test_wrong_usage_gets_a_sentence(linear, tmp_path, monkeypatch, options, sentence):

@@ -161,9 +161,9 @@ def test_the_same_seed_writes_the_same_bytes(prepare, data, tmp_path):
 def test_a_split_says_what_it_achieved(prepare, data):
     result = prepare(data / "list.csv", *COLUMNS, "--split", "2:1:1", "--group", "none", "--out", "parts")
     assert result.output.splitlines()[-4:] == [
-        "train: 18 bona fide (50.0 %) + 18 spoof (50.0 %) in 36 groups; 50.0 % asked for",
-        "dev: 9 bona fide (25.0 %) + 9 spoof (25.0 %) in 18 groups; 25.0 % asked for",
-        "test: 9 bona fide (25.0 %) + 9 spoof (25.0 %) in 18 groups; 25.0 % asked for",
+        "train: 18 bona fide (50.0 %) + 18 spoof (50.0 %) in 36 groups; 50.0 % requested",
+        "dev: 9 bona fide (25.0 %) + 9 spoof (25.0 %) in 18 groups; 25.0 % requested",
+        "test: 9 bona fide (25.0 %) + 9 spoof (25.0 %) in 18 groups; 25.0 % requested",
         "parts",
     ]
 

@@ -26,7 +26,7 @@ CLASS_NAMES: Mapping[str, str] = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 class Leak(NamedTuple):
-    """One property that tells the classes apart."""
+    """One property that distinguishes the classes."""
 
     property: str
     strength: float
@@ -60,7 +60,7 @@ def leak_of_quantity(name: str, unit: str, bonafide: FloatArray, spoof: FloatArr
         return None
     strength = max(higher, 1 - higher)
     medians = f"median {np.median(bonafide):.2f} {unit} in bona fide files, {np.median(spoof):.2f} {unit} in spoof"
-    return Leak(name, strength, f"{name}: {medians}; it tells the classes apart (AUC {strength:.2f}, chance 0.50)")
+    return Leak(name, strength, f"{name}: {medians}; it distinguishes the classes (AUC {strength:.2f}, chance 0.50)")
 
 
 def area_under_curve(low: FloatArray, high: FloatArray) -> float:
@@ -87,7 +87,7 @@ def leaks_of_kind(name: str, counts: Counts) -> list[Leak]:
         return []
     one_sided = np.count_nonzero(np.minimum(counts.bonafide, counts.spoof) == 0)
     found = f"{one_sided} of {len(counts.values)} values occur in one class only"
-    return [Leak(name, right, f"{name}: {found}; it tells the class of {percent(right)} of the files (chance 50 %)")]
+    return [Leak(name, right, f"{name}: {found}; it reveals the class of {percent(right)} of the files (chance 50 %)")]
 
 
 def rate_of_right_guesses(counts: Counts) -> float:

@@ -132,7 +132,7 @@ def describe(
         inside = Counter(keys[partition == place].tolist())
         counts = [f"{inside[key]:,} {CLASS_NAMES[key]} ({100 * inside[key] / totals[key]:.1f} %)" for key in KEYS]
         n_groups = np.unique(numbers[partition == place]).size
-        lines.append(f"{name}: {' + '.join(counts)} in {n_groups:,} groups; {100 * asked:.1f} % asked for")
+        lines.append(f"{name}: {' + '.join(counts)} in {n_groups:,} groups; {100 * asked:.1f} % requested")
     return lines
 
 

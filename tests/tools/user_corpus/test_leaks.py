@@ -37,7 +37,7 @@ def test_a_number_that_differs_is_a_leak_whichever_class_has_more(shift):
     assert leak.strength == 1
     assert leak.sentence == (
         f"loudness: median 0.00 dB in bona fide files, {shift:.2f} dB in spoof; "
-        "it tells the classes apart (AUC 1.00, chance 0.50)"
+        "it distinguishes the classes (AUC 1.00, chance 0.50)"
     )
 
 
@@ -69,7 +69,7 @@ def test_many_small_values_leak_together():
     (leak,) = leaks_of_kind("speaker", counts(**speakers))
     assert leak.strength == 1
     assert leak.sentence == (
-        "speaker: 80 of 80 values occur in one class only; it tells the class of 100 % of the files (chance 50 %)"
+        "speaker: 80 of 80 values occur in one class only; it reveals the class of 100 % of the files (chance 50 %)"
     )
 
 
