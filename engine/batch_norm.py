@@ -30,7 +30,7 @@ class GlobalBatchNorm(_BatchNorm):
     """
 
     def _check_input_dim(self, x: torch.Tensor) -> None:
-        pass  # the class that this module had before has already checked the shape
+        pass  # the shape was checked when the network was built, by the class that this module had then
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:

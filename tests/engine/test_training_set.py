@@ -126,7 +126,8 @@ def test_a_view_that_was_cached_meanwhile_is_another_training_set(experiment, ca
     config = experiment("train.epochs=1", "train.views=random")
     fit(config, *augmented, tmp_path / "run")
     cache("LA", 3)
-    with pytest.raises(RunError, match=r"run: begun with another train cache; --resume expects the same$"):
+    sentence = "run: begun with another train cache, content of the train cache; --resume expects the same$"
+    with pytest.raises(RunError, match=sentence):
         fit(config, *augmented, tmp_path / "run", FitOptions(resume=True))
 
 
