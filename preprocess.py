@@ -210,6 +210,18 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     help="Keep finished shards without checking that the audio files are still those from which the shards were made.",
 )
 @click.option(
+    "--relabel",
+    is_flag=True,
+    help="Replace the trial list of a cache by that of the protocol, and keep the features. Labels, attacks, speakers "
+    "and conditions may differ, and utterances may be added at the end: only their features are computed.",
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Read every row of the finished shards, and make those shards anew that are damaged or hold values that are "
+    "not numbers.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
-from spoofcache.features.store import ShardReader, crc32_of, from_stored
+from spoofcache.features.store import REMEDY, ShardReader, crc32_of, from_stored, is_finite
 from spoofcache.protocols.trial import Trial
 
 
@@ -106,24 +106,15 @@ class CachedFeatures(Dataset[Item]):
     def _check(self, index: int, shard: "_Rows", row: NDArray[Any], checksum: int) -> None:
         if crc32_of(row) != checksum:
             fault = "changed since it was written"
-        elif not _is_finite(row):
+        elif not is_finite(row):
             fault = "holds values that are not numbers"
         else:
             self._is_checked[index] = True
             return
         raise StoreError(
-            f"{shard.path}: the row of utterance {self.trials[index].utt_id} {fault}. Check the cache with "
-            "preprocess.py --verify, delete the shards that it names, and run the preprocess.py command that made them "
-            "again: it makes only what is missing"
+            f"{shard.path}: the row of utterance {self.trials[index].utt_id} {fault}; {REMEDY}. preprocess.py --verify "
+            "lists all of them"
         )
-
-
-def _is_finite(row: NDArray[Any]) -> bool:
-    """Whether all values of a row are finite; 25 times as fast as numpy.isfinite for float16."""
-    if row.dtype == np.float16:
-        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; 0x7C00 and above: infinity or NaN
-        return bool(magnitudes.max() < 0x7C00)
-    return bool(np.isfinite(row).all())
 
 
 class _Rows(NamedTuple):

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +28,13 @@ from spoofcache.features.plan import (
     ShardMismatch,
     StoreError,
     keep_weights_folder,
+    read_earlier_lists,
     read_manifest,
     require_trial_list,
     write_manifest,
 )
-from spoofcache.features.store import ShardReader, ShardWriter
+from spoofcache.features.relabel import relabel
+from spoofcache.features.store import DamagedShard, ShardReader, ShardWriter
 from spoofcache.features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
 from spoofcache.protocols.trial import Trial, snapshot
 
@@ -55,6 +57,8 @@ class ExtractOptions:
         skip_bad_audio: leave unusable utterances out instead of stopping.
         compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
         device: where the front-end is given its batches.
+        relabel: replace the trial list of a partition whose utterances agree; see `features.relabel`.
+        repair: read every row of finished shards, and make the damaged ones anew.
         trust_audio: take finished shards without comparing the audio files with those that they were made from.
     """
 
@@ -67,6 +71,8 @@ class ExtractOptions:
     skip_bad_audio: bool = False
     compression: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    relabel: bool = False
+    repair: bool = False
     trust_audio: bool = False
 
     @property
@@ -140,7 +146,10 @@ def extract_partition(
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder)
+            if options.relabel:
+                relabel(folder, plan, trials)
             _keep_trial_list(folder, plan, trials)
+    plan = replace(plan, earlier_lists=read_earlier_lists(folder))
     extraction = _Extraction(trials, plan, frontend, folder, options, advance)
     made = extraction.run()
     skipped: dict[str, str] = {}
@@ -238,12 +247,31 @@ class _Extraction:
         """Is that shard there, and of this plan? One that left utterances out counts only where that is allowed."""
         if not self._path(index).exists():
             return False
-        shard = ShardReader(self._path(index))
-        shard.require(self.plan, index)
-        shard.require_utterances([trial.utt_id for trial in self._group(index)])
+        shard = self._read(index)
+        if shard is None:
+            return False
         if not self.options.trust_audio:
             self._require_same_audio(shard, index)
         return self.options.skip_bad_audio or not shard.skipped
+
+    def _read(self, index: int) -> ShardReader | None:
+        """That shard of this plan; None where it is to be made anew.
+
+        That is so for damaged ones where they are to be repaired, and for the last, partly filled one of a trial list
+        that a longer one replaced.
+        """
+        try:
+            shard = ShardReader(self._path(index))
+        except DamagedShard:
+            if self.options.repair:
+                return None
+            raise
+        shard.require(self.plan, index)
+        group = [trial.utt_id for trial in self._group(index)]
+        if shard.header["trial_list_sha256"] in self.plan.earlier_lists and not shard.has_utterances(group):
+            return None
+        shard.require_utterances(group)
+        return None if self.options.repair and shard.corrupt() else shard
 
     def _require_same_audio(self, shard: ShardReader, index: int) -> None:
         """Raise ShardMismatch unless the rows of a shard were made from these very audio files."""

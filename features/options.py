@@ -47,6 +47,8 @@ class PreprocessOptions:
     batch_size: int | None
     workers: int | None
     compression: str | None
+    relabel: bool
+    repair: bool
     trust_audio: bool
     limit: int | None
     dry_run: bool
@@ -77,6 +79,8 @@ class PreprocessOptions:
             skip_bad_audio=self.on_bad_audio == "skip",
             compression=self.compression,
             device=device,
+            relabel=self.relabel,
+            repair=self.repair,
             trust_audio=self.trust_audio,
         )
 

@@ -2,6 +2,7 @@
 
 `<out>/<corpus>/<slug>/<partition>/` holds `shard-00000.h5 …`, `trials.tsv` (a snapshot of the protocol), `skipped.tsv`
 (the omitted utterances, if any) and `manifest.json`, which is written last and marks the partition as complete.
+`earlier_lists.json` lists the trial lists that `preprocess.py --relabel` replaced, which shards may still carry.
 `weights_folder.txt` names the local folder from which the front-end's checkpoint was loaded, if there was one. It is a
 hint for commands that need the front-end again, and not part of the identity, which contains the hash of the weights.
 """
@@ -30,6 +31,7 @@ MANIFEST = "manifest.json"
 TRIALS = "trials.tsv"
 SKIPPED = "skipped.tsv"
 WEIGHTS = "weights_folder.txt"
+EARLIER_LISTS = "earlier_lists.json"
 SHOWN = 12
 
 
@@ -111,7 +113,8 @@ class Plan:
     """The division of a partition into shards. Shard k is always group k of the trial list, whoever writes it.
 
     `row_shape` is the shape of one utterance's features: (T, D), (L, T, D) or (n,). `read_by` is the origin of a corpus
-    reader of the user's own, or empty; it is recorded in the manifest, and nothing depends on it.
+    reader of the user's own, or empty; it is recorded in the manifest, and nothing depends on it. `earlier_lists`
+    maps the SHA-256 of each trial list that this one replaced to its number of trials; shards of those lists count.
     """
 
     corpus: str
@@ -122,6 +125,7 @@ class Plan:
     row_shape: tuple[int, ...]
     shard_size: int
     read_by: Mapping[str, str] = field(default_factory=dict, compare=False)
+    earlier_lists: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @classmethod
     def make(
@@ -157,6 +161,12 @@ class Plan:
         """The trials of shard `index`."""
         return slice(index * self.shard_size, min((index + 1) * self.shard_size, self.n_trials))
 
+    def of_list(self, sha256: object) -> "Plan":
+        """The plan by which shards were cut from the earlier list with that SHA-256; this plan for any other list."""
+        if not isinstance(sha256, str) or sha256 not in self.earlier_lists:
+            return self
+        return replace(self, trial_list_sha256=sha256, n_trials=self.earlier_lists[sha256])
+
     def shard_path(self, folder: Path, index: int) -> Path:
         return folder / f"shard-{index:05d}.h5"
 
@@ -169,6 +179,7 @@ def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None
     else:
         (folder / SKIPPED).unlink(missing_ok=True)
     manifest = asdict(plan) | {"identity": plan.identity.settings, "n_skipped": len(skipped)}
+    del manifest["earlier_lists"]  # they have a file of their own, since they are needed before there is a manifest
     if not plan.read_by:
         del manifest["read_by"]
     with atomic_path(folder / MANIFEST) as path:
@@ -200,9 +211,26 @@ def read_manifest(folder: Path) -> Plan:
             raise StoreError(f"{path}: format version {version}; this SpoofCache reads version {FORMAT_VERSION}")
         del fields["n_skipped"]
         fields["identity"] = Identity(fields["identity"])
-        return Plan(**fields | {"row_shape": tuple(fields["row_shape"])})
+        shape, earlier_lists = tuple(fields["row_shape"]), read_earlier_lists(folder)
+        return Plan(**fields | {"row_shape": shape, "earlier_lists": earlier_lists})
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not a manifest of ours ({error!r})") from error
+
+
+def read_earlier_lists(folder: Path) -> Mapping[str, int]:
+    """The SHA-256 of each trial list that the partition's present one replaced, with its number of trials.
+
+    Raises:
+        StoreError: their file is damaged.
+    """
+    path = folder / EARLIER_LISTS
+    try:
+        lists = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: not a table of earlier trial lists ({error})") from error
+    if not isinstance(lists, dict) or not all(type(count) is int and count > 0 for count in lists.values()):
+        raise StoreError(f"{path}: not a table of earlier trial lists; expected SHA-256 and number of trials of each")
+    return lists
 
 
 def _what_is_there(folder: Path) -> str:
@@ -246,5 +274,6 @@ def require_trial_list(path: Path, plan: Plan) -> None:
     if snapshot_sha256(path.read_bytes()) != plan.trial_list_sha256:
         raise ShardMismatch(
             f"{path}: another trial list than the one asked for; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
-            "Give the new list a folder of its own with --name or --out"
+            "Pass --relabel if the utterances are the same, or the same with others behind them; otherwise give the "
+            "new list a folder of its own with --name or --out"
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from spoofcache.features.plan import MANIFEST, SKIPPED, TRIALS, StoreError, read_manifest, read_trials, skipped_table
-from spoofcache.features.store import ShardReader
+from spoofcache.features.store import REMEDY, ShardReader
 
 
 def cached_partitions(root: Path) -> list[Path]:
@@ -43,7 +43,8 @@ def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
         finally:
             advance(1)
         if corrupt:
-            yield f"{path}: {len(corrupt)} rows changed since they were written, first {corrupt[0]}"
+            fault = "rows changed since they were written or are not numbers"
+            yield f"{path}: {len(corrupt)} {fault}, first {corrupt[0]}; {REMEDY}"
         if skipped is not None:
             skipped |= shard.skipped
     table = folder / SKIPPED

@@ -40,7 +40,8 @@ def test_a_cache_as_it_was_written_is_fine(cache):
 def test_a_flipped_byte_is_found(cache):
     flip_a_byte(cache / "shard-00001.h5", 2)
     (problem,) = verify_partition(cache)
-    assert problem == f"{cache}/shard-00001.h5: 1 rows changed since they were written, first U_0006"
+    fault = "1 rows changed since they were written or are not numbers, first U_0006"
+    assert problem.startswith(f"{cache}/shard-00001.h5: {fault}; run the preprocess.py command that made it again with")
 
 
 def test_a_missing_shard_is_found(cache):
@@ -119,7 +120,7 @@ def test_a_list_where_nothing_was_left_out_is_found(corpus, tmp_path):
 
 def test_a_row_that_vanished_without_a_word_is_found(cache):
     with changed(cache / "shard-00001.h5") as file:
-        for name in ("features", "utt_id", "checksum"):
+        for name in ("features", "utt_id", "checksum", "audio"):
             shorter = file[name][:-1]
             del file[name]
             file[name] = shorter
