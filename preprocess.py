@@ -302,6 +302,9 @@ def _extract(job: "Job", network: "FrontEnd") -> None:
     left_out = f", {len(done.skipped)} utterances left out (skipped.tsv)" if done.skipped else ""
     pace = f"; {done.pace}" if done.made else ""
     _say(f"{job.title}: {done.made} shards made, {done.found} found finished{left_out}{pace}")
+    if done.unusual:
+        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(done.unusual.items()))
+        _say(f"{job.title}: of the audio files that were decoded, {counts}; tools/prepare_corpus.py names such files")
     click.echo(job.folder)
 
 

@@ -28,6 +28,7 @@ from spoofcache.common.errors import InputError
 from spoofcache.common.workers import Death, Worker, WorkerError, serve
 from spoofcache.features.augment.base import EffectError
 from spoofcache.features.augment.view import View
+from spoofcache.features.unusual import unusual
 from spoofcache.features.waveform import AudioError, Waveform, fit_length, load_waveform
 from spoofcache.protocols.trial import Trial
 
@@ -54,15 +55,26 @@ class Form:
 
 
 class Batch(NamedTuple):
-    """The waveforms [B, n] of some trials; for each the reason why its row is silent, "" where it is not."""
+    """The waveforms [B, n] of some trials; for each the reason why it is unusable ("" for none), and what is unusual.
+
+    The row of an unusable trial is silent. What is unusual is one of `unusual.KINDS`, or "".
+    """
 
     trials: Sequence[Trial]
     waveforms: Waveform
     reasons: Sequence[str]
+    unusual: Sequence[str]
 
 
-def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> str:
-    """Decode a file into its row [n]; the reason why not, and silence in the row, where it is unusable.
+class Decoded(NamedTuple):
+    """What is known of a file once its row is filled: why it is unusable, and what is unusual, "" for nothing."""
+
+    reason: str = ""
+    unusual: str = ""
+
+
+def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> Decoded:
+    """Decode a file into its row [n]; the row of an unusable file is silent.
 
     No more of the file is decoded than the row needs, unless a view changes the whole waveform before it is cut.
 
@@ -72,13 +84,14 @@ def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> str:
     """
     try:
         waveform = load_waveform(path, at_most=None if form.view else form.n_samples)
+        heard = unusual(waveform)
         if form.view:  # before the length rule, as in every published recipe that was read
             waveform = form.view(waveform, utt_id)
         row[:] = fit_length(waveform, form.n_samples, form.fit)
     except AudioError as error:
         row[:] = 0
-        return str(error)
-    return ""
+        return Decoded(str(error))
+    return Decoded("", heard)
 
 
 class Decoders:
@@ -138,7 +151,7 @@ class Decoders:
         ]
         return _Decoding(group, self._rows[slot : slot + len(group)], parts)
 
-    def _here(self, first: int, trials: Sequence[Trial]) -> list[str]:
+    def _here(self, first: int, trials: Sequence[Trial]) -> list[Decoded]:
         rows = self._rows[first : first + len(trials)]
         return [load_row(row, trial.utt_id, trial.audio, self._form) for row, trial in zip(rows, trials, strict=True)]
 
@@ -148,10 +161,11 @@ class _Decoding(NamedTuple):
 
     trials: Sequence[Trial]
     waveforms: Waveform
-    parts: Sequence[Future[list[str]]]
+    parts: Sequence[Future[list[Decoded]]]
 
     def wait(self) -> Batch:
-        return Batch(self.trials, self.waveforms, [reason for part in self.parts for reason in part.result()])
+        decoded = [each for part in self.parts for each in part.result()]
+        return Batch(self.trials, self.waveforms, [each.reason for each in decoded], [each.unusual for each in decoded])
 
 
 class _Children:
@@ -170,18 +184,18 @@ class _Children:
         for _ in range(count):
             self._idle.put(self._start())
 
-    def decode(self, first: int, trials: Sequence[Trial]) -> list[str]:
-        """Files into the rows from `first` on; the reasons."""
+    def decode(self, first: int, trials: Sequence[Trial]) -> list[Decoded]:
+        """Files into the rows from `first` on."""
         worker = self._idle.get()
         try:
             return _ask(worker, first, trials)
         except Death:
             worker = self._replace(worker)
-            reasons = []
+            decoded = []
             for index, trial in enumerate(trials, first):
-                worker, reason = self._decode_alone(worker, index, trial)
-                reasons.append(reason)
-            return reasons
+                worker, each = self._decode_alone(worker, index, trial)
+                decoded.append(each)
+            return decoded
         finally:
             self._idle.put(worker)
 
@@ -193,15 +207,15 @@ class _Children:
                 worker.end()
         self._file.close()
 
-    def _decode_alone(self, worker: Worker, index: int, trial: Trial) -> tuple[Worker, str]:
-        """The reason why a file is unusable, and the process for the next one."""
+    def _decode_alone(self, worker: Worker, index: int, trial: Trial) -> tuple[Worker, Decoded]:
+        """A file into its row, and the process for the next one."""
         try:
             return worker, _ask(worker, index, [trial])[0]
         except Death as death:
             death.require_own_fault(WHAT)
             self.rows[index] = 0
             reason = f"{trial.audio}: it crashes the decoder ({death}); expected a whole audio file"
-            return self._replace(worker), reason
+            return self._replace(worker), Decoded(reason)
 
     def _start(self) -> Worker:
         descriptor = self._file.fileno()
@@ -219,12 +233,11 @@ class _Children:
             return self._start()
 
 
-def _ask(worker: Worker, first: int, trials: Sequence[Trial]) -> list[str]:
+def _ask(worker: Worker, first: int, trials: Sequence[Trial]) -> list[Decoded]:
     answer = worker.ask([first, [(trial.utt_id, str(trial.audio)) for trial in trials]])
     if "error" in answer:
         raise ERRORS[answer["error"]](answer["message"])
-    reasons: list[str] = answer["reasons"]
-    return reasons
+    return [Decoded(*each) for each in answer["decoded"]]
 
 
 ERRORS: Mapping[str, type[InputError]] = {error.__name__: error for error in (EffectError, WorkerError)}
@@ -239,10 +252,10 @@ def _serve(memory: int, form: Form) -> None:
     def answer(request: tuple[int, list[tuple[str, str]]]) -> tuple[dict[str, Any], bytes]:
         first, tasks = request
         try:
-            reasons = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
+            decoded = [load_row(rows[first + i], utt_id, Path(path), form) for i, (utt_id, path) in enumerate(tasks)]
         except tuple(ERRORS.values()) as error:
             return {"error": type(error).__name__, "message": str(error)}, b""
-        return {"reasons": reasons}, b""
+        return {"decoded": decoded}, b""
 
     serve(answer)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -92,12 +93,16 @@ def default_workers(device: torch.device) -> int:
 
 
 class Extracted(NamedTuple):
-    """Shards made by this call, shards found finished, utterances left out with their reasons, and how fast it went."""
+    """Shards made by this call, shards found finished, utterances left out with their reasons, and how fast it went.
+
+    `unusual` counts the recordings, among those decoded by this call, that are silent, constant or clipped.
+    """
 
     made: int
     found: int
     skipped: Mapping[str, str]
     pace: Pace
+    unusual: Mapping[str, int]
 
 
 def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
@@ -156,13 +161,13 @@ def extract_partition(
     for index in range(plan.shard_count):
         skipped |= ShardReader(plan.shard_path(folder, index)).skipped
     if was_complete and not made:  # so that a finished cache may lie where nothing can be written
-        return Extracted(made, plan.shard_count, skipped, extraction.pace)
+        return Extracted(made, plan.shard_count, skipped, extraction.pace, extraction.unusual)
     with _writing(folder):
         clear_claims(folder)
         write_manifest(folder, plan, skipped)
         if frontend.weights:
             keep_weights_folder(folder, frontend.weights)
-    return Extracted(made, plan.shard_count - made, skipped, extraction.pace)
+    return Extracted(made, plan.shard_count - made, skipped, extraction.pace, extraction.unusual)
 
 
 def _is_complete(folder: Path, plan: Plan) -> bool:
@@ -202,6 +207,7 @@ class _Extraction:
     options: ExtractOptions
     advance: Callable[[int], None]
     pace: Pace = field(default_factory=Pace)
+    unusual: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> int:
         """Go over the plan until every shard is finished; the number made here."""
@@ -298,6 +304,7 @@ class _Extraction:
             Pipeline(decoders, device, self.options.skip_bad_audio, self.pace, self.advance) as pipeline,
         ):
             pipeline.run(self._claim(todo, claims, made, pipeline))
+            self.unusual.update(pipeline.unusual)
         return made
 
     def _features(self, waveforms: torch.Tensor) -> torch.Tensor:

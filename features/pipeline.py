@@ -6,7 +6,7 @@ shards, so that all batches except the last one have the same size.
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spoofcache.features.decoding import Batch, Decoders
 from spoofcache.features.device import Device, Launched, Pace, seconds_between
 from spoofcache.features.fingerprint import fingerprint
-from spoofcache.features.store import ShardWriter, require_fit
+from spoofcache.features.store import ShardWriter, Stored, misfit, require_fit
 from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
 
@@ -26,6 +26,9 @@ BATCHES_IN_FLIGHT = 4
 """Largest number of batches that are launched and not yet written."""
 
 COMMITS_IN_FLIGHT = 2
+
+SUSPICIOUS = 4
+"""Utterances of a batch none of whose features can be stored: from so many on, the front-end is at fault."""
 
 
 @dataclass(eq=False)
@@ -82,7 +85,8 @@ class _InFlight(NamedTuple):
 class Pipeline:
     """A context that runs utterances through decoding, the front-end and writing.
 
-    Batches that were launched are written even if an error or Ctrl-C ends the block.
+    What was launched is written even when the block is left by an error or Ctrl-C. `unusual` counts the recordings that
+    somebody should listen to, by `unusual.KINDS`.
 
     Args:
         decoders: reads the files.
@@ -100,6 +104,7 @@ class Pipeline:
         self._skip_bad_audio = skip_bad_audio
         self._pace = pace
         self._advance = advance
+        self.unusual: Counter[str] = Counter()
         self._disk, self._committer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_flight: deque[_InFlight] = deque()
         self._commits: deque[Future[None]] = deque()
@@ -151,6 +156,7 @@ class Pipeline:
         if not self._skip_bad_audio:
             for reason in filter(None, batch.reasons):
                 raise AudioError(reason)
+        self.unusual.update(filter(None, batch.unusual))
         launched = self._device.launch(batch.waveforms)
         written = self._disk.submit(self._write, batch.trials, batch.reasons, launched)
         self._in_flight.append(_InFlight(launched, held_up, len(batch.trials), written))
@@ -170,8 +176,7 @@ class Pipeline:
     def _write(self, trials: Sequence[Trial], reasons: Sequence[str], launched: Launched) -> None:
         """Pass the features of a batch to the open shards, in order, and commit each shard that becomes complete."""
         stored = launched.wait()
-        good = [index for index, reason in enumerate(reasons) if not reason]
-        require_fit(stored.largest[good].tolist(), stored.dtype, [trials[index].utt_id for index in good])
+        reasons = self._unusable(trials, reasons, stored)
         features, start = stored.rows.numpy(), 0
         while start < len(trials):
             shard = self._shards[0]
@@ -180,6 +185,19 @@ class Pipeline:
             if shard.is_whole:
                 self._commit(self._shards.popleft())
             start = stop
+
+    def _unusable(self, trials: Sequence[Trial], reasons: Sequence[str], stored: Stored) -> Sequence[str]:
+        """The reasons why trials are left out, with those whose features cannot be stored.
+
+        Raises:
+            StoreError: such features, unless they are to be skipped. Those of a whole batch are not the audio's fault.
+        """
+        good = [index for index, reason in enumerate(reasons) if not reason]
+        largest = stored.largest.tolist()
+        faults = {index: fault for index in good if (fault := misfit(largest[index], stored.dtype))}
+        if not self._skip_bad_audio or len(faults) == len(good) >= SUSPICIOUS:
+            require_fit([largest[index] for index in good], stored.dtype, [trials[index].utt_id for index in good])
+        return [reason or faults.get(index, "") for index, reason in enumerate(reasons)]
 
 
 def _without_folder(reason: str, path: Path) -> str:

@@ -8,6 +8,7 @@ attributes describe the shard.
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import zlib
@@ -55,14 +56,19 @@ def convert(features: torch.Tensor, dtype: str) -> Stored:
 
 
 def require_fit(largest: Sequence[float], dtype: str, utt_ids: Sequence[str]) -> None:
-    """StoreError, which names the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
-    limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
+    """StoreError, naming the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
     for utt_id, magnitude in zip(utt_ids, largest, strict=True):
-        if not magnitude <= limit:  # so that NaN counts as bad
-            raise StoreError(
-                f"utterance {utt_id}: a feature of magnitude {magnitude} does not fit {dtype} "
-                f"(at most {limit:g}); look at that utterance, or store a wider --dtype"
-            )
+        if fault := misfit(magnitude, dtype):
+            raise StoreError(f"utterance {utt_id}: {fault}")
+
+
+def misfit(magnitude: float, dtype: str) -> str:
+    """Why a row whose largest feature has this magnitude cannot be stored in a type; "" where it can."""
+    limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
+    if magnitude <= limit:  # which no NaN is
+        return ""
+    remedy = "store a wider --dtype" if math.isfinite(magnitude) else "compute in a wider --precision, such as float32"
+    return f"a feature of magnitude {magnitude} does not fit {dtype} (at most {limit:g}); check its audio, or {remedy}"
 
 
 def to_stored(features: torch.Tensor, dtype: str, utt_ids: Sequence[str]) -> NDArray[Any]:

@@ -31,8 +31,7 @@ def decode(paths, form=FORM, workers=2, in_processes=False):
     with Decoders(form, workers, in_processes) as decoders:
         batches = decoders.batches(trials_of(paths))
         return [
-            ([trial.path for trial in trials], waveforms.copy(), list(reasons))
-            for trials, waveforms, reasons in batches
+            ([trial.path for trial in batch.trials], batch.waveforms.copy(), list(batch.reasons)) for batch in batches
         ]
 
 

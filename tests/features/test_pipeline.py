@@ -1,8 +1,11 @@
 """What happens between files and shards; the numbers that come out are in test_extract.py."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from spoofcache.common.files import Claim
@@ -21,6 +24,20 @@ def open_shard(folder, trials, missing=(), index=0):
     claim = Claim.take(plan.shard_path(folder, index))
     assert claim is not None
     return OpenShard(ShardWriter(claim, plan, index), trials, dict.fromkeys(missing, "missing"))
+
+
+class Spoils(Frames):
+    """A front-end that makes one value of one utterance, counted over all batches, unfit."""
+
+    def __init__(self, utterance, value):
+        super().__init__()
+        self.utterance, self.value = utterance, value
+
+    def extract(self, waveforms):
+        before, features = self.seen, super().extract(waveforms).clone()
+        if before <= self.utterance < self.seen:
+            features[self.utterance - before, 3, 5] = self.value
+        return features
 
 
 @contextmanager
@@ -75,6 +92,37 @@ class TestPipeline:
             running.run(trials_of(running, shard))
         shard.writer.abandon()
         assert not (tmp_path / "shard-00000.h5").exists()
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e6])
+    def test_a_row_that_the_front_end_spoils_is_left_out_where_bad_audio_is(self, corpus, tmp_path, bad):
+        trials = corpus(7)
+        shard = open_shard(tmp_path, trials)
+        with pipeline(Spoils(4, bad), skip_bad_audio=True) as running:
+            running.run(trials_of(running, shard))
+        reader = ShardReader(tmp_path / "shard-00000.h5")
+        assert reader.utt_ids == [trial.utt_id for trial in trials if trial.utt_id != "U_0004"]
+        assert reader.skipped["U_0004"].startswith(f"a feature of magnitude {bad} does not fit float16")
+        assert ("--precision" in reader.skipped["U_0004"]) == (bad != 1e6)
+
+    def test_a_front_end_that_spoils_a_whole_batch_is_no_fault_of_the_audio(self, corpus, tmp_path):
+        shard = open_shard(tmp_path, corpus(8))
+        device = Device(torch.device("cpu"), Frames(gains=(1e6,)).extract, "float16")
+        with (
+            pytest.raises(StoreError, match=r"^utterance U_0000: a feature of magnitude"),
+            Decoders(replace(OPTIONS, batch_size=4).form, 1, False) as decoders,
+            Pipeline(decoders, device, True, Pace(), lambda n: None) as running,
+        ):
+            running.run(trials_of(running, shard))
+        shard.writer.abandon()
+
+    def test_silent_constant_and_clipped_recordings_are_counted(self, corpus, tmp_path):
+        trials = corpus(7)
+        square = np.sign(np.sin(np.arange(8_000) / 50))
+        for trial, samples in zip(trials, (0 * square, 0 * square + 0.5, square, 1e-4 * square), strict=False):
+            soundfile.write(trial.path, samples, 16_000)
+        with pipeline(Frames()) as running:
+            running.run(trials_of(running, open_shard(tmp_path, trials)))
+        assert running.unusual == {"silent": 2, "constant": 1, "clipped": 1}
 
     def test_bad_audio_stops_it_before_the_front_end_sees_the_batch(self, corpus, tmp_path):
         trials, frontend = corpus(7), Frames()
