@@ -40,6 +40,7 @@ machine.sleep_soon()  # every command imports this file, and none has imported t
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SECONDS_BETWEEN_LINES = 30.0
+MEMORY_FULL = "the machine's memory is full; a smaller batch size (train.batch_size or train.micro_batch) may help"
 
 
 class Sentence(click.ClickException):
@@ -64,7 +65,11 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                 raise
             except (InputError, OSError) as error:
                 raise Sentence(str(error)) from error
+            except MemoryError as error:
+                raise Sentence(MEMORY_FULL) from error
             except RuntimeError as error:
+                if "DefaultCPUAllocator" in str(error):  # torch's, which is no MemoryError
+                    raise Sentence(MEMORY_FULL) from error
                 if type(error).__name__ != "OutOfMemoryError":  # compared by name to avoid importing torch
                     raise
                 raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error

@@ -246,7 +246,7 @@ class _Search:
         return loss.item()
 
     def _cross_entropy(self, utterances: list[int], shares: Mapping[str, EdgeWeights]) -> torch.Tensor:
-        features, labels, _ = default_collate([self._dataset[index] for index in utterances])
+        features, labels = default_collate([self._dataset[index][:2] for index in utterances])  # a name may follow
         device = self._controller.device
         logits = self._supernet(features.to(device).float(), shares).logits
         return F.cross_entropy(logits, labels.to(device), self._class_weights)

@@ -5,6 +5,7 @@ import statistics
 import tomllib
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from spoofcache import main_train
@@ -117,3 +118,11 @@ def test_seeds_resume_where_they_were_interrupted(train, tmp_path):
     assert resumed.exit_code == 0, resumed.output
     assert written(tmp_path / "run-seed0/last.ckpt") == finished
     assert (tmp_path / "run-seed1/model.json").exists()
+
+
+@pytest.mark.parametrize("make", [lambda: torch.empty(2**60), lambda: bytes(2**62)], ids=["torch", "Python"])
+def test_full_memory_gets_a_sentence(train, monkeypatch, make):
+    monkeypatch.setattr("spoofcache.engine.train.fit", lambda *_: make())
+    result = train()
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: the machine's memory is full; a smaller batch size")

@@ -173,3 +173,10 @@ def test_two_processes_do_not_search_in_one_folder(tmp_path):
     TINY.train_search(items(12), tmp_path / "search")
     with exclusive(tmp_path / "search"), pytest.raises(RunError, match="in use by another process"):
         TINY.train_search(items(12), tmp_path / "search", resume=True)
+
+
+def test_pairs_of_features_and_label_are_searched_as_well():
+    pairs = [item[:2] for item in items(12)]
+    found, expected = TINY.train_search(pairs), TINY.train_search(items(12))
+    assert found.genotype == expected.genotype
+    assert found.history[0].train_loss == expected.history[0].train_loss
