@@ -6,7 +6,7 @@ import pytest
 import torch
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For networks of many small operations: two threads would wait for each other more than they work."""
     threads = torch.get_num_threads()

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"num_cells": 3, "channels": 4, "epochs": 3, "batch_size": 8}
 """The settings of a search that takes seconds."""
+ONE_CELL = {**SMALL, "num_cells": 1}
+"""The settings of a search that takes a second, for tests that hold for any number of cells."""
 TINY = SearchController(num_cells=1, channels=2, epochs=1)
 """A search with a single step."""
 
@@ -63,7 +65,7 @@ def test_it_writes_an_experiment_that_main_train_accepts(cache, tmp_path, space)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_large_cost_weight_gives_a_lower_expected_cost(cache, seed):
     free, dear = (
-        SearchController(**SMALL, seed=seed, cost_weight=weight, architecture_lr=0.05).train_search(cache)
+        SearchController(**ONE_CELL, seed=seed, cost_weight=weight, architecture_lr=0.05).train_search(cache)
         for weight in (0, 20)
     )
     assert dear.expected_cost < free.expected_cost - 0.05
@@ -77,9 +79,18 @@ def test_the_architecture_is_frozen_in_the_first_part_of_the_epochs():
     assert resting[0].expected_cost == resting[1].expected_cost > third.expected_cost > fourth.expected_cost
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(cache, tmp_path_factory, one_thread):  # noqa: F811
+    """A search from beginning to end: its folder and its result."""
+    folder = tmp_path_factory.mktemp("search") / "whole"
+    return folder, SearchController(**SMALL, seed=5).train_search(cache, folder)
+
+
 @pytest.mark.parametrize("utterances", [20, 70])
-def test_an_interrupted_search_resumes_to_the_weights_of_an_uninterrupted_one(cache, tmp_path, utterances):
-    controller, seen = SearchController(**SMALL, seed=5), 0
+def test_an_interrupted_search_resumes_to_the_weights_of_an_uninterrupted_one(
+    cache, uninterrupted, tmp_path, utterances
+):
+    controller, (folder, whole), seen = SearchController(**SMALL, seed=5), uninterrupted, 0
 
     def interrupt(n):
         nonlocal seen
@@ -87,13 +98,12 @@ def test_an_interrupted_search_resumes_to_the_weights_of_an_uninterrupted_one(ca
         if seen >= utterances:
             raise KeyboardInterrupt
 
-    whole = controller.train_search(cache, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         controller.train_search(cache, tmp_path / "parts", advance=interrupt)
     parts = controller.train_search(cache, tmp_path / "parts", resume=True)
     assert whole.genotype == parts.genotype
     assert [line._replace(seconds=0) for line in whole.history] == [line._replace(seconds=0) for line in parts.history]
-    one, other = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "parts"))
+    one, other = (torch.load(path / "last.ckpt", weights_only=True) for path in (folder, tmp_path / "parts"))
     for part in ("supernet", "architecture"):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part] | other[part])
 
