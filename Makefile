@@ -36,3 +36,4 @@ faults: setup
 	$(BIN)/python -m tests.faults.run_mutants 10000
 	$(BIN)/python -m tests.faults.shard_mutants 5000
 	$(BIN)/python -m tests.faults.refused_calls
+	$(BIN)/python -m tests.faults.kills
