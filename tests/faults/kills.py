@@ -73,7 +73,13 @@ class Killer:
         torch.save(weights, folder / "weights.pth")
         score = ("generate_score.py", "--run", run, "--features", caches["dev"], "--out")
         evaluate = ("evaluate.py", "--test", f"A={caches['dev']}", "--bootstrap", 20)
-        fill = ("tools/import_checkpoint.py", "--backend", "pooled_linear", "--in", folder / "weights.pth")
+        fill: tuple[Any, ...] = (
+            "tools/import_checkpoint.py",
+            "--backend",
+            "pooled_linear",
+            "--in",
+            folder / "weights.pth",
+        )
         fill += ("--features", caches["dev"], "--out")
         self.roads: Mapping[str, Road] = {
             "preprocess": Road(lambda out: (*extract, out), lambda out: (*extract, out), "**/*"),
