@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from spoofcache.evaluation.checks import separation_warning
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.measures import MEASURES, Tandem
@@ -97,10 +95,10 @@ def uses_asv(measures: Sequence[str]) -> bool:
 
 def _asv_spoof(asv: AsvScores, trials: TrialList, group: Group) -> FloatArray:
     attacks = set(trials.columns["attack"][group.members & ~trials.is_bonafide].tolist())
-    known = set(asv.spoof_attacks)
+    known = asv.attacks
     if group.takes_every_asv_spoof or UNKNOWN in attacks or attacks == known:
         return asv.spoof
     if not attacks <= known:
         missing = first_of(sorted(attacks - known))
         raise ScoreError(f"the ASV scores have no trials of attack {missing}; expected those of every attack")
-    return asv.spoof[np.isin(asv.spoof_attacks, sorted(attacks))]
+    return asv.spoof_of(attacks)

@@ -48,13 +48,17 @@ def _asv_scores(table: Table) -> AsvScores:
     score = _only(table, [one for one in others if one.is_numeric], "of numbers")
     texts = [one for one in others if not one.is_numeric]
     attack = _only(table, texts if len(texts) == 1 else [one for one in texts if _is_attack(one)], "names the attacks")
-    for row, cell in enumerate(key.cells):
+    wrong = {pair for pair in set(zip(attack.cells, key.cells, strict=True)) if _is_contradictory(*pair)}
+    for row, (name, cell) in enumerate(zip(attack.cells, key.cells, strict=True)) if wrong else ():
         if cell not in ASV_KEYS:
             table.lines.refuse(row, f"key {shown(cell)}", " or ".join(ASV_KEYS))
-        if (attack.cells[row].lower() in NO_ATTACK) == (cell == "spoof"):
-            found = f"{attack.cells[row]} with key {cell}"
-            table.lines.refuse(row, found, "`bonafide` or `-` with target and nontarget only")
+        if (name, cell) in wrong:
+            table.lines.refuse(row, f"{name} with key {cell}", "`bonafide` or `-` with target and nontarget only")
     return asv_scores(table.lines.path, key.cells, attack.cells, numbers_of(table, score).tolist())
+
+
+def _is_contradictory(attack: str, key: str) -> bool:
+    return key not in ASV_KEYS or (attack.lower() in NO_ATTACK) == (key == "spoof")
 
 
 def _only(table: Table, columns: Sequence[Column], what: str) -> Column:
@@ -66,7 +70,9 @@ def _only(table: Table, columns: Sequence[Column], what: str) -> Column:
 
 def _says_class(column: Column) -> bool:
     """Whether most cells are one of the three classes; attacks are never called `target`."""
-    return 2 * sum(cell in ASV_KEYS for cell in column.cells) > len(column.cells)
+    if column.values.isdisjoint(ASV_KEYS):
+        return False
+    return 2 * sum(map(ASV_KEYS.__contains__, column.cells)) > len(column.cells)
 
 
 def _is_attack(column: Column) -> bool:

@@ -102,7 +102,8 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     free = [one for one in free if one is not score]
     utterance = chosen.get("utterance") or find_utterance(table, free, known)
     free = [one for one in free if one is not utterance]
-    is_bonafide = [class_of(cell) == "bonafide" for cell in key.cells] if key else None
+    genuine = {value for value in key.values if class_of(value) == "bonafide"} if key else set()
+    is_bonafide = list(map(genuine.__contains__, key.cells)) if key else None
     attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
     binary = [one for one in free if one is not attack and one.is_binary and not one.is_constant and key is None]
     binary = [ones] if ones else binary
@@ -191,6 +192,9 @@ def _is_joined(table: Table, names: Sequence[str], is_bonafide: Sequence[bool]) 
         return ids and len({stem for stem, _, _ in suffixes}) == len(names)
     if not any(genuine):
         return False
+    stems, _, attacks = zip(*suffixes, strict=True)
+    if all(genuine) and "" not in stems and "" not in attacks:
+        return True
     for row, ((stem, _, attack), is_true) in enumerate(zip(suffixes, is_bonafide, strict=True)):
         if not stem or not attack:
             table.lines.refuse(

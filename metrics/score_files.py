@@ -78,8 +78,9 @@ def _keys_of_ones(table: Table, column: Column, one_means: str, other: str) -> l
 def _spoof_attacks(table: Table, attacks: Sequence[str], keys: Sequence[str] | None) -> list[str]:
     if keys is None:
         return [UNKNOWN if not attack or class_of(attack) == "bonafide" else attack for attack in attacks]
-    for row, (attack, key) in enumerate(zip(attacks, keys, strict=True)):
-        if key == "spoof" and class_of(attack) == "bonafide":
+    misplaced = {(attack, "spoof") for attack in set(attacks) if class_of(attack) == "bonafide"}
+    for row, (attack, key) in enumerate(zip(attacks, keys, strict=True)) if misplaced else ():
+        if (attack, key) in misplaced:
             found = f"attack {shown(attack)} with key spoof"
             table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
     # scorers write `-`, `A00` or `bonafide` as the attack of bona fide trials; they have none
@@ -89,7 +90,7 @@ def _spoof_attacks(table: Table, attacks: Sequence[str], keys: Sequence[str] | N
 def _check_unique(table: Table, names: Sequence[str]) -> None:
     """Refuse a name that is there twice, and a bare name beside the name of its file: they are one trial."""
     every = set(names)
-    bare = {name for name in every if is_audio(name) and without_ending(name) in every}
+    bare = {name for name in every if is_audio(name) and without_ending(name) in every} if _has_dot(names) else set()
     if len(every) == len(names) and not bare:
         return
     first: dict[str, int] = {}
@@ -100,6 +101,10 @@ def _check_unique(table: Table, names: Sequence[str]) -> None:
             which = shown(name) if names[earlier] == name else " and ".join(quoted(names[earlier], name))
             found = f"trial {which} is in line {table.lines.numbers[earlier]} already"
             table.lines.refuse(row, found, "every trial once")
+
+
+def _has_dot(names: Sequence[str]) -> bool:
+    return "." in "".join(names)
 
 
 def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray:

@@ -1,6 +1,8 @@
 """The scores of a countermeasure and those of an automatic speaker verification (ASV) system, in memory."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,21 @@ class AsvScores:
     spoof: FloatArray
     spoof_attacks: list[str]
     """Attack of each spoof score."""
+
+    @cached_property
+    def _attack_codes(self) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+        """The attacks, each once [A], and the index of each spoof score's among them."""
+        return np.unique(np.array(self.spoof_attacks, dtype=np.str_), return_inverse=True)
+
+    @property
+    def attacks(self) -> frozenset[str]:
+        """The attacks that have spoof scores."""
+        return frozenset(self._attack_codes[0].tolist())
+
+    def spoof_of(self, attacks: Collection[str]) -> FloatArray:
+        """The spoof scores of some attacks, in their order."""
+        names, codes = self._attack_codes
+        return self.spoof[np.isin(names, sorted(attacks))[codes]]
 
     @property
     def classes(self) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spoofcache.common.tables.layout import SEPARATORS, Cells, Lines, TableError, readings, shown
-from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
+from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, plain
 
 NUMBER_LIKE = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)
@@ -83,7 +83,9 @@ class Column:
     @cached_property
     def classes(self) -> frozenset[str | None]:
         """`bonafide` and `spoof` where a cell means that, None where a cell means neither."""
-        return frozenset(map(class_of, self.values))
+        words = set(map(str.lower, self.values))  # at once: most columns have a value for each trial
+        known = {CLASSES[word] for word in words & CLASSES.keys()}
+        return frozenset(known if words <= CLASSES.keys() else {*known, None})
 
     @property
     def is_class(self) -> bool:

@@ -63,6 +63,8 @@ def read_lines(path: Path, expected: str, printable: bool = True) -> Lines:
     """
     text = _decoded(path, expected)
     texts = text.split("\n")
+    if texts[-1] == "":
+        texts.pop()  # what follows the last line end is no line
     if "\0" in text or (printable and not text.replace("\n", "").replace("\t", "").isprintable()):
         _refuse_unseen(Lines(path, texts, range(1, len(texts) + 1), []))
     kept, comments = range(1, len(texts) + 1), []  # type: Sequence[int], list[tuple[int, str]]
@@ -124,7 +126,7 @@ def _split(lines: Lines, separator: str) -> Cells | None:
 
 def _columns(texts: Sequence[str], separator: str) -> list[list[str]] | None:
     """The cells column by column; None where the lines have not the same number of them, two or more."""
-    if any('"' in text for text in texts):
+    if '"' in "".join(texts):
         return _even_columns(_quoted_rows(texts, separator))
     return _bare_blanks(texts) if separator == " " else _bare(texts, separator)
 

@@ -44,7 +44,7 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
 def _refuse_decimal_commas(table: Table) -> None:
     """`u1 0,5` has two cells, or two others with a comma between them: nobody means the latter."""
     for column in table.columns if table.separator != "," else ():
-        if not any("," in value for value in column.values):
+        if "," not in "".join(column.values):
             continue
         commas = [DECIMAL_COMMA.fullmatch(cell) is not None for cell in column.cells]
         if any(commas) and all(NUMBER_LIKE.fullmatch(cell.replace(",", ".", 1)) for cell in column.cells):
@@ -140,7 +140,7 @@ def find_key(table: Table, free: Sequence[Column]) -> Column | None:
     if not found:
         broken = [one for one in free if one.is_broken_class]
         return broken[0] if len(broken) == 1 else None
-    said = [[class_of(cell) for cell in one.cells] for one in found]
+    said = [[class_of(cell) for cell in one.cells] for one in found] if len(found) > 1 else []
     if any(one != said[0] for one in said):
         raise two_readings(table, "key", found)
     return found[-1]  # the class stands behind the attack where both say `bonafide`
@@ -158,7 +158,7 @@ def classes_of(table: Table, column: Column, expected: str = "") -> list[str]:
         table.lines.refuse(
             row, f"key {shown(column.cells[row])}", expected or "spoof or bonafide, or words that mean the same"
         )
-    return [meaning[cell] for cell in column.cells]  # type: ignore[misc]
+    return list(map(meaning.__getitem__, column.cells))  # type: ignore[arg-type]
 
 
 def find_attack(table: Table, free: Sequence[Column], is_bonafide: Sequence[bool] | None) -> Column | None:
