@@ -4,6 +4,7 @@ import spoofcache.common.signals  # noqa: F401
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from spoofcache.common.files import atomic_path
 from spoofcache.evaluation.asvspoof2019 import Evaluation, as_text, evaluate_2019
 from spoofcache.evaluation.checks import separation_warning, warnings_of
 from spoofcache.evaluation.evaluation_set import EvaluationSet
-from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
+from spoofcache.evaluation.reading import Reading
+from spoofcache.evaluation.testsets import NO_PROTOCOL, NamedFile, evaluation_sets
 
 EXAMPLES = """\b
 Examples:
@@ -30,6 +32,10 @@ CM_HELP = (
 )
 ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|nontarget|spoof score`). Without
 them, only the EER is computed."""
+COLUMN_HELP = """Name a column of the scores or the protocol where its contents leave it open (utterance, score, key,
+attack, bonafide or spoof), as in evaluate.py. Repeat the option for several columns."""
+ANYWAY_HELP = "Use the ASV scores even where they seem to be those of another edition than the protocol."
+EXPLAIN_HELP = "Print how the columns of every file were understood to standard error."
 PROTOCOL_HELP = "Read the trials and their keys from this CM protocol, and require a score for each of its trials."
 JSON_HELP = "Write every number in full precision, with rates as fractions, to this file."
 PLOTS_HELP = "Draw the DET curves and the score histogram as PNG files into this folder."
@@ -40,6 +46,11 @@ OVERWRITE_HELP = "Replace the JSON file and the pictures if they already exist."
 @click.option("--cm-scores", "cm_path", type=cli.input_file, required=True, help=CM_HELP)
 @click.option("--asv-scores", "asv_path", type=cli.input_file, help=ASV_HELP)
 @click.option("--protocol", "protocol_path", type=cli.input_file, help=PROTOCOL_HELP)
+@click.option(
+    "--column", "columns", multiple=True, callback=cli.named_columns, metavar="NAME=HEADER-or-number", help=COLUMN_HELP
+)
+@click.option("--asv-anyway", is_flag=True, help=ANYWAY_HELP)
+@click.option("--explain", is_flag=True, help=EXPLAIN_HELP)
 @click.option("--json", "json_path", type=OUTPUT, help=JSON_HELP)
 @click.option("--plots", type=FOLDER, help=PLOTS_HELP)
 @click.option("--overwrite", is_flag=True, help=OVERWRITE_HELP)
@@ -48,6 +59,9 @@ def main(
     cm_path: Path,
     asv_path: Path | None,
     protocol_path: Path | None,
+    columns: Mapping[str, str],
+    asv_anyway: bool,
+    explain: bool,
     json_path: Path | None,
     plots: Path | None,
     overwrite: bool,
@@ -58,21 +72,29 @@ def main(
     cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
     protocols = [NamedFile(str(protocol_path), protocol_path)] if protocol_path else []
     asv_paths = [asv_path] if asv_path else []
-    (evaluated,) = evaluation_sets([NamedFile(str(cm_path), cm_path)], protocols, asv=asv_paths)
+    reading = Reading(columns, asv_anyway=asv_anyway, explain=explain)
+    (evaluated,) = evaluation_sets([NamedFile(str(cm_path), cm_path)], protocols, asv=asv_paths, reading=reading)
     evaluation = evaluate_2019(evaluated)
     if json_path:
         _write_json(json_path, inputs, evaluation)
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
         _draw(evaluated, cm_path.stem, *pictures)
-    ((name, scores),) = evaluated.systems.items()
-    is_bonafide = evaluated.trials.is_bonafide
+    (scores,), is_bonafide = evaluated.systems.values(), evaluated.trials.is_bonafide
     warning = separation_warning(scores[is_bonafide], scores[~is_bonafide])
     click.echo(as_text(evaluation, warning))  # after the files are written: `| head` may end the command here
-    for sentence in warnings_of(name, scores, is_bonafide):
-        click.echo(f"Warning: {sentence}", err=True)
+    for line in (*(evaluated.notes if explain else ()), *_warnings(evaluated)):
+        click.echo(line, err=True)
     for path in pictures:
         click.echo(f"wrote {path}")
+
+
+def _warnings(evaluated: EvaluationSet) -> list[str]:
+    """Lines on what is doubtful in the scores and in how the files were read."""
+    ((name, scores),) = evaluated.systems.items()
+    of_files = [sentence for sentence in evaluated.warnings if not sentence.startswith(NO_PROTOCOL)]
+    found = [*warnings_of(name, scores, evaluated.trials.is_bonafide), *of_files]
+    return [f"Warning: {sentence}" for sentence in found]
 
 
 def _write_json(path: Path, inputs: dict[str, Path | None], evaluation: Evaluation) -> None:

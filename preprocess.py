@@ -105,7 +105,7 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     "columns",
     multiple=True,
     callback=named_columns,
-    metavar="NAME=HEADER",
+    metavar="NAME=HEADER-or-number",
     help="For the corpus csv, read NAME (file, label, speaker, attack or a condition) from the column with this "
     "header. May be repeated.",
 )

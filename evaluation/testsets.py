@@ -23,9 +23,11 @@ from spoofcache.metrics.score_columns import names_in
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.protocols.conditions import select
-from spoofcache.protocols.forms import read_any_protocol
+from spoofcache.protocols.forms import polarity_warning, read_any_protocol
 from spoofcache.protocols.trial import read_text
 
+NO_PROTOCOL = "no protocol was given"
+"""How the warning of an evaluation without a protocol begins."""
 COSTS = "condition c0 c1 c2"
 
 
@@ -133,7 +135,8 @@ def _with_systems(test: EvaluationSet, files: Mapping[str, Assignment], more: Se
     }
     notes = [*test.notes, "Scores: " + ", ".join(f"{name} = {one.scores.path}" for name, one in files.items()) + "."]
     notes += [f"Names of {name} match without regard to {one.rule}." for name, one in matched.items() if one.rule]
-    warnings = [warning for one in matched.values() for warning in one.warnings]
+    warnings = [sentence for one in files.values() for sentence in one.scores.remarks]
+    warnings += [warning for one in matched.values() for warning in one.warnings]
     return replace(
         test,
         systems={name: one.scores for name, one in matched.items()},
@@ -252,7 +255,7 @@ def _by_scores(first: CmScores, where: Sequence[str]) -> EvaluationSet:
         raise ScoreError(f"--where {where[0]} needs a --protocol, whose columns it names")
     path = first.path
     assert path is not None  # it was read
-    unchecked = f"no protocol was given: the keys are those of {path}, and missing trials would go unnoticed"
+    unchecked = f"{NO_PROTOCOL}: the keys are those of {path}, and missing trials would go unnoticed"
     return EvaluationSet(path.stem, trials_of_scores(first), notes=(f"Keys: {path}.",), warnings=(unchecked,))
 
 
@@ -263,7 +266,9 @@ def _read_protocol(
     everything = read_any_protocol(path, reading.of_protocol(path), lambda: frozenset().union(*map(names_in, scores)))
     trials = list_trials(select(everything, where), everything, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
-    return EvaluationSet(protocol.name, trials, notes=(note,), warnings=tuple(phase_warnings(trials)))
+    polarity = polarity_warning(path, reading.of_protocol(path))
+    warnings = (*([polarity] if polarity else []), *phase_warnings(trials))
+    return EvaluationSet(protocol.name, trials, notes=(note,), warnings=warnings)
 
 
 def _fit(name: str, dev: Sequence[FloatArray], is_bonafide: NDArray[np.bool_]) -> Calibration:

@@ -4,7 +4,7 @@ Countermeasure (CM) score files have one trial per line; a higher score means mo
 understood is told in `score_columns`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,21 @@ def _cm_scores(found: ScoreColumns, asked: Mapping[str, str]) -> CmScores:
     scores = numbers_of(table, found.score, f" (understood: {found})")
     ones = np.array(found.binary.cells) == "1" if found.binary else None
     is_bonafide = None if keys is None else np.array(keys) == "bonafide"
-    return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones)
+    remarks = tuple(_remarks(found, asked, scores))
+    return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones, remarks)
+
+
+def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) -> Iterator[str]:
+    path, score = found.table.lines.path, found.score
+    if found.key and found.key.is_binary and not asked.keys() & {"bonafide", "spoof"}:
+        reference = found.key.header or found.key.number
+        yield f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
+    is_open = not found.table.header and len(found.table.columns) > 2 and "score" not in asked
+    if is_open and scores.min() >= 0 and scores.max() > 1:  # neither log-likelihood ratios nor probabilities
+        yield (
+            f"{path}: {score} was taken for the score because it is the only column of numbers, but no number in it is "
+            f"negative, as in durations and counts (--column score={score.number} confirms it)"
+        )
 
 
 def _keys(found: ScoreColumns, asked: Mapping[str, str]) -> list[str] | None:

@@ -36,6 +36,8 @@ class CmScores:
     """What its columns were understood to be, for messages."""
     ones: NDArray[np.bool_] | None = None
     """Where the file says 1 in a column of 0 and 1 [N] that may be the key; None where it has no such column."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on what was taken for granted because the file does not state it."""
 
     @property
     def bonafide(self) -> FloatArray:

@@ -10,7 +10,7 @@ from spoofcache.common.tables.foreign import VERIFICATION
 from spoofcache.common.tables.layout import Lines, TableError, read_lines
 from spoofcache.common.tables.roles import Names
 from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
-from spoofcache.protocols.key_columns import EXPECTED, key_columns
+from spoofcache.protocols.key_columns import EXPECTED, POLARITY, key_columns
 from spoofcache.protocols.table import read_keys
 from spoofcache.protocols.trial import KEYS, UNKNOWN, ProtocolError, Trial
 
@@ -76,6 +76,20 @@ def explain_protocol(path: Path, columns: Mapping[str, str] | None = None) -> st
         return str(key_columns(path, columns or {}, None, NAMES))
     except TableError as error:
         raise ProtocolError(str(error)) from error
+
+
+def polarity_warning(path: Path, columns: Mapping[str, str]) -> str:
+    """A sentence where 1 is taken for bona fide because the user names a key of 0 and 1 and not what 1 means."""
+    if not columns.keys() & {"key", "label"}:
+        return ""
+    try:
+        found = key_columns(path, columns, None, NAMES)
+    except TableError as error:
+        raise ProtocolError(str(error)) from error
+    if not found.one_means or columns.keys() & POLARITY.keys():
+        return ""
+    reference = found.key.header or found.key.number
+    return f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
 
 
 def _official(lines: Lines) -> Form | None:

@@ -230,3 +230,15 @@ class TestPublishedScores:
         assert "EER        97.82201" in result.stdout  # 100 − 2.17799, the rate of the negated scores
         assert "WARNING" in result.stdout
         assert "sign of the scores may be inverted" in result.stderr
+
+
+def test_column_names_what_the_contents_leave_open_and_explain_says_how_files_were_read(folder, tmp_path):
+    scores = tmp_path / "two_outputs.txt"
+    scores.write_text("u1 bonafide 2 -2\nu2 bonafide 1 -1\nu3 spoof -1 1\nu4 spoof 1.5 -1.5\n")
+    asked = evaluate("--cm-scores", scores)
+    assert asked.exit_code == 2
+    assert "mirror each other" in asked.stderr
+    result = evaluate("--cm-scores", scores, "--column", "score=3", "--explain")
+    assert result.exit_code == 0
+    assert "utterance = column 1, score = column 3, key = column 2" in result.stderr
+    assert "EER        50.0000000000 %" in result.stdout

@@ -60,6 +60,8 @@ def main(
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
     reading = Reading(columns)
     scores = read_scores(source, reading.of_scores(source, protocol is not None))
+    for remark in scores.remarks:
+        click.echo(f"Warning: {remark}", err=True)
     scores = with_protocol(scores, protocol, reading.of_protocol(protocol)) if protocol else scores
     lines = format_cm_scores(replace(scores, utt_ids=_written(scores.utt_ids)), form)
     out.parent.mkdir(parents=True, exist_ok=True)

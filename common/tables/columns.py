@@ -83,7 +83,10 @@ class Column:
     @cached_property
     def classes(self) -> frozenset[str | None]:
         """`bonafide` and `spoof` where a cell means that, None where a cell means neither."""
-        words = set(map(str.lower, self.values))  # at once: most columns have a value for each trial
+        together = "\n".join(self.values).lower()  # at once: most columns have a value for each trial
+        if not any(word in together for word in CLASSES):
+            return frozenset({None})
+        words = set(together.split("\n"))
         known = {CLASSES[word] for word in words & CLASSES.keys()}
         return frozenset(known if words <= CLASSES.keys() else {*known, None})
 

@@ -289,3 +289,20 @@ class TestPublishedFiles:
     def test_asv(self, shared):
         asv = read_asv_scores(shared / "data/asvspoof2019_la/ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")
         assert (asv.target.size, asv.nontarget.size, asv.spoof.size) == (5_370, 33_327, 63_882)
+
+
+def test_a_key_of_0_and_1_is_taken_with_a_word_about_what_1_means(score_file):
+    path = score_file("u1 2.5 1\nu2 -1.5 0\n")
+    file = read_scores(path, {"key": "3"})
+    assert keys_of(file) == ["bonafide", "spoof"]
+    assert file.remarks == (f"{path}: 1 in column 3 was taken for bona fide (if it means spoof: --column spoof=3)",)
+    stated = read_scores(path, {"spoof": "3"})
+    assert (keys_of(stated), stated.remarks) == (["spoof", "bonafide"], ())
+
+
+def test_numbers_that_may_be_durations_are_scores_with_a_word_about_it(score_file):
+    content = "u1 A01 3.25\nu2 A01 4.5\nu3 A02 2\n"
+    (remark,) = read_scores(score_file(content)).remarks
+    assert "column 3 was taken for the score" in remark
+    assert read_scores(score_file(content), {"score": "3"}).remarks == ()
+    assert read_scores(score_file(content.replace("4.5", "-4.5"))).remarks == ()
