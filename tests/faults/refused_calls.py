@@ -50,7 +50,8 @@ def refuse(fault: Fault, under: str, log: str) -> None:
             file.write(f"{call}\n")
         if (call, counts[call]) == fault[:2]:
             number = getattr(errno, fault.error)
-            raise OSError(number, os.strerror(number))
+            named = [str(path)] if call in ("replace", "unlink", "mkdir") else []  # what is given a path says it
+            raise OSError(number, os.strerror(number), *named)
 
     for name in ("fsync", "replace", "unlink", "mkdir"):
         setattr(os, name, _met(getattr(os, name), name, meet))
