@@ -19,6 +19,7 @@ ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
 SECONDS_BETWEEN_LOOKS = 0.5
+_HAS_STARTED = threading.Event()
 _CLONE = Path(__file__).resolve().parents[1]
 _FOLDERS_OF_COMMANDS = {_CLONE, *(_CLONE / name for name in ("spoofcache", "tools", "benchmarks"))}
 
@@ -50,6 +51,7 @@ def raised_as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
+    _HAS_STARTED.set()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in set(handled) - {signal.SIGINT}:
@@ -79,6 +81,9 @@ def end_with_parent() -> None:
 
 
 def _end_before_start(number: int, frame: FrameType | None) -> None:
+    """Handle a signal outside of the work: before it, end; after it, ignore the signal, since the end is under way."""
+    if _HAS_STARTED.is_set():
+        return
     sys.stderr.write("Interrupted before any work was started.\n")
     sys.exit(128 + number)
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class ProtocolError(InputError):
     """A protocol is malformed; the message names the file, the line, the value and what was expected."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One utterance to be judged.
 
@@ -54,6 +55,10 @@ class Trial:
         """The path of a trial that has one."""
         assert self.path is not None, self.utt_id
         return self.path
+
+
+Seen = dict[tuple[str, ...], dict[str, str]]
+"""Cells of the conditions, of a protocol also the key → the conditions without empty cells."""
 
 
 def check_unique(trials: Iterable[Trial], source: Path, start: int = 1) -> None:
@@ -95,14 +100,18 @@ def read_snapshot(path: Path) -> list[Trial]:
     header = tuple(next(table, ()))
     if header[: len(COLUMNS)] != COLUMNS:
         raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected {' '.join(COLUMNS)}")
-    return [_from_row(path, line, header, row) for line, row in enumerate(table, 2)]
+    seen: Seen = {}
+    return [_from_row(path, line, header, row, seen) for line, row in enumerate(table, 2)]
 
 
-def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str]) -> Trial:
+def _from_row(path: Path, line: int, header: tuple[str, ...], row: list[str], seen: Seen) -> Trial:
+    """The trial of a row; equal texts and conditions are shared, which halves the memory of a million trials."""
     utt_id, speaker, attack, key = row[: len(COLUMNS)]
-    key_of(key, KEYS, path, line)
-    named = zip(header[len(COLUMNS) :], row[len(COLUMNS) :], strict=True)
-    return Trial(utt_id, key, attack, speaker, conditions={name: value for name, value in named if value != UNKNOWN})
+    key, values = key_of(key, KEYS, path, line), tuple(row[len(COLUMNS) :])
+    if values not in seen:
+        named = zip(header[len(COLUMNS) :], values, strict=True)
+        seen[values] = {name: value for name, value in named if value != UNKNOWN}
+    return Trial(utt_id, key, sys.intern(attack), sys.intern(speaker), conditions=seen[values])
 
 
 def table_rows(text: str, delimiter: str, source: Path, quotes: bool = True) -> Iterator[list[str]]:
@@ -122,10 +131,6 @@ def table_rows(text: str, delimiter: str, source: Path, quotes: bool = True) -> 
         if len(row) != len(header):
             raise ProtocolError(f"{source}:{number}: {len(row)} columns; expected {len(header)}: {' '.join(header)}")
         yield row
-
-
-Seen = dict[tuple[str, ...], dict[str, str]]
-"""Key and cells of the conditions → the conditions without empty cells."""
 
 
 KEYS: Mapping[str, str] = {"bonafide": "bonafide", "spoof": "spoof"}

@@ -37,6 +37,20 @@ import time
 print("importing", flush=True)
 time.sleep(600)
 """
+ENDS_SLOWLY = """
+import sys
+sys.modules["__main__"].__file__ = {file!r}
+from spoofcache.common.signals import raised_as_interrupts
+import atexit, signal
+
+@atexit.register
+def clean_up():
+    signal.raise_signal({number})
+    print("cleaned up", flush=True)
+
+with raised_as_interrupts():
+    print("done", flush=True)
+"""
 POOL = """
 import time
 from spoofcache.tools.demo_corpus.parallel import spread
@@ -86,6 +100,14 @@ def test_a_signal_during_the_imports_ends_a_command_with_a_sentence(number):
     process.send_signal(number)
     assert process.communicate()[1] == "Interrupted before any work was started.\n"
     assert process.returncode == STATUS[number]
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_a_signal_after_the_work_changes_nothing_of_its_end(number):
+    """The interpreter takes a while to end, in which "before any work was started" would be wrong."""
+    process = start("-c", ENDS_SLOWLY.format(file=str(ROOT / "preprocess.py"), number=int(number)))
+    assert process.communicate() == ("done\ncleaned up\n", "")
+    assert process.returncode == 0
 
 
 def test_a_program_that_is_no_command_of_ours_keeps_its_handlers():
