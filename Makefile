@@ -37,3 +37,4 @@ faults: setup
 	$(BIN)/python -m tests.faults.shard_mutants 5000
 	$(BIN)/python -m tests.faults.refused_calls
 	$(BIN)/python -m tests.faults.kills
+	$(BIN)/python -m tests.faults.endings 100

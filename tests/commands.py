@@ -56,6 +56,11 @@ class Command:
     def is_running(self) -> bool:
         return self._process.is_alive()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         if self._process.pid is not None and self.is_running:
             os.kill(self._process.pid, number)
