@@ -150,7 +150,7 @@ class Case(NamedTuple):
         words: script and options; run in a folder of its own, beside which lies `inputs`.
         results: patterns of the files that it makes; with none, its standard output is the result.
         own: names in `inputs` that it writes into, and gets a copy of.
-        resumed: the options of `words`, where it is run once more and its results are there in part.
+        resumed: further options for running it once more, where its folder `out` is there.
     """
 
     words: Sequence[object]
@@ -210,8 +210,9 @@ FRESH = ("prepare_corpus", "build_demo_corpus")
 CASES: Mapping[str, Case] = {
     "preprocess": Case(("preprocess.py", *CORPUS, *AUDIO, "--out", "out", "--workers", 2), ["out/**/*"]),
     "main_train": Case(
-        ("main_train.py", "--config", f"{INPUTS}/config.toml", *CACHES, "--out", "out", *CPU, "--resume"),
+        ("main_train.py", "--config", f"{INPUTS}/config.toml", *CACHES, "--out", "out", *CPU),
         ["out/model.safetensors", "out/config.toml"],
+        resumed=["--resume"],
     ),
     "generate_score": Case(
         ("generate_score.py", "--run", f"{INPUTS}/run", "--features", f"{INPUTS}/test", "--out", "scores.txt", *CPU),
