@@ -316,7 +316,7 @@ class Stand:
         if status:
             return [f"run again: exit status {status}, {errors[-500:]}"]
         found = _results(case, place, output)
-        differ = sorted(path for path in found | reference.results if found.get(path) != reference.results.get(path))
+        differ = sorted(path for path in {*found, *reference.results} if found.get(path) != reference.results.get(path))
         return [f"run again: {path} differs" for path in differ] + _half_made(place)
 
     def _place(self, name: str) -> Path:
