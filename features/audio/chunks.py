@@ -14,17 +14,17 @@ from spoofcache.features.audio.kinds import AIFF, AU, CAF, NIST, RF64, W64, Kind
 from spoofcache.features.audio.result import AudioError
 
 SLACK_BYTES = 44
-"""A WAV header may state this much more than there is: writers count the header, or a part of it, as samples."""
+"""A WAV header may state this many bytes more than the file has: some writers count the header, or a part of it."""
 
 STREAMED = 0x7FFF0000
-"""A size from here up, or of 0 or −1, says that the writer did not know the length."""
+"""A size of at least this, of 0 or of −1 means that the writer did not know the length."""
 
 COMMON_RATES = frozenset(
     (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 176_400, 192_000)
 )
 PCM, FLOAT = 1, 3
 TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
-"""What taggers append behind the last chunk."""
+"""First bytes of the tags that programs append after the last chunk."""
 
 SECTOR = 512
 """Some storage fills files with zeros up to a multiple of this many bytes."""
@@ -34,11 +34,11 @@ DESCRIPTIONS = frozenset(
     b"NAME AUTH ANNO MARK COMT INST APPL CHAN (c) "[i : i + 4]
     for i in range(0, 165, 5)
 )
-"""Chunks that describe the samples. A wrong size of one harms nothing."""
+"""Chunks that only describe the samples, so that a wrong size of one of them is harmless."""
 
 
 class Chunk(NamedTuple):
-    """A chunk: its name, its first byte behind the header, and its size as stated, −1 where that is unknown."""
+    """A chunk: its name, the place of its first byte after the header, and its stated size, −1 if it is unknown."""
 
     name: bytes
     start: int
@@ -46,7 +46,7 @@ class Chunk(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a format writes chunks: the file's own header, a chunk's header, and where the next one begins."""
+    """How a format writes chunks: the header of the file, the header of a chunk, and where the next chunk begins."""
 
     first: int
     header: str
@@ -62,11 +62,11 @@ CAF_LAYOUT = Layout(8, ">4sq", 4, False, 1)
 
 
 def check_chunks(file: BinaryIO, kind: Kind) -> tuple[str, ...]:
-    """Hold a file to its chunks' sizes; notes on harmless faults.
+    """Check a file against the sizes of its chunks; returns notes on harmless faults.
 
     Raises:
-        AudioError: without the file's name: samples are missing, bytes follow that are no chunk, or the header
-            contradicts itself.
+        AudioError: samples are missing, bytes that belong to no chunk follow, or the header contradicts itself. The
+            message does not name the file.
     """
     size = file.seek(0, SEEK_END)
     if kind == AU:
@@ -115,14 +115,14 @@ def _check(file: BinaryIO, size: int, layout: Layout, kind: Kind) -> tuple[str, 
             long_size = int.from_bytes(file.read(8), "little")
         if chunk.name in (b"data", b"SSND"):
             data = chunk = chunk._replace(size=long_size) if kind == RF64 else chunk
-            if chunk.size < 0 or (chunk.size == 0 and chunk.start < size):  # written as a stream
+            if chunk.size < 0 or (chunk.size == 0 and chunk.start < size):  # the file was written as a stream
                 return notes
             notes += _check_size(chunk, size, fmt, kind)
         end = chunk.start + chunk.size
         if data and end > size and chunk is not data and chunk.name not in DESCRIPTIONS:
-            raise AudioError(f"damaged; {size - chunk.start} bytes behind the samples are part of no chunk")
+            raise AudioError(f"damaged; {size - chunk.start} bytes after the samples belong to no chunk")
     if data is None:
-        raise AudioError("no samples in it; expected a chunk of them")
+        raise AudioError("it has no samples; expected a chunk of samples")
     _check_rest(file, size, end)
     return notes
 
@@ -132,7 +132,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def _check_size(data: Chunk, size: int, fmt: bytes, kind: Kind) -> tuple[str, ...]:
-    """A note where the header states a little more than there is, as everyday WAV writers do; AudioError for more."""
+    """A note if the header states slightly more bytes than the file has, as common WAV writers do; else AudioError."""
     found = size - data.start
     if found >= data.size:
         return ()
@@ -144,23 +144,24 @@ def _check_size(data: Chunk, size: int, fmt: bytes, kind: Kind) -> tuple[str, ..
 
 
 def _check_rest(file: BinaryIO, size: int, end: int) -> None:
-    """AudioError for bytes behind the last chunk that are neither padding nor a tag: samples were moved or inserted."""
+    """Raise AudioError if bytes after the last chunk are neither padding nor a tag: samples were moved or inserted."""
     if end >= size:
         return
     file.seek(end)
     rest = file.read(1 << 16).lstrip(b"\0")
     padded = not rest and (size - end == 1 or size % SECTOR == 0)
     if not padded and not rest.startswith(TAGS):
-        raise AudioError(f"damaged; {size - end} bytes behind the last chunk are part of none")
+        raise AudioError(f"damaged; {size - end} bytes after the last chunk belong to no chunk")
 
 
 def _check_format(fmt: bytes, order: str) -> None:
-    """AudioError where a PCM header's rate, channels, block and bytes per second contradict one another.
+    """Raise AudioError if the rate, channels, block size and bytes per second of a PCM header contradict one another.
 
-    A number that two of the others confirm, or that is usual, is believed: writers get the derived ones wrong.
+    A number that two others confirm, or that is a usual one, is accepted, because some writers get derived numbers
+    wrong.
     """
     if len(fmt) < 16:
-        raise AudioError(f"damaged; its format takes {len(fmt)} bytes, expected at least 16")
+        raise AudioError(f"damaged; its format chunk has {len(fmt)} bytes, expected at least 16")
     tag, channels, rate, per_second, block, bits = struct.unpack_from(f"{order}HHIIHH", fmt)
     if tag not in (PCM, FLOAT):
         return
@@ -180,7 +181,7 @@ def _check_au(file: BinaryIO, size: int) -> tuple[str, ...]:
 
 
 def _check_nist(file: BinaryIO, size: int) -> tuple[str, ...]:
-    """The header of a SPHERE file is text: its own size on the second line, then a field on each."""
+    """Check a SPHERE file. Its header is text: its size is on the second line, and a field on each further line."""
     file.seek(0)
     head = file.read(1024)
     fields = dict(re.findall(rb"(?m)^(\w+) -\w+ (\S+)", head))

@@ -1,4 +1,4 @@
-"""The first decoder: libsndfile, in this process. It reads WAV and FLAC, which most corpora are, fastest."""
+"""The first decoder: libsndfile, in this process. It is the faster one for WAV and FLAC, the forms of most corpora."""
 
 import os
 from pathlib import Path
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import soundfile
 
 BLOCK_SAMPLES = 1 << 24
-"""Samples of all channels that are read at once: a header may promise more than the file holds."""
+"""Number of samples, over all channels, that are read at once, since a header may promise more than the file holds."""
 
 
 class Unfit(Exception):
-    """libsndfile does not decode this file; the second decoder may know the format."""
+    """libsndfile cannot decode this file; the second decoder may be able to."""
 
 
 def decode(path: Path, kind: Kind, wish: Wish) -> Decoded:
     """Decode a file.
 
     Raises:
-        Unfit: libsndfile does not know the format or the coding, or fails at a FLAC, whose checksums decide then.
-        AudioError: without the file's name: the samples are damaged or fewer than stated.
+        Unfit: libsndfile does not know the format or the coding, or fails on a FLAC, whose checksums then decide.
+        AudioError: the samples are damaged, or fewer than stated. The message does not name the file.
     """
     import soundfile
 
@@ -49,7 +49,7 @@ def decode(path: Path, kind: Kind, wish: Wish) -> Decoded:
 
 
 def _read(file: "soundfile.SoundFile", wish: Wish) -> Decoded:
-    """The samples, in as many parts as memory allows to trust the header."""
+    """The samples, read part by part, so that a false length in the header does not exhaust the memory."""
     limit = wish.frames(file.samplerate)
     wanted = file.frames if limit is None else min(file.frames, limit)
     parts, found = [], 0

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from spoofcache.features.audio.result import AudioError
 
 RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
-"""By the code in a frame header; 12 to 14 write the rate behind it, 0 refers to STREAMINFO."""
+"""Sample rate in Hz by its code in a frame header. With codes 12 to 14 the rate follows; 0 refers to STREAMINFO."""
 
 BLOCKS = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
-"""Samples in a frame by the code in its header; 6 and 7 write the number behind it."""
+"""Number of samples in a frame by the code in its header. With codes 6 and 7 the number follows."""
 
 WINDOW, SLACK_BYTES = 1 << 16, 512
 """How far from the end the last frame is looked for, in bytes, where the largest is unknown; and what may follow it."""
@@ -26,9 +26,10 @@ INFO_BYTES, HEADER_BYTES = 34, 24
 
 
 class StreamInfo(NamedTuple):
-    """The header of a FLAC stream. `total` is 0 where the writer did not know it, `md5` all zeros likewise.
+    """The header of a FLAC stream.
 
-    `largest` is the size of the largest frame in bytes, 0 where that is unknown.
+    If the writer did not know them, `total` (samples) and `largest` (size of the largest frame in bytes) are 0, and
+    `md5` is all zeros.
     """
 
     block: int
@@ -40,17 +41,17 @@ class StreamInfo(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a frame's header states: its rate (0: see STREAMINFO) and the sample behind its last one."""
+    """What the header of a frame states: its rate (0: see STREAMINFO), and the number of the sample after its last."""
 
     rate: int
     end: int
 
 
 def read_info(file: BinaryIO, start: int) -> StreamInfo:
-    """STREAMINFO of the stream that begins at a byte of a file; the file is left where its frames begin.
+    """Read STREAMINFO of the stream that begins at a byte of a file; the file's position is then that of its frames.
 
     Raises:
-        AudioError: without the file's name: the metadata blocks do not lead to a frame.
+        AudioError: the metadata blocks do not lead to a frame. The message does not name the file.
     """
     file.seek(start + 4)
     first, is_last = b"", False
@@ -70,10 +71,10 @@ def read_info(file: BinaryIO, start: int) -> StreamInfo:
 
 
 def check_flac(file: BinaryIO, start: int) -> None:
-    """Hold STREAMINFO to the first and the last frame.
+    """Compare STREAMINFO with the first and the last frame.
 
     Raises:
-        AudioError: without the file's name: their rates or the number of samples differ.
+        AudioError: their rates or the number of samples differ. The message does not name the file.
     """
     info = read_info(file, start)
     at = file.tell()
@@ -87,9 +88,9 @@ def check_flac(file: BinaryIO, start: int) -> None:
 
 
 def _ends(tail: bytes, info: StreamInfo) -> Sequence[int]:
-    """Where the frames end whose headers lie in the end of a file; samples that look like a header are among them."""
+    """Last samples of the frames whose headers lie near the end of a file, including samples that resemble a header."""
     found = []
-    for sync in (b"\xff\xf8", b"\xff\xf9"):  # blocks of one size, of several
+    for sync in (b"\xff\xf8", b"\xff\xf9"):  # first: all blocks have one size; second: they have several
         at = tail.find(sync)
         while at >= 0:
             if frame := _frame(tail[at : at + HEADER_BYTES], info):
@@ -119,7 +120,7 @@ def _frame(head: bytes, info: StreamInfo) -> Frame | None:
 
 
 def _coded_number(head: bytes) -> tuple[int, int]:
-    """The frame or sample number, coded as UTF-8 is, at byte 4, and the byte behind it; (0, 0) where it is not one."""
+    """The frame or sample number at byte 4, coded like UTF-8, and the place after it; (0, 0) if it is invalid."""
     lead = head[4]
     more = 0 if lead < 0x80 else 7 - (lead ^ 0xFF).bit_length()
     if lead >= 0x80 and more not in range(1, 7):
@@ -168,6 +169,6 @@ class Md5:
         self._hash.update(np.ascontiguousarray(data[:, :width]).tobytes())
 
     def check(self) -> None:
-        """AudioError, without the file's name, where the stream states another checksum."""
+        """Raise AudioError, without the file's name, if the stream states another checksum."""
         if any(self._info.md5) and self._hash.digest() != self._info.md5:
             raise AudioError("damaged; its samples do not have the checksum that its header states")

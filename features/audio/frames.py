@@ -1,7 +1,7 @@
 """MPEG audio (MP3) and AAC in ADTS: does every frame lead to the next, up to the end of the file?
 
-Neither states its length, and decoders skip silently what they do not recognise. Each frame's header states its size,
-so nothing can be missing, moved or inserted where the chain of headers is unbroken.
+Neither format states its length, and decoders silently skip what they do not recognise. Each frame's header states its
+size, so nothing is missing, moved or inserted if the chain of headers is unbroken.
 
 Sources: ISO/IEC 11172-3, 2.4.1.3 and 13818-3 (header of MPEG audio); ISO/IEC 14496-3, 1.A.2.2 (ADTS).
 """
@@ -21,24 +21,24 @@ BITRATES = {
     (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (2, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s by the code in the header; key: MPEG-1 or later, layer."""
+"""Bit rates in kbit/s by the code in the header, for each version (whether it is MPEG-1) and layer."""
 
 MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-"""Hz by the codes of version and rate."""
+"""Sample rate in Hz by the codes of the version and the rate."""
 
 ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 ID3V1_BYTES, APE_BYTES = 128, 32
 SECTOR = 512
 INFO_FRAME_BYTES = 200
 INFO_PLACES = (36, 21, 13)
-"""Where the Info tag stands in its frame: behind the header and the side information of one or two channels."""
+"""Place of the Info tag in its frame: after the header and the side information of one or two channels."""
 
 DECODER_SECONDS = 1.0
-"""A decoder gives nothing for the first frames."""
+"""Number of first frames for which a decoder may return nothing."""
 
 
 class Frame(NamedTuple):
-    """What a frame's header states: its bytes, the samples per channel that it decodes to, rate in Hz, and channels."""
+    """What the header of a frame states: size in bytes, decoded samples per channel, rate in Hz, number of channels."""
 
     size: int
     samples: int
@@ -47,22 +47,22 @@ class Frame(NamedTuple):
 
     @property
     def form(self) -> str:
-        """What must not change within a file."""
+        """The properties that must not change within a file."""
         return f"{self.rate} Hz, {self.channels} channel{'s' * (self.channels > 1)}"
 
 
 Segment = tuple[int, int]
-"""The first byte of some frames that follow each other, and the byte behind the last."""
+"""A run of consecutive frames: the place of its first byte, and the place after its last."""
 
 
 class Chain(NamedTuple):
     """The frames of a file.
 
     Attributes:
-        segments: where they lie; between two there are tags.
-        seconds: what they decode to, with the silence that the encoder adds at both ends.
-        n_frames: how many they are.
-        is_whole: whether they are all that the file has.
+        segments: the places of the frames; tags lie between two segments.
+        seconds: their decoded duration, including the silence that the encoder adds at both ends.
+        n_frames: number of frames.
+        is_whole: whether they are all frames of the file.
     """
 
     segments: list[Segment]
@@ -72,10 +72,11 @@ class Chain(NamedTuple):
 
 
 def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) -> Chain:
-    """Follow the frames of a file, to its end or up to that many seconds.
+    """Follow the frames of a file to its end, or for the given number of seconds.
 
     Raises:
-        AudioError: without the file's name: a frame is cut off, or the bytes between two are none.
+        AudioError: a frame is cut off, or bytes between two frames are neither a frame nor a tag. The message does not
+            name the file.
     """
     header: Callable[[bytes], Frame | None] = _adts if kind == ADTS else _mpeg
     at, length, count, form = start, 0.0, 0, ""
@@ -97,7 +98,7 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
             count += 1
         beginning = data[start : start + INFO_FRAME_BYTES]
     if at > size:
-        raise AudioError(f"truncated; its last frame lacks {at - size} bytes")
+        raise AudioError(f"truncated; {at - size} bytes of its last frame are missing")
     if kind == MPEG and at == size:
         first = header(beginning)
         if first and _check_info(beginning, sum(behind - first for first, behind in segments)):
@@ -106,10 +107,11 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
 
 
 def _check_info(frame: bytes, found: int) -> bool:
-    """Hold a file to its Info frame, which encoders put first: it states the bytes of all frames and its own checksum.
+    """Compare a file with its first frame, the encoder's Info frame, which states the bytes of all frames.
 
-    Returns whether there are more bytes than stated, those of files that were joined: a decoder that believes the Info
-    frame would then take samples away where the first of them ended. Source: the LAME project's Info tag specification.
+    Returns whether the file has more bytes than stated, because several files were joined. A decoder that trusts the
+    Info frame would then remove samples at the end of the first of them. Source: the LAME project's Info tag
+    specification.
     """
     at = next((at for at in INFO_PLACES if frame[at : at + 4] in (b"Xing", b"Info")), None)
     if at is None:
@@ -120,7 +122,7 @@ def _check_info(frame: bytes, found: int) -> bool:
     if stated > found:
         raise AudioError(f"truncated; expected {stated} bytes of frames, found {found}")
     checksum = int.from_bytes(frame[at + 154 : at + 156], "big")
-    by_lame = flags & 15 == 15 and frame[at + 120 : at + 124] == b"LAME" and checksum != 0  # others count otherwise
+    by_lame = flags & 15 == 15 and frame[at + 120 : at + 124] == b"LAME" and checksum != 0  # others count differently
     if by_lame and _crc16(frame[: at + 154]) != checksum:
         raise AudioError("damaged; its first frame does not have the checksum that it states")
     return 0 < stated < found
@@ -137,7 +139,7 @@ def _crc16(data: bytes) -> int:
 
 
 def _between(data: mmap, at: int) -> int:
-    """Bytes of the tag or of the padding at that place; AudioError where it is neither."""
+    """Size in bytes of the tag or the padding at that place; raises AudioError if there is neither."""
     head = data[at : at + HEAD_BYTES]
     if size := id3_size(head):
         return size

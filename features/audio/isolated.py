@@ -1,6 +1,6 @@
-"""The second decoder in worker processes: a file that crashes it costs that file alone.
+"""Run the second decoder in worker processes, so that a file that crashes it affects no other file.
 
-The workers are started when they are needed, used again, and end with this process.
+The workers are started when they are needed, are reused, and end with this process.
 """
 
 import atexit
@@ -25,7 +25,7 @@ def decode(path: Path, start: int, kind: Kind, wish: Wish, segments: Sequence[Se
     A file that crashes the worker is tried once more in a fresh one.
 
     Raises:
-        AudioError: without the file's name: it cannot be used, or it crashes the decoder.
+        AudioError: the file cannot be used, or it crashes the decoder. The message does not name the file.
         WorkerError: the worker could not start, or was killed from outside.
     """
     request = {"path": os.fspath(path), "start": start, "demuxer": kind.demuxer, "segments": segments, **wish._asdict()}
@@ -36,7 +36,7 @@ def decode(path: Path, start: int, kind: Kind, wish: Wish, segments: Sequence[Se
 def _decode_request(request: dict[str, object]) -> Decoded:
     try:
         return _POOL.decode(request)
-    except Death:  # perhaps of what an earlier file had broken in that process
+    except Death:  # perhaps an earlier file had damaged that process
         pass
     worker = _start()
     try:
@@ -61,7 +61,7 @@ def _decode(worker: Worker, request: dict[str, object]) -> Decoded:
 
 
 class _Pool:
-    """The workers of this process that wait for work."""
+    """The idle workers of this process."""
 
     def __init__(self) -> None:
         self._idle: list[Worker] = []
@@ -79,14 +79,14 @@ class _Pool:
         except AudioError:
             self._keep(worker)
             raise
-        except BaseException:  # dead, or interrupted with an answer half read
+        except BaseException:  # the worker is dead, or its answer was read only in part
             worker.end()
             raise
         self._keep(worker)
         return decoded
 
     def end(self) -> None:
-        """End the workers that wait."""
+        """End the idle workers."""
         with self._lock:
             workers, self._idle = self._idle, []
         for worker in workers:
@@ -97,8 +97,8 @@ class _Pool:
             self._idle.append(worker)
 
     def _forget(self) -> None:
-        """In a process forked from this one: the workers belong to the parent."""
-        self._of_parent = self._idle  # held on to: a process object that is collected waits for its process
+        """Forget the workers in a process that was forked from this one, since they belong to the parent."""
+        self._of_parent = self._idle  # kept: garbage-collecting a process object waits for it
         self._idle, self._lock = [], Lock()
 
 

@@ -1,7 +1,7 @@
-"""Which format a file is of, told by its first bytes alone: neither its name nor a decoder's guess decides.
+"""Recognise the format of a file by its first bytes alone, not by its name or by a decoder's guess.
 
-Text files that name other files (ffconcat, M3U, PLS, SDP) are of no kind, and each kind is opened by one demuxer of
-FFmpeg, so that no decoder can be led to another file.
+Text files that name other files (ffconcat, M3U, PLS, SDP) are not recognised, and each format is opened by one fixed
+demuxer of FFmpeg, so that no file can make a decoder open another file.
 """
 
 import re
@@ -16,9 +16,9 @@ class Kind(NamedTuple):
     """A file format.
 
     Attributes:
-        name: in words.
+        name: its name, for messages.
         demuxer: FFmpeg's demuxer for it.
-        by_libsndfile: whether libsndfile is asked first.
+        by_libsndfile: whether libsndfile is tried first.
     """
 
     name: str
@@ -80,7 +80,7 @@ PLAYLIST = re.compile(
 
 
 def id3_size(head: bytes) -> int:
-    """Bytes of the ID3v2 tag that `head` begins with, 0 where it begins with none."""
+    """Size in bytes of the ID3v2 tag with which `head` begins; 0 if there is none."""
     if head[:3] != b"ID3" or len(head) < ID3_HEADER or max(head[6:10]) > 0x7F:
         return 0
     footer = ID3_HEADER if head[5] & 0x10 else 0
@@ -88,7 +88,7 @@ def id3_size(head: bytes) -> int:
 
 
 class Found(NamedTuple):
-    """The kind of a file, None where it is none of ours, and the byte at which it begins, behind ID3v2 tags."""
+    """The format of a file (None if it is unknown), and the place at which it begins, after any ID3v2 tags."""
 
     kind: Kind | None
     start: int
@@ -96,7 +96,7 @@ class Found(NamedTuple):
 
 
 def kind_of(file: BinaryIO, ending: str) -> Found:
-    """Tell a regular file's format by its content; only formats without a header are told by the ending of its name."""
+    """The format of a regular file by its content; only formats without a header are recognised by the file ending."""
     start, head = 0, file.read(HEAD_BYTES)
     while size := id3_size(head):
         start += size

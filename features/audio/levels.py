@@ -1,4 +1,4 @@
-"""Which waveforms are silent or clipped, for recordings that are scored and for corpora that are prepared."""
+"""Recognise silent and clipped waveforms, for recordings that are scored and corpora that are prepared."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ FULL_SCALE, CLIPPED_SAMPLES = 0.9999, 3
 
 
 def is_silent(waveform: Waveform) -> bool:
-    """Whether nothing can be heard in a waveform [n]."""
+    """Whether a waveform [n] is silent."""
     return bool(np.abs(waveform).max(initial=0) < SILENT_PEAK)
 
 
 def is_clipped(waveform: Waveform) -> bool:
-    """Whether a waveform [n] was cut off at full scale."""
+    """Whether a waveform [n] is clipped."""
     return bool(np.count_nonzero(np.abs(waveform) >= FULL_SCALE) >= CLIPPED_SAMPLES)

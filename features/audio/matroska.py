@@ -1,4 +1,4 @@
-"""Matroska and WebM: do the elements lead to the end, and which duration does the header state?
+"""Matroska and WebM: does each element lead to the next, up to the end, and which duration does the header state?
 
 Source: RFC 9559 (the elements; TimestampScale 0x2AD7B1, Duration 0x4489), RFC 8794 (EBML: IDs, sizes, CRC-32).
 """
@@ -14,7 +14,7 @@ from spoofcache.features.audio.result import AudioError
 
 HEAD_BYTES = 8192
 NANOSECONDS = 1_000_000
-"""TimestampScale where the header states none."""
+"""TimestampScale if the header states none."""
 
 
 EBML, SEGMENT, CLUSTER, CRC, VOID = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\xbf", b"\xec"
@@ -30,7 +30,7 @@ CRC_BYTES = 6
 
 
 class Element(NamedTuple):
-    """An element: its ID, its first byte behind the header, and the byte behind it, None where its size is unknown."""
+    """An element: its ID, the place of its first byte after the header, and its end, None if its size is unknown."""
 
     name: bytes
     start: int
@@ -38,10 +38,11 @@ class Element(NamedTuple):
 
 
 def check_matroska(file: BinaryIO) -> None:
-    """Hold a file to its elements: each leads to the next, up to the end, and has the checksum that it states.
+    """Check that each element leads to the next, up to the end of the file, and has the checksum that it states.
 
     Raises:
-        AudioError: without the file's name: an element is cut off or damaged, or bytes between two are of none.
+        AudioError: an element is cut off or damaged, or bytes between two elements belong to none. The message does
+            not name the file.
     """
     with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         at, size, within = 0, len(data), 0
@@ -51,7 +52,7 @@ def check_matroska(file: BinaryIO) -> None:
                 within = element.end or size
                 if within > size:
                     raise AudioError(f"truncated; expected {within} bytes, found {size}")
-            if element.name in (SEGMENT, CLUSTER):  # their children are looked at one by one
+            if element.name in (SEGMENT, CLUSTER):  # the children of these elements are checked one by one
                 at = element.start
                 continue
             if element.name not in (EBML, VOID, CRC) and element.name not in DESCRIPTIONS | IN_CLUSTERS:
@@ -76,7 +77,7 @@ def _element(data: mmap, at: int) -> Element:
 
 
 def _check_crc(content: bytes) -> None:
-    """AudioError where an element begins with a checksum of what follows, and that is another."""
+    """Raise AudioError if an element begins with a checksum that does not match what follows."""
     if content[:2] != CRC + b"\x84":
         return
     if zlib.crc32(content[CRC_BYTES:]) != int.from_bytes(content[2:CRC_BYTES], "little"):
@@ -84,7 +85,7 @@ def _check_crc(content: bytes) -> None:
 
 
 def stated_seconds(file: BinaryIO) -> float | None:
-    """The duration in the header; None where it states none."""
+    """The duration in the header; None if it states none."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     duration = re.search(rb"\x44\x89(\x84....|\x88........)", head, re.DOTALL)

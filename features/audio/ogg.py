@@ -17,7 +17,7 @@ REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
 class Page(NamedTuple):
-    """A page: its flags, the sample that it ends with in the codec's count, its stream, its number, and its body."""
+    """A page: its flags, its granule position (the codec's count at its end), its stream, its number and its body."""
 
     flags: int
     granule: int
@@ -27,10 +27,11 @@ class Page(NamedTuple):
 
 
 def check_ogg(file: BinaryIO, start: int, seconds: float | None) -> int:
-    """Go over the pages, those of the first `seconds` where given; returns the number of streams.
+    """Check the pages, or only those of the first `seconds` if given; returns the number of streams.
 
     Raises:
-        AudioError: without the file's name: a page is damaged, missing or cut off, or the stream does not end.
+        AudioError: a page is damaged, missing or cut off, or the stream does not end. The message does not name the
+            file.
     """
     numbers: dict[int, int] = {}
     rates: dict[int, int] = {}
@@ -41,7 +42,7 @@ def check_ogg(file: BinaryIO, start: int, seconds: float | None) -> int:
                 rates[page.serial] = _granule_rate(page.body)
                 open_streams.add(page.serial)
             elif page.serial not in numbers:
-                raise AudioError("damaged; a page is of a stream that did not begin")
+                raise AudioError("damaged; a page belongs to a stream that did not begin")
             elif page.number != numbers[page.serial] + 1:
                 raise AudioError(f"damaged; page {page.number} follows page {numbers[page.serial]}")
             numbers[page.serial] = page.number
@@ -76,13 +77,13 @@ def _pages(data: mmap, at: int) -> Iterator[Page]:
 
 
 def _crc(page: bytes) -> int:
-    """Ogg's checksum: zlib's polynomial, the bits in the opposite order, from 0 and not inverted."""
+    """Ogg's checksum: the polynomial of zlib with the bits in the opposite order, starting at 0 and not inverted."""
     raw = zlib.crc32(page.translate(REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{raw:032b}"[::-1], 2)
 
 
 def _granule_rate(header: bytes) -> int:
-    """What a stream's granule positions count per second, by its first packet; 0 for a codec that is none of these."""
+    """Granule positions per second of a stream, which its first packet determines; 0 for any other codec."""
     if header.startswith(b"OpusHead"):
         return 48_000
     if header.startswith(b"\x01vorbis") and len(header) >= 16:

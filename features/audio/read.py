@@ -1,8 +1,8 @@
-"""One audio file → one channel of samples, by the decoder that its format asks for.
+"""One audio file → one channel of samples, by the decoder that suits its format.
 
 libsndfile decodes first where it knows the format. FFmpeg decodes the formats that libsndfile does not know, and those
-FLACs that libFLAC 1.4 and later refuse though their frames are sound, such as files whose comment block is longer than
-its comments; it then has to find every frame's checksum right, and the MD5 of the samples where the header states one.
+FLACs that libFLAC 1.4 and later reject although their frames are intact, such as files whose comment block is longer
+than its comments. For those, the checksum of every frame must be right, and the MD5 of the samples if one is stated.
 """
 
 import struct
@@ -22,19 +22,20 @@ from spoofcache.features.audio.ogg import check_ogg
 from spoofcache.features.audio.result import AudioError, Decoded, Wish
 
 WHOLE_SECONDS = 60.0
-"""A file that lasts no longer is decoded to its end whatever is wanted of it, so that damage there is found."""
+"""Files up to this duration are always decoded to their end, so that damage near the end is found."""
 
 NOT_AUDIO = "empty, truncated or not audio"
 ENCODER_FRAMES = 6
-"""Frames of MPEG audio or AAC that may lack: encoders add silence at both ends, and say so to the decoder."""
+"""Number of frames of MPEG audio or AAC that a decoder may omit: the silence that encoders add at both ends."""
 
 
 def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immutable)
-    """Decode a file as far as is wanted, and hold it to every length and checksum that it states up to there.
+    """Decode a file as far as `wish` says, and check every length and checksum that it states up to there.
 
     Raises:
-        AudioError: the file is missing, no audio, damaged or cut off, or crashes the decoder; the message names it.
-        WorkerError: decoding itself cannot run.
+        AudioError: the file is missing, is not audio, is damaged or cut off, or crashes the decoder; the message names
+            the file.
+        WorkerError: the decoder itself cannot run.
     """
     if wish.seconds is not None:
         wish = wish._replace(seconds=max(wish.seconds, WHOLE_SECONDS))
@@ -42,11 +43,11 @@ def read_audio(path: Path, wish: Wish = Wish()) -> Decoded:  # noqa: B008 (immut
 
 
 def read_header(path: Path) -> Decoded:
-    """Open a file and decode next to nothing of it: what its header shows to be unusable is refused.
+    """Open a file and decode only its beginning, to find files that are already unusable by their header.
 
     Raises:
-        AudioError: as `read_audio`, and for a file without a sample.
-        WorkerError: decoding itself cannot run.
+        AudioError: as for `read_audio`, and if the file has no samples.
+        WorkerError: the decoder itself cannot run.
     """
     decoded = _read(path, Wish(seconds=0.0))
     if decoded.is_whole and not len(decoded.samples):
@@ -55,7 +56,7 @@ def read_header(path: Path) -> Decoded:
 
 
 def _read(path: Path, wish: Wish) -> Decoded:
-    """The one place that turns whatever the checks and the decoders raise into a sentence with the file's name."""
+    """Turn whatever the checks and the decoders raise into an AudioError that names the file."""
     if not path.is_file():
         what = "neither a file nor a link to one" if path.exists() else "no such file"
         raise AudioError(f"{path}: {what}; expected the audio of an utterance")
@@ -114,7 +115,7 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
 
 
 def _decode_unfit(path: Path, kind: Kind, start: int, wish: Wish, refusal: Unfit) -> Decoded:
-    """By the second decoder; where it refuses as well, both are quoted."""
+    """Decode with the second decoder; if it fails too, the error quotes both."""
     try:
         return isolated.decode(path, start, kind, wish)
     except AudioError as error:
@@ -124,7 +125,7 @@ def _decode_unfit(path: Path, kind: Kind, start: int, wish: Wish, refusal: Unfit
 
 
 def _check_chain(chain: Chain, decoded: Decoded) -> None:
-    """AudioError where the decoder left frames out."""
+    """Raise AudioError if the decoder omitted frames."""
     found, lacking = len(decoded.samples) / decoded.rate, ENCODER_FRAMES * chain.seconds / max(chain.n_frames, 1)
     if decoded.is_whole and found < chain.seconds - lacking:
         raise AudioError(f"damaged; expected {chain.seconds:.2f} s, found {found:.2f} s")
@@ -134,7 +135,7 @@ ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 def _check_asf(file: BinaryIO) -> None:
-    """Hold WMA to the size in its File Properties Object (Advanced Systems Format specification, section 3.2)."""
+    """Compare a WMA file with the size in its File Properties Object (Advanced Systems Format, section 3.2)."""
     found = file.seek(0, SEEK_END)
     file.seek(0)
     head = file.read(1 << 16)

@@ -1,4 +1,4 @@
-"""What reading an audio file gives, and the errors that say why it gives nothing."""
+"""The result of reading an audio file, and the error that says why a file cannot be used."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ SAMPLE_RATE = 16_000
 """Sample rate, in Hz, of every waveform in this project."""
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
-"""Hz; a header with a sample rate outside is taken for damaged: 1 Hz would ask for 16,000 times the memory."""
+"""In Hz. A header with a rate outside these limits counts as damaged: 1 Hz would need 16,000 times the memory."""
 
 LARGEST_SAMPLE = 2.0**31
-"""Nothing that records or computes audio, in whatever scale, writes a larger sample."""
+"""A larger sample counts as damage: no device or program writes one, whatever its scale."""
 
 Waveform = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ class AudioError(InputError):
 
 
 class Wish(NamedTuple):
-    """What is wanted of a file.
+    """The part of a file that the caller needs.
 
     Attributes:
         channel: index of the channel to take; None for the mean of all channels.
@@ -35,7 +35,7 @@ class Wish(NamedTuple):
     seconds: float | None = None
 
     def frames(self, rate: int) -> int | None:
-        """The samples per channel at which decoding may stop; None for no such limit."""
+        """Number of samples per channel after which decoding may stop; None if there is no limit."""
         return None if self.seconds is None else int(self.seconds * rate)
 
 
@@ -45,7 +45,7 @@ class Decoded(NamedTuple):
     Attributes:
         samples: [n] at the file's own rate, full scale ±1.
         rate: the file's sample rate in Hz.
-        channels: how many channels the file has.
+        channels: number of channels of the file.
         format: the container and the coding, for example `FLAC PCM_16`.
         is_whole: whether decoding reached the end of the file.
         notes: harmless faults of the file, one sentence each.
@@ -78,7 +78,7 @@ def mono(channels: NDArray[np.float32], channel: int | None) -> Waveform:
         return np.ascontiguousarray(channels[:, channel])
     if count == 1:
         return channels[:, 0]
-    total = channels[:, 0] + channels[:, 1]  # faster than `mean` along the short axis, and the same sums in its order
+    total = channels[:, 0] + channels[:, 1]  # faster than `mean` along the short axis, and it adds in the same order
     for index in range(2, count):
         total += channels[:, index]
     total /= np.float32(count)

@@ -1,7 +1,7 @@
-"""The second decoder: FFmpeg through PyAV, with its own checks at their strictest, in a process of its own.
+"""The second decoder: FFmpeg through PyAV with its strictest checks, in a separate process.
 
-Run as a module it decodes the files that standard input names until that ends, and writes each answer as a line of JSON
-with the samples behind it. A damaged file may crash FFmpeg; `isolated` starts this process and survives that.
+When run as a module, it decodes the files that standard input names until that ends, and writes each answer as a line
+of JSON followed by the samples. A damaged file may crash FFmpeg; `isolated`, which starts this process, survives that.
 Nothing here imports torch, so that it starts in a fraction of a second.
 """
 
@@ -22,14 +22,14 @@ from spoofcache.features.audio.matroska import stated_seconds
 from spoofcache.features.audio.result import AudioError, Decoded, Waveform, Wish, check_rate, mono
 
 STRICT = {"err_detect": "crccheck+explode"}
-"""FFmpeg conceals damage by default; so it checks what checksums there are, and stops at every error."""
+"""By default, FFmpeg conceals damage; with these options it verifies all checksums and stops at every error."""
 
 OPEN = {**STRICT, "protocol_whitelist": "file", "use_absolute_path": "0", "enable_drefs": "0"}
 EXACT = frozenset({"flac", "wv", "tta", "ape", "tak"})
 """Demuxers of formats whose header states the number of samples exactly."""
 
 SECONDS = 60
-"""Processor time, in seconds, for one file and for each 64 MiB of it: one that takes more is taken for a trap."""
+"""Limit of processor time, in seconds, for a file and for each 64 MiB of it; a file that takes longer is rejected."""
 
 FULL_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0, "i8": 2.0**63}
 
@@ -38,10 +38,10 @@ class Request(NamedTuple):
     """A file to decode.
 
     Attributes:
-        path: of the file.
-        start: the byte at which its format begins, behind tags.
-        demuxer: FFmpeg's, for the format.
-        segments: the bytes to decode, [first, behind the last]; none for the whole file.
+        path: path of the file.
+        start: place at which its format begins, after any tags.
+        demuxer: FFmpeg's demuxer for the format.
+        segments: ranges of bytes to decode, [first, after the last]; empty for the whole file.
         channel: see `Wish`.
         seconds: see `Wish`.
     """
@@ -55,22 +55,23 @@ class Request(NamedTuple):
 
     @property
     def wish(self) -> Wish:
-        """What is wanted of the file."""
+        """The part of the file that the caller needs."""
         return Wish(self.channel, self.seconds)
 
 
 class _Form(NamedTuple):
-    """What must not change within a file."""
+    """The properties that must not change within a file."""
 
     rate: int
     layout: str
 
 
 def decode(request: Request) -> Decoded:
-    """Decode a file, to its end or as far as is wanted.
+    """Decode a file to its end, or as far as requested.
 
     Raises:
-        AudioError: without the file's name: no audio, a codec that FFmpeg lacks, damage, or another length than stated.
+        AudioError: the file has no audio, a codec that FFmpeg does not have, damage, or another length than it states.
+            The message does not name the file.
     """
     with _sentences(), open(request.path, "rb") as file:
         info = read_info(file, request.start) if request.demuxer == "flac" else None
@@ -89,7 +90,7 @@ def _parts(file: BinaryIO, segments: list[tuple[int, int]]) -> Iterator[bytes]:
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """Whatever PyAV raises becomes an AudioError: its own errors, and what it fails to expect of damaged headers."""
+    """Turn every exception of PyAV into an AudioError, including those that damaged headers cause unexpectedly."""
     try:
         yield
     except AudioError:
@@ -121,7 +122,7 @@ class _Decoding:
         self._md5 = Md5(info) if info else None
 
     def run(self) -> Decoded:
-        """Decode, and hold the result to the lengths that the container states."""
+        """Decode, and compare the result with the lengths that the container states."""
         is_whole = self._decode()
         if self._form is None:
             raise AudioError("no samples")
@@ -131,7 +132,7 @@ class _Decoding:
         return Decoded(samples, self._form.rate, self._channels, self._name, is_whole)
 
     def _decode(self) -> bool:
-        """Decode packet by packet; False where enough was decoded before the end."""
+        """Decode packet by packet; returns False if enough was decoded before the end."""
         for packet in self._container.demux(self._stream):
             if packet.is_corrupt:
                 raise AudioError("damaged or cut off; a packet is not whole")
@@ -147,7 +148,7 @@ class _Decoding:
         return True
 
     def _follow(self, packet: Any) -> None:
-        """Refuse a gap between two packets of a container that gives each its time."""
+        """Raise AudioError for a gap between two packets, in a container that states the time of each."""
         if self._request.demuxer != "matroska" or packet.pts is None:
             return
         time, lasts = float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)
@@ -172,7 +173,7 @@ class _Decoding:
         self._found += frame.samples
 
     def _check_time(self, time: float, seconds: float) -> None:
-        """Refuse a frame that does not begin where the one before it ends: a packet gave less or more than its time."""
+        """Raise AudioError if a frame does not begin where the previous one ends: a packet has another duration."""
         if self._until and abs(time - self._until) > ROUNDING_SECONDS:
             first, last = sorted((time, self._until))
             raise AudioError(
@@ -203,13 +204,13 @@ class _Decoding:
 
 
 GAP_SECONDS = 0.015
-"""Matroska and WebM round times to milliseconds; the shortest usual packet is 20 ms."""
+"""Shortest gap between packets that counts as damage: times are rounded to 1 ms, usual packets last 20 ms or more."""
 
 ROUNDING_SECONDS = 0.004
-"""How much the times of frames may be off by rounding."""
+"""By how much the times of frames may differ because of rounding."""
 
 END_SECONDS = 0.06
-"""By how much a stated duration may be longer: writers count what the encoder put before the first sample, or not."""
+"""By how much a stated duration may be longer: some writers count what the encoder put before the first sample."""
 
 
 def _interleaved(frame: Any, channels: int) -> NDArray[Any]:
@@ -230,7 +231,7 @@ def _as_float(raw: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _answer(fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer a request of `isolated`: what was decoded with its samples behind, or the error."""
+    """Answer a request of `isolated`: a description of what was decoded and its samples, or the error."""
     try:
         _limit_time(fields["path"])
         decoded = decode(Request(**fields))
@@ -241,7 +242,7 @@ def _answer(fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _limit_time(path: str) -> None:
-    """Have the system end this process if the next file takes far more processor time than any honest one."""
+    """Make the system end this process if the next file takes far more processor time than any valid file."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + SECONDS * (1 + os.path.getsize(path) // 2**26)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)

@@ -45,12 +45,12 @@ SHORT_NAMES: Mapping[str, str] = {hub_name: name for name, hub_name in HUB_NAMES
 
 
 def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
-    """The front-end of that registry name, `package.module:Name` of the user's own, or the hub's `owner/name`.
+    """The front-end of a registry name, of a plug-in `package.module:Name`, or of a checkpoint `owner/name` of the hub.
 
-    A checkpoint of the hub must be of a family that we know; a class of the user's own is called with `options`.
+    A checkpoint of the hub must belong to a supported family; the class of a plug-in is called with `options`.
 
     Raises:
-        FrontEndError: unknown name, a class of the user's own that cannot be had, or options that are refused.
+        FrontEndError: the name is unknown, the plug-in cannot be loaded, or the front-end does not take the options.
     """
     if name in FRONTENDS:
         return FRONTENDS[name](options)
@@ -73,7 +73,7 @@ def make_for_estimate(name: str, options: FrontEndOptions) -> FrontEnd:
     Where the checkpoint of a published speech model is not on this machine, a `stand_in.StandIn` takes its place.
 
     Raises:
-        FrontEndError: as of `make_frontend`.
+        FrontEndError: as for `make_frontend`.
     """
     name = SHORT_NAMES.get(name, name)
     if name in HUB_NAMES and not options.weights and not is_downloaded(HUB_NAMES[name]):

@@ -22,7 +22,7 @@ ZERO_MEAN_UNIT_VARIANCE, NO_NORMALIZATION = NORMALIZATIONS
 
 
 class FrontEndError(InputError):
-    """A front-end that is unknown, cannot be loaded or does not take an option; the message says what was expected."""
+    """A front-end is unknown, cannot be loaded or does not take an option; the message says what was expected."""
 
 
 def _cpu() -> "torch.device":
@@ -43,8 +43,8 @@ class FrontEndOptions:
             float16 on a GPU.
         device: where the front-end runs.
         check: compare the first batch with the numbers of the library's model in float32, and report the difference.
-        compiled_batch_size: the batch size that the network is compiled for, which takes a minute or so and pays off
-            over many batches; smaller batches are filled up to it. None to compile nothing.
+        compiled_batch_size: the batch size that the network is compiled for, which takes about a minute and is
+            worthwhile for many batches; smaller batches are filled up to it. With None, nothing is compiled.
         tell: called with sentences for the user.
     """
 
@@ -71,7 +71,7 @@ class FrontEnd(ABC):
     Attributes:
         slug: readable name for the cache's folder.
         dtypes: number types that its output may be stored in, the default first.
-        weights: folder of the checkpoint, where it was loaded from one that the user named.
+        weights: folder of the checkpoint, if the user named one.
     """
 
     slug: str
@@ -90,7 +90,7 @@ class FrontEnd(ABC):
         """
 
     def row_shape(self, n_samples: int) -> tuple[int, ...]:
-        """Shape of one utterance's features, found by extracting those of a silent one."""
+        """Shape of one utterance's features, determined by extracting those of a silent one."""
         import torch
 
         return tuple(self.extract(torch.zeros(1, n_samples)).shape[1:])

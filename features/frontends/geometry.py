@@ -22,7 +22,7 @@ WIDEST: Mapping[str, Any] = {"num_hidden_layers": 48, "hidden_size": 1920, "inte
 
 
 class Architecture(NamedTuple):
-    """The library's name of a model's family, and the settings in which it differs from the library's defaults."""
+    """The name of a model's family in transformers, and the settings that differ from the defaults of transformers."""
 
     model_type: str
     settings: Mapping[str, Any]
@@ -50,22 +50,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 def configuration(architecture: str, **overrides: Any) -> Any:
-    """The library's configuration of an architecture; `overrides` are fields of it with other values."""
-    from transformers import AutoConfig  # seconds to import: only a command that needs a model pays for it
+    """The configuration of an architecture in transformers; `overrides` replace the values of its fields."""
+    from transformers import AutoConfig  # takes seconds to import, and only some commands need it
 
     model_type, settings = ARCHITECTURES[architecture]
     return AutoConfig.for_model(model_type, **{**settings, **overrides})
 
 
 def random_model(config: Any) -> Any:
-    """The library's model of that configuration, initialised at random from torch's global generator."""
+    """The model of transformers with that configuration, initialised at random from torch's global generator."""
     from transformers import AutoModel
 
     return AutoModel.from_config(config)
 
 
 def n_bytes(config: Any) -> int:
-    """Size of a model's weights in float32; none of them is allocated."""
+    """Size in bytes of a model's weights in float32; none of them is allocated."""
     import torch
 
     with torch.device("meta"):
@@ -74,15 +74,15 @@ def n_bytes(config: Any) -> int:
 
 
 def n_frames(config: Any, n_samples: int) -> int:
-    """Frames of a waveform of `n_samples`: each convolution gives ⌊(n − width)/stride⌋ + 1 of n."""
+    """Number of frames of a waveform of `n_samples`: each convolution turns n into ⌊(n − width)/stride⌋ + 1."""
     for width, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         n_samples = (n_samples - width) // stride + 1
     return n_samples
 
 
 def normalises(config: Any) -> bool:
-    """Whether the published models of this geometry hear waveforms of zero mean and unit variance.
+    """Whether the published models of this geometry take waveforms of zero mean and unit variance.
 
     Those with layer normalisation in the convolutions do; those with group normalisation do not.
     """
-    return bool(getattr(config, "feat_extract_norm", "layer") == "layer")  # data2vec has no other
+    return bool(getattr(config, "feat_extract_norm", "layer") == "layer")  # data2vec always has layer normalisation

@@ -23,7 +23,7 @@ SECONDS_TO_ANSWER = 5.0
 
 
 class Source(NamedTuple):
-    """What the library loads a checkpoint from.
+    """The place from which transformers loads a checkpoint.
 
     Attributes:
         name: a folder, or the `owner/name` of a repository on the hub.
@@ -35,16 +35,16 @@ class Source(NamedTuple):
 
 
 def checkpoint_source(name: str, options: FrontEndOptions) -> Source:
-    """Where the checkpoint of a front-end lies: `options.weights`, else the hub, else what was downloaded earlier.
+    """The place of a front-end's checkpoint: `options.weights`, else the hub, else an earlier download.
 
-    The hub is asked once and has five seconds to answer; the library itself would try six times.
+    The hub is contacted once and has five seconds to answer; transformers itself would try six times.
 
     Args:
         name: key of HUB_NAMES, or `owner/name`.
-        options: the front-end's.
+        options: options of the front-end.
 
     Raises:
-        FrontEndError: no such folder, or the hub does not answer and nothing was downloaded earlier.
+        FrontEndError: the folder does not exist, or the hub does not answer and nothing was downloaded earlier.
     """
     if options.weights:
         _require_folder(options.weights)
@@ -60,7 +60,7 @@ def checkpoint_source(name: str, options: FrontEndOptions) -> Source:
 
 
 def _require_folder(weights: Path) -> None:
-    """FrontEndError where there is no folder of that name: the library would look for it on the hub."""
+    """Raise FrontEndError if there is no folder of that name; transformers would look for the name on the hub."""
     if weights.is_file():
         raise FrontEndError(
             f"{weights}: a file; expected the folder of a checkpoint in the hub's format. A checkpoint of fairseq "
@@ -82,7 +82,7 @@ def is_downloaded(repository: str) -> bool:
 
 
 def _obstacle(repository: str) -> str:
-    """Why the hub does not answer, in words; '' where it does, whatever the answer is."""
+    """The reason, in words, why the hub does not answer; empty if it does, whatever the answer is."""
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.utils import get_session
 
@@ -90,6 +90,6 @@ def _obstacle(repository: str) -> str:
         return "HF_HUB_OFFLINE is set"
     try:
         get_session().head(hf_hub_url(repository, CONFIG), timeout=SECONDS_TO_ANSWER)
-    except Exception as error:  # of the HTTP library, which is another one in other versions
+    except Exception as error:  # an error of the HTTP library, which differs between versions
         return (str(error) or repr(error)).splitlines()[0]
     return ""

@@ -43,7 +43,7 @@ class LogMel(SpectralFrontEnd):
         options.refuse_network_options(self.slug)
         self._mel_settings = mel_settings
         self.device = options.device
-        # a symmetric window would be off by 0.37
+        # with a symmetric window, the result would differ by 0.37
         self._window = torch.hamming_window(mel_settings.window, periodic=True, dtype=torch.float64, device=self.device)
         self._filters = mel_filters(mel_settings).to(self.device)
 

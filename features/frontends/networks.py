@@ -1,8 +1,8 @@
-"""Who computes hidden states: our network, where it gives the numbers of the library's model, else that model.
+"""Choose what computes hidden states: our network if its numbers agree with those of transformers, else transformers.
 
-The library's own list of hidden states changed its meaning between versions: its last entry was the output after the
-final layer norm in transformers 4, and is the raw output of the last block in transformers 5. Hidden states are
-therefore taken where they arise, by forward hooks.
+"The library" is transformers throughout. Its own list of hidden states changed its meaning between versions: the last
+entry was the output after the final layer norm in transformers 4, and is the raw output of the last block in
+transformers 5. Hidden states are therefore taken from the modules that produce them, by forward hooks.
 """
 
 import copy
@@ -18,30 +18,30 @@ from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.frontends.wav2vec2 import Wav2Vec2, unknown_part
 
 TOLERANCES: Mapping[torch.dtype, float] = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""How far our network may be from the library's, see `distance`. On random weights of XLS-R-300M's geometry the library
-itself is 1.6e-3 from its own float32 numbers in float16 and 1.2e-2 in bfloat16, and so is ours; in float32 the two
-are 1.2e-6 apart. A wrong network would be off by 1."""
+"""Largest accepted `distance` between our network and the library's model, by number type. With random weights of
+XLS-R-300M's size, the library itself differs from its own float32 numbers by 1.6e-3 in float16 and 1.2e-2 in bfloat16,
+and so does our network; in float32 the two differ by 1.2e-6. A wrong network would differ by about 1."""
 
 CHECKED_ROWS = 8
-"""Utterances of the first batch that the library's model computes too."""
+"""Number of utterances of the first batch that the library's model also computes, for the comparison."""
 
 COMPILED_ON: tuple[str, ...] = ("cuda",)
-"""Where compiling pays. On a CPU the parts are as fast without (2 cores, bfloat16: a block 37 ms compiled and 36 as it
-is, LayerNorm + GELU 25 and 15), and nobody waits for the compiler."""
+"""Kinds of device on which compiling is worthwhile. On a CPU it gains nothing (2 cores, bfloat16: a block takes 37 ms
+compiled and 36 ms otherwise, LayerNorm + GELU 25 ms and 15 ms), and costs the time of the compiler."""
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Waveforms [B, n] → hidden states [B, L, T, D]."""
 
 
 class CheckedNetwork:
-    """Waveforms [B, n] float32 → hidden states [B, L, T, D]; the first batch decides who computes them.
+    """Waveforms [B, n] float32 → hidden states [B, L, T, D]; the first batch decides which network computes them.
 
     Args:
-        model: the library's, in float32 and with all its blocks; it is changed.
-        layers: hidden states by name, `last` or 0…depth.
-        dtype: what to compute in.
+        model: the library's model in float32 with all its blocks; it is modified.
+        layers: names of hidden states, `last` or 0…depth.
+        dtype: number type to compute in.
         options: device, check and batch size.
-        tell: hears why our network does not compute, and what the check found.
+        tell: called with a sentence if our network cannot be used, and with the result of the check.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class CheckedNetwork:
         return self._network(waveforms)
 
     def row_shape(self, n_samples: int) -> tuple[int, ...]:
-        """[L, T, D] of one utterance, found on a silent one: of which nothing is decided."""
+        """Shape [L, T, D] of one utterance, computed from a silent one, which does not decide which network is used."""
         silence = torch.zeros(1, n_samples, device=self._options.device)
         return tuple((self._network or self._library)(silence).shape[1:])
 
     def _choose(self, waveforms: torch.Tensor) -> Network:
         if unknown := unknown_part(self._library.model):
-            self._tell(f"the library's model computes, at its own speed: our network does not know {unknown}")
+            self._tell(f"transformers computes the hidden states, more slowly: our network does not support {unknown}")
             return self._library
         network = self._ours(waveforms)
         sample = waveforms[:CHECKED_ROWS]
@@ -84,10 +84,10 @@ class CheckedNetwork:
                 f"the hidden states of {len(sample)} utterances are {far:.1e} from the library's in float32, "
                 f"the lowest cosine of a frame is {cosine:.6f}"
             )
-        if not far <= allowed:  # a NaN is not
+        if not far <= allowed:  # written so that NaN fails, too
             self._tell(
-                f"the library's model computes, at its own speed: on the first batch our network is {far:.1e} from "
-                f"it, expected {allowed:.0e} at most"
+                "transformers computes the hidden states, more slowly: on the first batch our network differs "
+                f"from it by {far:.1e}, expected {allowed:.0e} at most"
             )
             return self._library
         return network
@@ -103,17 +103,17 @@ class CheckedNetwork:
             compiled(waveforms)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # of any kind: the compiler's own, and those of the code that it makes
+        except Exception as error:  # the compiler and the code that it generates may raise any exception
             inner = getattr(error, "inner_exception", error)
-            self._tell(f"computes uncompiled, slower: {(str(inner) or repr(inner)).splitlines()[0]}")
+            self._tell(f"runs uncompiled and therefore more slowly: {(str(inner) or repr(inner)).splitlines()[0]}")
             return Wav2Vec2(self._library.model, self._layers)
         return compiled
 
 
 class FixedBatch:
-    """A network that sees batches of one size only, for which it was compiled: the last one is filled up with silence.
+    """A compiled network that receives batches of one size only: a smaller batch is filled up with silence.
 
-    At another size it would be compiled again, and after a few sizes no more.
+    For another size it would be compiled again, and after a few sizes torch would stop compiling it.
     """
 
     def __init__(self, network: Wav2Vec2, batch_size: int) -> None:
@@ -130,7 +130,7 @@ class FixedBatch:
 
 
 class LibraryNetwork:
-    """The library's model, as a network that gives the layers asked for."""
+    """The library's model as a network that returns the requested layers: waveforms [B, n] → [B, L, T, D]."""
 
     def __init__(self, model: Any, layers: Sequence[str]) -> None:
         self.model = model
@@ -154,17 +154,17 @@ class LibraryNetwork:
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """The largest over utterances and layers of √(Σ(ours − theirs)² / Σ theirs²), both [B, L, T, D]; 0 is equal."""
+    """The largest value, over utterances and layers, of √(Σ(ours − theirs)² / Σ theirs²); both are [B, L, T, D]."""
     difference = torch.linalg.vector_norm(ours - theirs, dim=(2, 3))
     size = torch.linalg.vector_norm(theirs, dim=(2, 3)).clamp_min(torch.finfo(theirs.dtype).tiny)
     return float((difference / size).max())
 
 
 def _prepare(model: Any, layers: Sequence[str]) -> None:
-    """Evaluation mode; no block above the highest layer; the positional convolution's weight as one tensor.
+    """Set evaluation mode, remove the blocks above the highest layer, and merge the positional convolution's weights.
 
-    Cutting the list of blocks is right for both kinds of model, pre-LN (XLS-R) and post-LN (base size), since hidden
-    states are taken from the blocks themselves.
+    Removing blocks is correct for both kinds of model, pre-LN (XLS-R) and post-LN (base size), because hidden states
+    are taken from the blocks themselves.
     """
     model.eval().requires_grad_(False)
     if "last" not in layers:
@@ -175,7 +175,7 @@ def _prepare(model: Any, layers: Sequence[str]) -> None:
 
 
 def _block(model: Any, layer: str) -> nn.Module:
-    """The module whose output is that hidden state; the encoder's dropout hands its input to block 1."""
+    """The module whose output is that hidden state; for layer 0, the encoder's dropout, whose output enters block 1."""
     module: nn.Module = model.encoder.layers[int(layer) - 1] if int(layer) else model.encoder.dropout
     return module
 

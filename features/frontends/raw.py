@@ -9,9 +9,9 @@ from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
 
 
 class Raw(FrontEnd):
-    """Waveform [n], stored as float32, or as int16 in half the space: exact for 16-bit audio at 16 kHz.
+    """The waveform [n], stored as float32 or, in half the space, as int16, which is exact for 16-bit audio at 16 kHz.
 
-    Never float16, whose 11 bits would add noise 66 dB below full scale.
+    It is never stored as float16, whose 11 bits would add noise 66 dB below full scale.
     """
 
     slug = "raw"

@@ -1,7 +1,7 @@
 """Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families and their relatives.
 
-Hidden states go by name, never by position: `last` is the model's `last_hidden_state`, `k` the raw output of block
-k, `0` the input of block 1.
+Hidden states have names, which do not depend on positions in a list: `last` is the model's `last_hidden_state`, `k` is
+the raw output of block k, and `0` is the input of block 1.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ SHAPELESS_SETTINGS = (
     "layer_norm_eps",
     "max_bucket_distance",
 )
-"""Configuration that changes the numbers and cannot be seen in the shapes of the weights."""
+"""Settings of a configuration that change the numbers but cannot be seen in the shapes of the weights."""
 
 SETTINGS_OF_FAMILY: Mapping[str, tuple[str, ...]] = {
     "wav2vec2-conformer": ("position_embeddings_type", "rotary_embedding_base"),
 }
-"""More of that kind, by family."""
+"""Further such settings, by family."""
 
 
 class Checkpoint(NamedTuple):
@@ -50,8 +50,8 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         source: where it came from, for messages.
-        model: the library's base model, in float32.
-        normalization: what it expects of waveforms, one of NORMALIZATIONS.
+        model: the base model of transformers, in float32.
+        normalization: how it expects waveforms to be normalised, one of NORMALIZATIONS.
     """
 
     source: str
@@ -62,15 +62,15 @@ class Checkpoint(NamedTuple):
 class HiddenStates(FrontEnd):
     """Waveform [n] → hidden states [T, D] of one layer, or [L, T, D] of several; T = 201 for 64,600 samples.
 
-    Only the blocks up to the highest layer that is asked for are kept.
+    Only the blocks up to the highest requested layer are kept.
 
     Args:
         name: key of HUB_NAMES, or the hub's `owner/name`.
         options: layers, weights, normalisation, precision, device and check.
-        checkpoint: a loaded model, which is changed; None to load the one that the name and the options tell.
+        checkpoint: a loaded model, which is modified; None loads the one that the name and the options determine.
 
     Raises:
-        FrontEndError: a checkpoint that cannot be loaded, is of another family or lacks weights; an unknown layer.
+        FrontEndError: the checkpoint cannot be loaded, is of another family or is incomplete, or a layer is unknown.
     """
 
     def __init__(self, name: str, options: FrontEndOptions, checkpoint: Checkpoint | None = None) -> None:
@@ -131,15 +131,15 @@ def slug_of(name: str, layers: Sequence[str]) -> str:
 def zero_mean_unit_variance(waveforms: torch.Tensor) -> torch.Tensor:
     """(x − mean) / √(var + 1e-7) over each padded waveform [B, n], population variance.
 
-    What `Wav2Vec2FeatureExtractor` does when `do_normalize` is set; 1e-7 is its constant.
+    This is what `Wav2Vec2FeatureExtractor` computes when `do_normalize` is set; 1e-7 is its constant.
     """
     variance, mean = torch.var_mean(waveforms, dim=1, correction=0, keepdim=True)
     return (waveforms - mean) / (variance + 1e-7).sqrt()
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """Hash of what the model computes with: names, shapes and float32 values of all its tensors, and the settings
-    that they do not show. The same for hub and local folder, for safetensors and pickled files."""
+    """Hash of everything that the model computes with: names, shapes and float32 values of all its tensors, and the
+    settings that they do not show. It is the same for the hub and a folder, for safetensors and pickled files."""
     digest = hashlib.sha256()
     config: Any = model.config
     for setting in (*SHAPELESS_SETTINGS, *SETTINGS_OF_FAMILY.get(config.model_type, ())):
@@ -159,8 +159,8 @@ def load_checkpoint(name: str, options: FrontEndOptions) -> Checkpoint:
     """The checkpoint in `options.weights`, or that of the hub.
 
     Raises:
-        FrontEndError: it cannot be reached or loaded, is of another family, needs code of its own, lacks weights, takes
-            audio of another sample rate, gives another frame rate, or does not say whether the waveform is normalised.
+        FrontEndError: the checkpoint cannot be reached or loaded, is of another family, needs its own program code, is
+            incomplete, takes another sample rate, has another frame rate, or does not state its normalisation.
     """
     source = checkpoint_source(name, options)
     model = _load_model(source)
@@ -171,28 +171,28 @@ def load_checkpoint(name: str, options: FrontEndOptions) -> Checkpoint:
 def _load_model(source: Source) -> Any:
     """The base model in float32, every weight from the checkpoint."""
     from huggingface_hub.utils import enable_progress_bars
-    from transformers import AutoModel, PretrainedConfig  # seconds to import: only an extraction pays for it
+    from transformers import AutoModel, PretrainedConfig  # takes seconds to import, and only extractions need it
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    enable_progress_bars()  # those of downloads, which the line above switches off too
+    enable_progress_bars()  # progress bars of downloads, which the line above also switches off
     name, where = source.name, {"local_files_only": source.only_local}
     try:
         require_family(name, PretrainedConfig.get_config_dict(name, **where)[0])
-        # the type is asked for by name: a checkpoint that was saved in float16 would stay float16
+        # float32 is requested explicitly: a checkpoint that was saved in float16 would stay float16
         model, info = AutoModel.from_pretrained(
             name, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **where
         )
     except FrontEndError:
         raise
-    except Exception as error:  # of any kind: the library, pickle and safetensors each have their own
+    except Exception as error:  # transformers, pickle and safetensors each raise exceptions of their own
         reason = (str(error) or repr(error)).splitlines()[0]
         raise FrontEndError(
             f"{name}: cannot be loaded ({reason}); expected a checkpoint in the hub's format. If the hub cannot be "
             "reached, give the checkpoint's local folder with --weights"
         ) from error
     missing = sorted(set(info["missing_keys"]) - TRAINING_ONLY)
-    if missing:  # the library would initialise them at random
+    if missing:  # transformers would initialise them at random
         raise FrontEndError(f"{name}: {len(missing)} weights are missing ({', '.join(missing[:3])} …); expected all")
     return model

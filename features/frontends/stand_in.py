@@ -1,4 +1,4 @@
-"""A speech model whose checkpoint is not on this machine: its shape, and its speed with random weights."""
+"""A substitute for a speech model whose checkpoint is not on this machine, for estimates of size and time."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,20 +17,20 @@ from spoofcache.features.frontends.geometry import configuration, n_bytes, n_fra
 from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, check_layers, slug_of
 
 COPIES = 2
-"""The model, and what a network of ours adds to it on the first batch."""
+"""Copies of the weights in memory during the first batch: the model of transformers and our own network."""
 
 
 class StandIn(FrontEnd):
-    """Tells what the front-end of that name would take, without its checkpoint; of its numbers nothing can be told.
+    """A front-end with the size and the speed of the named one, but random weights, so its numbers mean nothing.
 
-    The shape of a row follows from the architecture. The first call of `extract` makes a model with random weights.
+    The shape of a row follows from the architecture. The first call of `extract` makes the model.
 
     Args:
         name: key of `geometry.ARCHITECTURES`.
-        options: the front-end's.
+        options: options of the front-end.
 
     Raises:
-        FrontEndError: an unknown layer.
+        FrontEndError: a layer is unknown.
     """
 
     def __init__(self, name: str, options: FrontEndOptions) -> None:
@@ -49,7 +49,7 @@ class StandIn(FrontEnd):
         return shape if len(self._layers) > 1 else shape[1:]
 
     def obstacle(self) -> str:
-        """Why the model cannot be timed here, in words; '' where it can."""
+        """The reason, in words, why the model cannot be timed on this machine; empty if it can."""
         needed, free = COPIES * n_bytes(self._config), available_memory()
         if needed <= free:
             return ""

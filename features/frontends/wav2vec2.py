@@ -1,11 +1,12 @@
-"""The networks of the wav2vec 2.0 family as matrix products: the library's numbers, at a multiple of its speed.
+"""The networks of the wav2vec 2.0 family as matrix products, several times as fast as in transformers.
 
-It is made from the library's loaded model and shares its weights. Three things differ: frames lie channels-last, one
-utterance behind the other, so that every convolution of the extractor is one or two products over the whole batch;
-the positional convolution computes several frames by one product; query, key and value come from one product.
+"The library" is transformers. A network is made from the library's loaded model, shares its weights and computes the
+same numbers. Three things differ. Frames are stored channels-last, one utterance after the other, so that every
+convolution of the extractor is one or two products over the whole batch. The positional convolution computes several
+frames with one product. Query, key and value are computed by one product.
 
 Source of the architecture: Baevski et al., wav2vec 2.0 (2020), §2; Hsu et al., HuBERT (2021); Babu et al., XLS-R
-(2021). The numbers are held to the library's by tests, and by `networks.py` on the first batch of every run.
+(2021). Tests, and `networks.py` on the first batch of every run, compare the numbers with those of the library.
 """
 
 import math
@@ -18,18 +19,18 @@ from torch.nn import functional as F
 
 FAMILIES = ("wav2vec2", "hubert")
 FRAMES_AT_ONCE = 4
-"""Frames that one product of the positional convolution makes: more of them copy less of the input, and multiply more
-zeros (3 of 131 rows here). On 2 cores with AMX 2, 4 and 8 take 9.4, 6.0 and 4.6 ms per utterance; 8 doubles the
-weights to 140 MB."""
+"""Number of frames that one product of the positional convolution computes. With more frames, less of the input is
+copied, but more zeros are multiplied (3 of 131 rows here). On 2 cores with AMX, the values 2, 4 and 8 take 9.4, 6.0
+and 4.6 ms per utterance; 8 doubles the weights to 140 MB."""
 
 AT_ONCE_ON_CPU = 1
-"""Utterances that go through the convolutions together on a CPU. The matrices of one, 13 to 26 MB, are still memory
-that glibc keeps and gives again; those of eight go back to the system each time, and took 1.5 times as long in
-bfloat16. Where `common.machine.keep_freed_memory` was called one at a time is no faster."""
+"""Number of utterances that pass through the convolutions together on a CPU. The matrices of one utterance, 13 to
+26 MB, are small enough for glibc to keep and reuse their memory; those of eight are returned to the system each time,
+which took 1.5 times as long in bfloat16. After `common.machine.keep_freed_memory`, both take the same time."""
 
 
 def unknown_part(model: Any) -> str | None:
-    """What this module cannot compute of the library's model, in words; None where there is no such thing."""
+    """The part of the library's model that this module cannot compute, in words; None if it can compute all of it."""
     config = model.config
     if config.model_type not in FAMILIES:
         return f"its architecture {config.model_type}"
@@ -43,12 +44,12 @@ def unknown_part(model: Any) -> str | None:
 
 
 class Wav2Vec2(nn.Module):
-    """Waveforms [B, n] → hidden states [B, L, T, D] of the layers asked for, in the type of the weights.
+    """Waveforms [B, n] → hidden states [B, L, T, D] of the requested layers, in the number type of the weights.
 
     Args:
-        model: the library's model of which `unknown_part` has nothing to say. Its weights are shared, and those of
-            query, key and value become views of one matrix: it goes on working, and may be dropped.
-        layers: hidden states by name, `last` or 0…depth, in the order of the output.
+        model: the library's model, for which `unknown_part` returned None. Its weights are shared, and those of query,
+            key and value become views of one matrix; the model continues to work, and need not be kept.
+        layers: names of hidden states, `last` or 0…depth, in the order of the output.
     """
 
     def __init__(self, model: Any, layers: Sequence[str]) -> None:
@@ -72,10 +73,11 @@ class Wav2Vec2(nn.Module):
         return torch.stack([states[layer] for layer in self.layers], dim=1)
 
     def compile_parts(self, **how: Any) -> None:
-        """Compile what follows each convolution, the embedding and the blocks; `how` goes to `torch.compile`.
+        """Compile what follows each convolution, the embedding and the blocks; `how` is passed to `torch.compile`.
 
-        Each part in one piece, so that it raises where it would otherwise fall back; all blocks share one compiled
-        form, for one size of batch. The products of the convolutions are the vendor's already.
+        Each part is compiled as one graph, so that a part that cannot be compiled raises an error. All blocks share one
+        compiled form, for one batch size. The products of the convolutions are not compiled, since they already run in
+        the vendor's library.
         """
         for part in self.modules():
             if isinstance(part, Finish):
@@ -87,9 +89,9 @@ class Wav2Vec2(nn.Module):
 class ConvExtractor(nn.Module):
     """The strided convolutions: waveforms [B, n] → frames [B, T, C].
 
-    Every utterance is filled up so that it has P rows after the last convolution and P times the strides before: then
-    the frames of the whole batch are the rows of one matrix, and a window begins at every `stride`-th row. The rows
-    beyond an utterance's last frame hold numbers without meaning, which no valid frame reads.
+    Every utterance is padded so that it has P rows after the last convolution, and P times the following strides before
+    it. The frames of the whole batch are then the rows of one matrix, and a window begins at every `stride`-th row. The
+    rows beyond an utterance's last frame hold meaningless numbers, which no valid frame reads.
     """
 
     def __init__(self, conv_layers: Any) -> None:
@@ -112,7 +114,7 @@ class ConvExtractor(nn.Module):
         return x.view(n_utterances, room, -1)[:, : lengths[-1]]
 
     def lengths(self, n_samples: int) -> list[int]:
-        """Samples, then valid frames after each convolution."""
+        """The number of samples, then the number of valid frames after each convolution."""
         lengths = [n_samples]
         for width, stride in zip(self.widths, self.strides, strict=True):
             lengths.append((lengths[-1] - width) // stride + 1)
@@ -122,8 +124,8 @@ class ConvExtractor(nn.Module):
 class Convolution(nn.Module):
     """One convolution with its normalisation and activation: rows [B·P·stride, C] → [B·P, C'].
 
-    A window of `stride` frames is a row of the matrix, seen wider; what reaches beyond it, the third frame of a
-    convolution of width 3 and stride 2, is a second product with the rows one further on.
+    A window of `stride` frames is one row of the reshaped matrix. A frame of the window beyond it, such as the third
+    one of a convolution with width 3 and stride 2, is multiplied in a second product with the next row.
     """
 
     matrix_0: torch.Tensor
@@ -134,7 +136,7 @@ class Convolution(nn.Module):
         conv = layer.conv
         self.width, self.stride = conv.kernel_size[0], conv.stride[0]
         taps = conv.weight.detach().permute(2, 1, 0)  # [width, C, C']
-        step = self.width if conv.in_channels == 1 else self.stride  # samples are cheaper copied than summed twice
+        step = self.width if conv.in_channels == 1 else self.stride  # copying samples is cheaper than two products
         for index, first in enumerate(range(0, self.width, step)):
             self.register_buffer(f"matrix_{index}", taps[first : first + step].flatten(0, 1).contiguous())
         bias = conv.bias if conv.bias is not None else conv.weight.new_zeros(conv.out_channels)
@@ -158,7 +160,7 @@ class Convolution(nn.Module):
 
 
 class Finish(nn.Module):
-    """What follows a convolution: rows [B·P, C] of B utterances with `length` valid frames each → the same."""
+    """Normalisation and activation after a convolution: [B·P, C] → [B·P, C], with `length` valid frames of P."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -173,14 +175,14 @@ class Finish(nn.Module):
         return self.activation(y)
 
     def _over_time(self, frames: torch.Tensor, length: int) -> torch.Tensor:
-        """Group normalisation with a group for each channel, over the valid frames of an utterance [B, P, C]."""
+        """Group normalisation with one group per channel, over the valid frames of each utterance [B, P, C]."""
         variance, mean = torch.var_mean(frames[:, :length].float(), dim=1, correction=0, keepdim=True)
         scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
         return (frames * scale + (self.norm.bias - mean * scale)).to(frames.dtype)
 
 
 class Embedding(nn.Module):
-    """The extractor's frames [B, T, C] → the input of block 1 [B, T, D], which knows each frame's place."""
+    """The extractor's frames [B, T, C] → the input of block 1 [B, T, D], with the positional embedding added."""
 
     def __init__(self, projection: Any, encoder: Any, norm_first: bool) -> None:
         super().__init__()
@@ -194,10 +196,11 @@ class Embedding(nn.Module):
 
 
 class PositionalConvolution(nn.Module):
-    """The grouped convolution that tells a frame its place: [B, T, D] → [B, T, D].
+    """The grouped convolution that computes the positional embedding: [B, T, D] → [B, T, D].
 
-    FRAMES_AT_ONCE = F neighbouring frames read windows that overlap in all but F − 1 frames: one product with the
-    kernel written F times, each a frame lower (a Toeplitz matrix), gives them all from one window of width + F − 1.
+    The windows of F = FRAMES_AT_ONCE neighbouring frames overlap in all but F − 1 frames. Therefore one product
+    computes them all from a window of width + F − 1: its matrix holds the kernel F times, each one frame lower
+    (Toeplitz form).
     """
 
     matrix: torch.Tensor
@@ -258,7 +261,7 @@ class Block(nn.Module):
 
 
 def _joined(*layers: nn.Linear) -> nn.Linear:
-    """One layer that gives the outputs of several side by side; their parameters become views of its own."""
+    """One linear layer that returns the outputs of several, concatenated; their parameters become views of its own."""
     joined = nn.Linear(1, 1, device="meta")
     for name in ("weight", "bias"):
         parts = [getattr(layer, name).detach() for layer in layers]

@@ -45,7 +45,7 @@ def test_it_tells_which_network_was_measured(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, options, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     (sentence,) = json.loads(result_file.read_text())["said"]
-    assert sentence.startswith("wavlm-base: the library's model computes, at its own speed")
+    assert sentence.startswith("wavlm-base: transformers computes the hidden states, more slowly")
     assert sentence in done.stdout
 
 

@@ -85,7 +85,7 @@ class TestChoice:
         for _ in range(2):
             assert_same(network(waveforms), library(checkpoint("wavlm-base"), waveforms))
         assert said == [
-            "the library's model computes, at its own speed: our network does not know its architecture wavlm"
+            "transformers computes the hidden states, more slowly: our network does not support its architecture wavlm"
         ]
 
     @pytest.mark.parametrize("factor", [1 + 1e-3, 0.0, torch.nan])
@@ -94,15 +94,17 @@ class TestChoice:
         monkeypatch.setattr(Wav2Vec2, "forward", lambda self, batch: factor * forward(self, batch))
         assert_same(make()(waveforms), library(checkpoint("xls-r-300m"), waveforms))
         assert len(said) == 1
-        assert said[0].startswith("the library's model computes, at its own speed: on the first batch our network is ")
-        assert said[0].endswith(" from it, expected 1e-04 at most")
+        assert said[0].startswith(
+            "transformers computes the hidden states, more slowly: on the first batch our network differs from it by "
+        )
+        assert said[0].endswith(", expected 1e-04 at most")
 
     def test_one_wrong_utterance_is_enough(self, make, said, waveforms, monkeypatch):
         forward = Wav2Vec2.forward
         factors = torch.tensor([1.0, 1.0, 1.01]).view(-1, 1, 1, 1)
         monkeypatch.setattr(Wav2Vec2, "forward", lambda self, batch: factors * forward(self, batch))
         make()(waveforms)
-        assert "our network is 1.0e-02 from it" in said[0]
+        assert "our network differs from it by 1.0e-02" in said[0]
 
     def test_the_shape_of_a_row_decides_nothing(self, make, waveforms, said):
         network = make(layers=("1", "last"))
@@ -179,7 +181,7 @@ class TestCompiled:
 
         compiling(broken)
         assert_same(make(compiled_batch_size=3)(waveforms), library(checkpoint("xls-r-300m"), waveforms))
-        assert said == ["computes uncompiled, slower: no compiler found"]
+        assert said == ["runs uncompiled and therefore more slowly: no compiler found"]
 
     @pytest.mark.parametrize("batch_size", [None, 3])
     def test_on_a_cpu_or_with_little_to_do_nothing_is_compiled(

@@ -331,7 +331,9 @@ class TestRefusals:
     @pytest.mark.parametrize("normalize", [None, "none"])
     def test_a_model_of_another_sample_rate(self, copy, rate, normalize):
         folder = copy("preprocessor_config.json", sampling_rate=rate)
-        with pytest.raises(FrontEndError, match=rf"^{folder}: made for audio at {rate} Hz .*; expected 16000 Hz$"):
+        with pytest.raises(
+            FrontEndError, match=rf"^{folder}: the model was made for audio at {rate} Hz .*; expected 16000 Hz$"
+        ):
             identity(folder, normalize=normalize)
 
     def test_a_model_with_code_of_its_own(self, copy, monkeypatch):
@@ -349,7 +351,7 @@ class TestRefusals:
     def test_an_adapter_of_another_frame_rate(self, checkpoint):
         folder = checkpoint("xls-r-300m", add_adapter=True, num_adapter_layers=2, adapter_stride=2)
         assert self.refused(folder).startswith(
-            "an adapter behind its blocks makes one frame of 4; expected a checkpoint"
+            "an adapter behind its blocks merges 4 frames into one; expected a checkpoint"
         )
 
     def test_a_folder_without_a_checkpoint(self, tmp_path):
