@@ -231,7 +231,7 @@ class Options:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The measures to compute: those that were asked for, or else those that the inputs allow."""
+        """The measures to compute: those that the user requested, or else those that the inputs allow."""
         if not self.metrics:
             return default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=bool(self.dev))
         at_hand = default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=True)
@@ -321,7 +321,7 @@ def _write(
     comparisons: Sequence[Comparison],
     matrix: matrices.Matrix | None,
 ) -> list[Path]:
-    """Write the files that were asked for, each whole or not at all; their paths."""
+    """Write the requested files, each completely or not at all; returns their paths."""
     made_by = f"SpoofCache, {date.today().isoformat()}"
     record: dict[str, Any] = {"matrix": matrices.as_record(matrix)} if matrix else {}
     record["test_sets"] = [tables.as_record(one) for one in comparisons]

@@ -93,7 +93,7 @@ def hidden_states(waveforms: torch.Tensor, weights: Path, precision: str, device
 
 
 def fitted(features: torch.Tensor, labels: torch.Tensor, device: torch.device) -> Countermeasure:
-    """An LCNN that tells these features [N, T, D] apart by their class indices [N], trained in float32."""
+    """An LCNN, trained in float32, that classifies these features [N, T, D] by their class indices [N]."""
     config = ExperimentConfig(
         BackendConfig("lcnn"),
         optimizer=OptimizerConfig(lr=3e-4),

@@ -66,7 +66,7 @@ class Comparison:
     """Columns of every table, named as in MEASURES (evaluation/measures.py), which has their titles."""
     pooled: Table
     by: Mapping[str, Mapping[str, Table]] = field(default_factory=dict)
-    """`by["attack"]["A07"]`: the tables of the groups of each column that was asked for, groups in order."""
+    """`by["attack"]["A07"]`: the tables of the groups of each requested column, with the groups in order."""
     warnings: tuple[str, ...] = ()
     """Sentences on what makes the scores doubtful; every output must contain them."""
     notes: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ class AsvPerformance(NamedTuple):
 
     eer: EqualErrorRate
     rates: AsvErrorRates
-    """Its error rates at the threshold of that equal error rate, for the spoof trials that were asked for."""
+    """Its error rates at the threshold of that equal error rate, for the requested spoof trials."""
     n_spoof: int
     """Number of these spoof trials."""
 

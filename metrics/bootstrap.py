@@ -20,7 +20,7 @@ from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.scores import UNKNOWN
 
 MOST_DRAWS = 100
-"""Number of times that clusters are drawn anew because a draw lacks a class."""
+"""Largest number of times that clusters are drawn again because a draw has trials of one class only."""
 
 Statistic = Callable[..., Sequence[float]]
 """A function that takes the scores of each class (in the order of the class numbers, each array in ascending order) and

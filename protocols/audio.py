@@ -1,6 +1,6 @@
-"""Where the audio of an utterance lies, and which utterance an audio file is.
+"""Find the audio file of an utterance, and the utterance of an audio file.
 
-An utterance that is known by its file is called by the path below the folder that the user gave, without the ending.
+The name of an utterance that is known only by its file is the path below the user's folder, without the ending.
 """
 
 import logging
@@ -19,19 +19,20 @@ from spoofcache.protocols.trial import ProtocolError, Trial
 LOG = logging.getLogger(__name__)
 
 LITTER = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir"})
-"""Folders in which systems keep what was deleted or what they made of the files themselves."""
+"""Folders in which operating systems keep deleted files, or files that they generated themselves."""
 
 SPECIAL = "pipes, sockets or devices"
 
 
 def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
-    """Give each trial its audio below the folder: the very file that the protocol names, with its ending, if there.
+    """Give each trial its audio file below the folder.
 
-    Otherwise it is `<utt_id>.<any ending>`: the first of AUDIO_ENDINGS, or any other ending. A name that is spelled as
-    in the protocol is preferred to one that differs in its blanks or in the Unicode form of its letters.
+    If the file that the protocol names exists, with its ending, it is used. Otherwise the file is `<utt_id>.<ending>`,
+    with the first ending of AUDIO_ENDINGS that exists, or with any other ending. A name that is spelled as in the
+    protocol is preferred to one that differs in its blanks or in the Unicode form of its letters.
 
     Raises:
-        ProtocolError: a file that is not there and whose path could lead elsewhere.
+        ProtocolError: a file does not exist and its path could lead out of the folder.
         OSError: the folder cannot be read.
     """
     folders: dict[str, _Folder | None] = {"": _Folder(audio_dir)}
@@ -46,12 +47,12 @@ def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
 
 
 def _leads_out(file: str) -> bool:
-    path = PureWindowsPath(file)  # of either system
+    path = PureWindowsPath(file)  # of Windows or of other systems
     return bool(path.anchor) or ".." in path.parts
 
 
 class _Folder:
-    """What lies in a folder, by each spelling of its names: whole names, and those without their ending."""
+    """The contents of a folder by each spelling of their names: whole names, and names without their ending."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,7 +63,7 @@ class _Folder:
 
 
 def _by_spelling(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """(spelled, name) pairs as a mapping that also knows looser spellings; the last of several is kept."""
+    """A mapping of (spelling, name) pairs that also contains looser spellings; of equal spellings, the last is kept."""
     loosely = {_loosely(spelled): name for spelled, name in pairs}
     return loosely | {word(spelled): name for spelled, name in pairs} | dict(pairs)
 
@@ -97,7 +98,7 @@ def _spelled(name: str, names: Mapping[str, str]) -> str | None:
 
 
 def _enter(path: str, folders: dict[str, _Folder | None]) -> _Folder | None:
-    """The folder of that name, listed once; None where there is none."""
+    """The listing of the folder of that name, read once; None if there is no such folder."""
     if path not in folders:
         parent_name, _, name = path.rpartition("/")
         parent = _enter(parent_name, folders)
@@ -115,10 +116,10 @@ class Walk(NamedTuple):
 
 
 def walk(folder: Path) -> Walk:
-    """Find the audio files below a folder by their endings. Hidden files and folders, and trash, are passed over.
+    """Find the audio files below a folder by their endings; hidden files, hidden folders and trash are skipped.
 
-    Links to folders are followed, except to one that the link lies in. A link to a file that is gone counts as a file:
-    whoever reads it will miss it.
+    Links to folders are followed, except to a folder that contains the link. A link to a file that no longer exists
+    counts as a file, so that reading it reports the file as missing.
 
     Raises:
         OSError: a folder cannot be read.
@@ -135,7 +136,7 @@ def walk(folder: Path) -> Walk:
 
 
 def _entries(folder: Path | str, above: frozenset[tuple[int, int]]) -> Iterator["os.DirEntry[str]"]:
-    """What lies below a folder and is no folder; `above` identifies the folders that it lies in."""
+    """All files below a folder; `above` identifies the folders that contain it."""
     status = os.stat(folder)
     own = (status.st_dev, status.st_ino)
     if own in above:
@@ -151,12 +152,12 @@ def _entries(folder: Path | str, above: frozenset[tuple[int, int]]) -> Iterator[
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name is passed over: hidden, or a system's trash."""
+    """Whether a file or folder of that name is skipped because it is hidden or a system's trash."""
     return name.startswith(".") or name in LITTER
 
 
 def report_others(folder: Path, others: Mapping[str, int]) -> None:
-    """Say on the log, which commands print, how many files of a folder are no audio by their endings."""
+    """Log, which commands print, how many files of a folder are not audio according to their endings."""
     if others:
         counts = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
         LOG.warning("%s: files omitted that are no audio by their endings: %s", folder, counts)
@@ -166,7 +167,7 @@ def walk_audio(folder: Path) -> dict[str, Path]:
     """Utterance → file, of all audio files below the folder in alphabetical order (see `walk`).
 
     Raises:
-        ProtocolError: no audio file, or two of the same utterance.
+        ProtocolError: there is no audio file, or two files belong to the same utterance.
         OSError: a folder cannot be read.
     """
     found: dict[str, Path] = {}

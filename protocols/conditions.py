@@ -19,7 +19,7 @@ ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 DIGITS = re.compile(r"(\d+)", re.ASCII)
 MOST_LISTED = 20
-"""Values of a column that an error message lists."""
+"""Number of values of a column that an error message lists."""
 
 
 class Condition(NamedTuple):
@@ -94,7 +94,7 @@ def _ordered(condition: Condition, found: Sequence[str]) -> set[str]:
 
 
 def _sizes(values: Sequence[str]) -> dict[str, Any] | None:
-    """What each value is compared by; None where the values cannot be compared."""
+    """The sort key of each value; None if the values cannot be compared."""
     if all(NUMBER.fullmatch(value) for value in values):
         return {value: float(value) for value in values}
     parts = {value: DIGITS.split(value) for value in values}  # text, digits, text, digits, …

@@ -1,4 +1,4 @@
-"""Corpora without a protocol, whose folders tell the class; and a user's own of that kind.
+"""Corpora without a protocol, in which the folders determine the class, including such folders of a user.
 
 `<root>/bonafide/…` and `<root>/spoof/<attack>/…` (or `real`, `fake`, …). The utterance is the path below the root.
 """
@@ -16,17 +16,17 @@ OWN_SPELLINGS: Mapping[str, str] = {
     **dict.fromkeys(("bonafide", "bona-fide", "genuine", "human", "real"), "bonafide"),
     **dict.fromkeys(("spoof", "fake"), "spoof"),
 }
-"""What a user's own folders of the two classes may be called."""
+"""Accepted names of a user's folders for the two classes."""
 
 Tell = Callable[[Trial, Sequence[str]], Trial]
-"""(trial, its folders below the one that is read) → the trial with what they tell."""
+"""(trial, its folders below the one that is read) → the trial with the information that the folders contain."""
 
 
 def read_folder(folder: Path, key: str, prefix: str, tell: Tell = lambda trial, folders: trial) -> list[Trial]:
     """One trial for each audio file below a folder, in alphabetical order; the utterance is `<prefix>/<path>`.
 
     Raises:
-        ProtocolError: no audio file, two of the same utterance, or what `tell` refuses.
+        ProtocolError: there is no audio file, two files belong to the same utterance, or `tell` raised it.
         OSError: a folder cannot be read.
     """
     return [
@@ -36,7 +36,7 @@ def read_folder(folder: Path, key: str, prefix: str, tell: Tell = lambda trial, 
 
 
 def read_bonafide(where: Location, tell: Tell = lambda trial, folders: trial) -> list[Trial]:
-    """The bona fide trials that the user adds to a corpus of spoofs only; none without a folder of them."""
+    """The bona fide trials that the user adds to a corpus that has only spoofs; empty if no folder was given."""
     if where.bonafide_dir is None:
         return []
     return read_folder(where.bonafide_dir, "bonafide", "bonafide", tell)
@@ -46,7 +46,7 @@ def class_folders(root: Path, spellings: Mapping[str, str]) -> dict[str, str]:
     """Name → key of the class folders in a folder.
 
     Raises:
-        ProtocolError: none, a folder of another name, or audio that lies beside them.
+        ProtocolError: there is no class folder, a folder has another name, or audio lies outside the class folders.
         OSError: the folder cannot be read.
     """
     expected = f"expected the class folders {' or '.join(spellings)}"
@@ -56,7 +56,7 @@ def class_folders(root: Path, spellings: Mapping[str, str]) -> dict[str, str]:
             raise ProtocolError(f"{entry}: audio outside the class folders; {expected}")
         if entry.is_dir() and not is_hidden(entry.name):
             if entry.name not in spellings:
-                raise ProtocolError(f"{entry}: folder of no class; {expected}")
+                raise ProtocolError(f"{entry}: not a class folder; {expected}")
             found[entry.name] = spellings[entry.name]
     if not found:
         raise ProtocolError(f"{root}: empty; {expected}")
@@ -64,7 +64,7 @@ def class_folders(root: Path, spellings: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_classes(root: Path, spellings: Mapping[str, str], prefix: str = "", tell: Tell | None = None) -> list[Trial]:
-    """The trials of all class folders in a folder; raises what `class_folders` and `read_folder` raise."""
+    """The trials of all class folders in a folder; raises the errors of `class_folders` and `read_folder`."""
     return [
         trial
         for name, key in class_folders(root, spellings).items()
@@ -77,7 +77,7 @@ def _with_attack(trial: Trial, folders: Sequence[str]) -> Trial:
 
 
 def read_own(where: Location, partition: str) -> list[Trial]:
-    """Trials of a user's own class folders; the first folder below `spoof` is the attack."""
+    """The trials of a user's class folders; the first folder below `spoof` names the attack."""
     return read_classes(where.folder("root"), OWN_SPELLINGS, tell=_with_attack)
 
 

@@ -1,4 +1,4 @@
-"""A protocol or a key file of any form, and what is picked from its trials."""
+"""Read a protocol or a key file of any form, and take columns from its trials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,15 +15,15 @@ from spoofcache.protocols.table import read_keys
 from spoofcache.protocols.trial import KEYS, UNKNOWN, ProtocolError, Trial
 
 LOOKED_AT = 1000
-"""Lines by which a form without a header is recognised."""
+"""Number of lines from which a form without a header is recognised."""
 
 
 class Form(NamedTuple):
-    """A form of lines without a header that a corpus has."""
+    """A form of lines without a header, as a corpus uses it."""
 
     read: Callable[[Path], list[Trial]]
     columns: str
-    """Their names, `utterance` and `key` among them."""
+    """Names of the columns, which include `utterance` and `key`."""
     spellings: Mapping[str, str] = KEYS
 
 
@@ -38,7 +38,7 @@ OFFICIAL: Mapping[int, Form] = {
 }
 """Protocols of corpora by their number of columns, which no two of them share."""
 NAMES: Mapping[int, str] = {n: form.columns for n, form in OFFICIAL.items() if n not in (3, 9)}
-"""What the columns are called where such a protocol has commas or comments in it."""
+"""Names of the columns of such a protocol if it has commas or comments."""
 
 
 def read_any_protocol(
@@ -52,10 +52,10 @@ def read_any_protocol(
     Args:
         path: the file.
         columns: our name of a column → the header or the number of it; see `table.read_table`.
-        known_names: gives names of utterances, by which one column of several is recognised.
+        known_names: returns names of utterances, which decide between several possible columns.
 
     Raises:
-        ProtocolError: what the reader refuses.
+        ProtocolError: the protocol is malformed.
     """
     try:
         form = None if columns else _official(read_lines(path, EXPECTED, printable=False))
@@ -93,9 +93,9 @@ def polarity_warning(path: Path, columns: Mapping[str, str]) -> str:
 
 
 def _official(lines: Lines) -> Form | None:
-    """The form of a corpus, if some line has a key where the form has one, and most utterances are different there."""
+    """The form of a corpus, if some line has a key in the form's key column, and most names of utterances differ."""
     form = OFFICIAL.get(len(lines.texts[0].split()))
-    if form is None or len(lines.texts) < lines.numbers[-1]:  # comments and blank lines, which no corpus has
+    if form is None or len(lines.texts) < lines.numbers[-1]:  # the protocols of corpora have no comments or blank lines
         return None
     names = form.columns.split()
     key, utterance = names.index("key"), names.index("utterance")
@@ -111,7 +111,7 @@ FIELDS = ("key", "attack", "speaker")
 
 
 def column(trials: Sequence[Trial], name: str) -> list[str]:
-    """One value per trial of a column (`key`, `attack`, `speaker` or a condition), `-` where it is unknown.
+    """The value of a column (`key`, `attack`, `speaker` or a condition) for each trial; `-` if it is unknown.
 
     Raises:
         ProtocolError: no trial has the column.

@@ -1,4 +1,4 @@
-"""Which columns of a key file or a table of trials hold what: by their headers, or else by their contents."""
+"""Find the meaning of the columns of a key file or a table of trials from their headers, or else their contents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,24 +24,24 @@ from spoofcache.common.tables.words import FILE_NAMES, HEADERS, NO_ATTACK, class
 
 EXPECTED = "one line per trial with the name of the utterance and the word bonafide or spoof, such as `LA_E_1 bonafide`"
 SYNONYMS: Mapping[str, str] = {"utt_id": "utterance", "trial": "utterance", "label": "key", "filename": "file"}
-"""Other names that --column may call a column."""
+"""Other names of columns that --column accepts."""
 POLARITY: Mapping[str, str] = {"bonafide": "1", "spoof": "0"}
-"""A column that --column calls by a class says 1 for it: → what it says for bona fide."""
+"""Class by which --column names a column of 0 and 1, in which 1 means that class → the number that means bona fide."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeyColumns:
-    """The columns of a key file by their meaning; what a file does not have is None."""
+    """The columns of a key file by their meaning; a column that the file does not have is None."""
 
     table: Table
     utterance: Column
     key: Column
     one_means: str
-    """What 1 means in a key of 0 and 1, `bonafide` or `spoof`; empty where the key is written in words."""
+    """The meaning of 1 in a key of 0 and 1, `bonafide` or `spoof`; empty if the key is written in words."""
     attack: Column | None
     speaker: Column | None
     conditions: Mapping[str, Column] = field(default_factory=dict)
-    """Everything else, by its header or as `column_3`."""
+    """All other columns, by their headers or as `column_3`."""
 
     def __str__(self) -> str:
         named = {"utterance": self.utterance, "key": self.key, "attack": self.attack, "speaker": self.speaker}
@@ -63,17 +63,17 @@ class KeyColumns:
 def key_columns(
     path: Path, asked: Asked, known: Names | None = None, names: Mapping[int, str] | None = None
 ) -> KeyColumns:
-    """Read a key file and find out what its columns hold.
+    """Read a key file and find the meaning of its columns.
 
     Args:
         path: the file.
         asked: columns that the user names: `file` or `utterance`, `key` or `label`, `attack`, `speaker`, `bonafide`
             or `spoof` (a column that says 1 for that class), or any condition.
-        known: gives names of utterances, by which one column of several is recognised.
+        known: returns names of utterances, which decide between several possible columns.
         names: number of columns → names, separated by blanks, of the columns of a form without a header.
 
     Raises:
-        TableError: a text that is no table, a table without utterances or classes, or one that is open to two readings.
+        TableError: the text is not a table, has no utterances or classes, or can be read in two ways.
     """
     asked = {SYNONYMS.get(name, name): reference for name, reference in asked.items()}
     asked = {("utterance" if name == "file" else name): reference for name, reference in asked.items()}
@@ -108,7 +108,7 @@ def _key_columns(table: Table, asked: Asked, known: Names | None, names: Mapping
 
 
 def _find_key(table: Table, free: Sequence[Column], chosen: Mapping[str, Column | None]) -> tuple[Column, str]:
-    """The column of the classes and, where it holds 0 and 1, the class that 1 means."""
+    """The column of the classes and, if it holds 0 and 1, the class that 1 means."""
     for name in POLARITY:
         column = chosen.get(name)
         if column:
@@ -131,7 +131,7 @@ def _find_key(table: Table, free: Sequence[Column], chosen: Mapping[str, Column 
 
 
 def _find_attack(table: Table, free: Sequence[Column], key: Column) -> Column | None:
-    """By its header; without a header by what stands there for bona fide trials."""
+    """The column of the attacks: found by its header or, without a header, by its contents for bona fide trials."""
     is_bonafide = [class_of(cell) == "bonafide" for cell in key.cells]
     if not table.header:
         return find_attack(table, free, is_bonafide)
@@ -143,14 +143,14 @@ def _find_attack(table: Table, free: Sequence[Column], key: Column) -> Column | 
 
 
 def _is_nameless(table: Table, column: Column, asked: Asked) -> bool:
-    """Whether a column is no condition: row numbers of a data frame, or one whose name the user gave to another."""
+    """Whether a column is not a condition: it has row numbers of a data frame, or the user gave its name to another."""
     if table.header and (not column.header or column.header.startswith("Unnamed: ")):
         return True
     return any(plain(column.header) in (name, *HEADERS.get(name, [()])[0]) for name in asked)
 
 
 def _named(table: Table, names: Mapping[int, str]) -> Table:
-    """The table with the headers that a form of so many columns gives them, if its contents fit them."""
+    """The table with the headers of the form that has this number of columns, if the contents fit these headers."""
     columns, headers = table.columns, names.get(len(table.columns), "").split()
     if table.header or not headers:
         return table

@@ -1,4 +1,4 @@
-"""Tables of trials, with or without a header: a user's own, In-the-Wild's meta.csv, SpeechFake's CSV, a cache's list.
+"""Tables of trials with or without a header: of a user, In-the-Wild's meta.csv, SpeechFake's CSV, the list of a cache.
 
 Cells may be separated by commas, tabs, semicolons or blanks, and columns may stand in any order.
 """
@@ -21,22 +21,22 @@ SPELLINGS: Mapping[str, str] = {"bonafide": "bonafide", "bona-fide": "bonafide",
 def read_table(
     path: Path, spellings: Mapping[str, str] | None = SPELLINGS, columns: Mapping[str, str] | None = None
 ) -> list[Trial]:
-    """Read a table of trials for a corpus whose audio is looked for, in its order.
+    """Read a table of trials, in its order, for a corpus whose audio will be looked up.
 
-    Where the utterances are named by files, each is called by `utterance_of` the path. Every column that is neither
-    utterance, key, attack nor speaker is a condition under its own name; one without a name or called `Unnamed: 0` (the
-    row numbers that data frames write) is left out. A cell that is empty or `-` says nothing, the attack of spoof
-    included.
+    If the table names files, the name of each utterance is `utterance_of` the path. Every column that is neither
+    utterance, key, attack nor speaker becomes a condition under its own name. A column without a name, or called
+    `Unnamed: 0` (the row numbers that data frames write), is omitted. A cell that is empty or `-` means unknown, also
+    for the attack of a spoof.
 
     Args:
         path: the table.
         spellings: how the corpus writes the keys; None for any word that means one of the classes.
         columns: our name of a column (`file`, `label`, `speaker`, `attack`, `bonafide` or `spoof` for a column of 0
-            and 1, a condition) → the header or the number of it.
+            and 1, a condition) → its header or its number.
 
     Raises:
-        ProtocolError: a text that is no table; one without utterances or keys, or open to two readings; a row of
-            another width; an unknown key; bona fide with an attack; two rows of one utterance.
+        ProtocolError: the text is not a table, has no utterances or keys, or can be read in two ways; a row has another
+            width; a key is unknown; a bona fide trial has an attack; two rows name the same utterance.
     """
     return unique_utterances(read_keys(path, spellings, columns), path)
 
@@ -48,17 +48,17 @@ def read_keys(
     names: Mapping[int, str] | None = None,
     known_names: Names | None = None,
 ) -> list[Trial]:
-    """Read a table of trials as `read_table` does, of which two may be files of one utterance (`u1.mp3` and `u1.ogg`).
+    """Read a table of trials like `read_table`, but allow two files of one utterance (`u1.mp3` and `u1.ogg`).
 
     Args:
         path: the table.
         spellings: as in `read_table`.
         columns: as in `read_table`.
         names: number of columns → their names, for forms without a header.
-        known_names: gives names of utterances, by which one column of several is recognised.
+        known_names: returns names of utterances, which decide between several possible columns.
 
     Raises:
-        ProtocolError: as `read_table`, and a row that is there twice.
+        ProtocolError: as for `read_table`, or a row occurs twice.
     """
     try:
         found = key_columns(path, columns or {}, known_names, names)
@@ -109,7 +109,7 @@ def _attack(found: KeyColumns, row: int, key: str, line: int) -> str:
 
 
 def unique_utterances(trials: Sequence[Trial], path: Path) -> list[Trial]:
-    """The trials; ProtocolError where two files would be one utterance."""
+    """The trials; raises ProtocolError if two files would be the same utterance."""
     first: dict[str, Trial] = {}
     for trial in trials:
         other = first.setdefault(trial.utt_id, trial)
@@ -123,7 +123,7 @@ def unique_utterances(trials: Sequence[Trial], path: Path) -> list[Trial]:
 
 
 def read_own(where: Location, partition: str) -> list[Trial]:
-    """Trials of a user's own table, with the audio of a folder."""
+    """The trials of a user's table, with the audio of a folder."""
     trials = read_table(where.folder("protocol"), None, where.columns)
     return find_audio(trials, where.folder("audio_dir"))
 

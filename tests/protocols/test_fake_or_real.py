@@ -18,7 +18,7 @@ def test_the_partition_and_the_class_are_folders_and_the_last_ending_is_none_of_
     ("names", "sentence"),
     [
         (["training/fake/a.wav"], "testing: no such file or folder; expected a version of Fake-or-Real, for-norm or"),
-        (["testing/spoof/a.wav"], "testing/spoof: folder of no class; expected the class folders real or fake"),
+        (["testing/spoof/a.wav"], "testing/spoof: not a class folder; expected the class folders real or fake"),
         (["testing/real/a.wav", "testing/b.wav"], "testing/b.wav: audio outside the class folders; expected the class"),
         (["testing/real/a.txt"], "testing/real: no audio file below it; expected .flac, .wav"),
         (["testing/notes.txt"], "testing: empty; expected the class folders real or fake"),

@@ -21,8 +21,8 @@ def test_folders_tell_the_class_and_the_first_below_spoof_the_attack(touch, tmp_
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["real/a.wav", "other/b.wav"], "/other: folder of no class; expected the class folders bonafide or bona-fide"),
-        (["Real/a.wav"], "/Real: folder of no class; expected the class folders bonafide or bona-fide or genuine"),
+        (["real/a.wav", "other/b.wav"], "/other: not a class folder; expected the class folders bonafide or bona-fide"),
+        (["Real/a.wav"], "/Real: not a class folder; expected the class folders bonafide or bona-fide or genuine"),
         (["real/a.wav", "b.wav"], "/b.wav: audio outside the class folders; expected the class folders bonafide or"),
         (["notes.txt"], ": empty; expected the class folders bonafide or bona-fide or genuine or human or real or"),
         (["real/notes.txt"], "/real: no audio file below it; expected .flac, .wav"),

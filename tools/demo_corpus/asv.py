@@ -85,6 +85,6 @@ def check_tdcf(rows: Sequence[AsvScore], partition: str) -> float:
     if eer.rate >= 0.5:
         raise SpeechError(
             f"{partition}: the speaker verification system has an EER of {eer.rate:.1%}; expected less than 50 %: "
-            "check that --speaker tells the speakers apart"
+            "check that --speaker distinguishes the speakers"
         )
     return eer.rate

@@ -205,7 +205,7 @@ class TestNormalisation:
         folder = copy()
         expected = states(folder, waveforms)
         (folder / "preprocessor_config.json").unlink()
-        with pytest.raises(FrontEndError, match=r"/copy: no preprocessor_config\.json to say whether .* --normalize"):
+        with pytest.raises(FrontEndError, match=r"/copy: no preprocessor_config\.json, which says .* --normalize"):
             identity(folder)
         assert torch.equal(states(folder, waveforms, normalize="zero-mean-unit-variance"), expected)
 
