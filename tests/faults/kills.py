@@ -84,8 +84,8 @@ class Killer:
         self.roads: Mapping[str, Road] = {
             "preprocess": Road(lambda out: (*extract, out), lambda out: (*extract, out), "**/*"),
             "train": Road(
-                lambda out: (*train, "--out", out / "run", "--resume"),
-                lambda out: (*train, "--out", out / "run", "--resume"),
+                lambda out: (*train, "--out", out / "run"),
+                lambda out: (*train, "--out", out / "run", *(["--resume"] if (out / "run").exists() else [])),
                 "run/model.safetensors",
             ),
             "score": Road(lambda out: (*score, out / "s.txt"), lambda out: (*score, out / "s.txt"), "s.txt"),
