@@ -95,6 +95,8 @@ def match_names(found: Sequence[str], wanted: Sequence[str], known: Collection[s
     Raises:
         NameCollision: the only rule under which all names would match gives two different names of a file one name.
     """
+    if found == wanted:  # the trials are those of the score file itself
+        return Match(list(range(len(found))), [], "")
     written = _Names(list(found), [*wanted], [*known])
     best: Match | None = None
     for rule, names in _loosened(written):
