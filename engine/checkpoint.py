@@ -45,7 +45,7 @@ TRAINED_ON = "trained_on.tsv"
 
 FORMAT_VERSION = 2
 VERSIONS = (1, FORMAT_VERSION)
-"""Those that are read. The first had no `loss`, whose default it was, and no average."""
+"""Versions that can be read. Version 1 had no `loss` (it was always the default) and no average."""
 
 STATE = {"epoch", "best", "about", "conditions", "model", "optimizer", "scaler"}
 """What `last.ckpt` holds in every version; `average` and `lowest_dev_eer` came with the second."""
@@ -95,9 +95,9 @@ class About:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
-        """Inverse of `asdict`; RunError when it is not one of ours or of another polarity."""
+        """Inverse of `asdict`; raises RunError if the fields are not a description, or have another polarity."""
         if not isinstance(fields, Mapping):
-            raise RunError(f"{source}: not the description of a model of ours; expected a table")
+            raise RunError(f"{source}: not the description of a model of SpoofCache; expected a table")
         version = fields.get("format_version")
         if version not in VERSIONS:
             expected = " or ".join(map(str, VERSIONS))
@@ -107,7 +107,7 @@ class About:
             lists = {"feature_shape": fields["feature_shape"], "trained_on": fields.get("trained_on", ())}
             about = cls(**{**fields, **{name: tuple(values) for name, values in lists.items()}})
         except (KeyError, TypeError) as error:
-            raise RunError(f"{source}: not the description of a model of ours ({error})") from error
+            raise RunError(f"{source}: not the description of a model of SpoofCache ({error})") from error
         about._require_parts(source)
         if about.class_index != CLASS_INDEX:
             raise RunError(f"{source}: class index {about.class_index}; expected {dict(CLASS_INDEX)}")
@@ -167,7 +167,7 @@ def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that made the weights."""
+    """Versions of the libraries that made the weights."""
     return {name: importlib.metadata.version(name) for name in ("torch", "numpy", "h5py")}
 
 
@@ -253,11 +253,13 @@ def save_last(run: Path, state: Mapping[str, Any]) -> None:
         path.write_bytes(content.getbuffer())
 
 
-def load_last(run: Path, holds: Collection[str] = STATE, what: str = "a checkpoint of ours") -> dict[str, Any] | None:
-    """What `save_last` wrote, on the CPU; None where no epoch was finished yet.
+def load_last(
+    run: Path, holds: Collection[str] = STATE, what: str = "a checkpoint of SpoofCache"
+) -> dict[str, Any] | None:
+    """What `save_last` wrote, on the CPU; None if no epoch was finished yet.
 
     Raises:
-        RunError: it is not `what`, or lacks some of what that `holds`.
+        RunError: the file is not `what`, or some of the entries `holds` are missing.
     """
     path = run / LAST
     if not path.exists():

@@ -154,7 +154,7 @@ def _require_fit(
         if names
     ]
     if output and {f"{output.name}.weight", f"{output.name}.bias"} == set(problems["missing"]):
-        found.append(f"{output.name} is the 2-class output, without which nothing tells bona fide from spoof")
+        found.append(f"{output.name} is the 2-class output, without which bona fide and spoof cannot be distinguished")
     if [problem for problem, names in problems.items() if names] == ["unexpected"]:
         found.append("--drop PREFIX leaves out the entries whose names begin with PREFIX")
     if found:

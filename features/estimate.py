@@ -41,7 +41,7 @@ class Speed(NamedTuple):
     rate: float
 
     def seconds(self, n_utterances: int) -> float:
-        """Time for so many utterances, the first batch among them."""
+        """Time in seconds for that number of utterances, including the first batch."""
         return self.first + max(0, n_utterances - self.batch_size) / self.rate
 
 

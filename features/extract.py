@@ -41,7 +41,7 @@ from spoofcache.protocols.trial import Trial, snapshot
 
 SECONDS_BETWEEN_LOOKS = 0.5
 PROCESSES_FROM = 1_000
-"""Utterances from which on processes decode: fewer are done before their start has paid."""
+"""Number of utterances from which processes decode. Fewer are decoded sooner than the processes could start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class ExtractOptions:
 
     @property
     def form(self) -> Form:
-        """Of what the front-end is given."""
+        """What the rows depend on besides the front-end and the audio."""
         return Form(self.batch_size, self.n_samples, self.fit, self.view)
 
 
@@ -109,8 +109,8 @@ def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
     """Everything that decides the cached numbers.
 
     Raises:
-        EffectError: the view's effect cannot be had.
-        StoreError: this front-end's output may not be stored in that type.
+        EffectError: the view's effect cannot be made.
+        StoreError: the output of this front-end cannot be stored in that number type.
     """
     dtype = options.dtype or frontend.dtypes[0]
     if dtype not in frontend.dtypes:
@@ -136,15 +136,15 @@ def extract_partition(
     options: ExtractOptions,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Extracted:
-    """Make the shards of `plan` that `folder` lacks, then say that it is complete.
+    """Make the shards of `plan` that are missing in `folder`, then mark the folder as complete.
 
-    Interrupted, killed or failed at any moment it leaves finished shards and nothing that a reader takes for one;
-    called again, it goes on from there. `advance` hears of every utterance done, those found finished included.
+    If it is interrupted or killed or fails at any moment, it leaves only finished shards, and the next call continues
+    from there. `advance` is called for every finished utterance, including those that were found finished.
 
     Raises:
-        AudioError: unusable audio, unless `options.skip_bad_audio`.
-        EffectError: a recording that the view's effect cannot use.
-        StoreError: the folder holds something else, a feature does not fit its type, or the disk refuses.
+        AudioError: audio is unusable, unless `options.skip_bad_audio` is set.
+        EffectError: the view's effect cannot use a recording.
+        StoreError: the folder holds something else, a feature does not fit its type, or writing fails.
     """
     was_complete = _is_complete(folder, plan)
     if not was_complete:

@@ -1,4 +1,4 @@
-"""What a row was made from: size and hash of its audio file, so that a cache notices when the audio is another."""
+"""Fingerprints of audio files (size and hash), by which a cache notices that the audio of a row has changed."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHOLE = 4 * 2**20
-"""Bytes up to which a file is hashed whole."""
+"""Size in bytes up to which the whole file is hashed."""
 
 END = 2**20
-"""Of a longer file, so many bytes at its beginning and at its end are hashed, and pieces in between."""
+"""Number of bytes that are hashed at the beginning and at the end of a longer file, besides pieces in between."""
 
 PIECES = 32
 PIECE = 2**16
@@ -56,7 +56,7 @@ def as_array(fingerprints: list[Fingerprint]) -> NDArray[np.uint64]:
 
 
 def first_that_changed(paths: list[Path], stored: NDArray[np.uint64], workers: int) -> int | None:
-    """The index of the first file that is not what it was; None where all of them are.
+    """The index of the first file that has changed; None if no file has.
 
     Args:
         paths: of the files.

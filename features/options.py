@@ -1,4 +1,4 @@
-"""What a user asks of `preprocess.py`, as one object, before anything is read or checked."""
+"""The options of `preprocess.py` as one object, before anything is read or checked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class PreprocessOptions:
         return self.name or self.corpus.rpartition(":")[2]
 
     def published(self) -> Mapping[str, int]:
-        """Partition → published number of trials, for a dry run that is told no place of the corpus."""
+        """Partition → published number of trials, for a dry run without the files of the corpus."""
         known = find_corpus(self.corpus).published if self.dry_run and self.location == Location() else {}
         return {name: known[name] for name in self.partitions if name in known}
 

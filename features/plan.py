@@ -214,7 +214,7 @@ def read_manifest(folder: Path) -> Plan:
         shape, earlier_lists = tuple(fields["row_shape"]), read_earlier_lists(folder)
         return Plan(**fields | {"row_shape": shape, "earlier_lists": earlier_lists})
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: not a manifest of ours ({error!r})") from error
+        raise StoreError(f"{path}: not a manifest of SpoofCache ({error!r})") from error
 
 
 def read_earlier_lists(folder: Path) -> Mapping[str, int]:
@@ -273,7 +273,7 @@ def require_trial_list(path: Path, plan: Plan) -> None:
         raise StoreError(f"{path}: no such file; expected the trial list that the shards beside it were cut from")
     if snapshot_sha256(path.read_bytes()) != plan.trial_list_sha256:
         raise ShardMismatch(
-            f"{path}: another trial list than the one asked for; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
+            f"{path}: another trial list than the requested one; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
             "Pass --relabel if the utterances are the same, or the same with others behind them; otherwise give the "
             "new list a folder of its own with --name or --out"
         )

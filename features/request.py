@@ -1,4 +1,4 @@
-"""What an extraction is asked for, partition by partition and view by view, and the plan of each."""
+"""The partitions and views that an extraction must make, and the plan of each."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from spoofcache.protocols import find_corpus, load_trials
 from spoofcache.protocols.trial import Trial
 
 COMPILED_FROM = 20_000
-"""Rows from which on a network is compiled where that pays: compiling takes a minute or so."""
+"""Number of rows from which a network is compiled, if that makes it faster; compiling takes about a minute."""
 
 
 class RequestError(InputError):
-    """An extraction that cannot be planned as asked for; the message says what was expected."""
+    """An extraction cannot be planned as requested; the message says what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -277,7 +277,7 @@ class ShardReader:
             that are unpacked when they are indexed. No row is read before it is indexed.
 
     Raises:
-        DamagedShard: the file is not a whole shard of ours.
+        DamagedShard: the file is not a whole shard of SpoofCache.
         StoreError: the file cannot be read.
     """
 
@@ -354,4 +354,4 @@ def _refusal(path: Path, error: Exception) -> StoreError:
     number = system_error(error)
     if number is not None:
         return StoreError(f"{path}: cannot be read ({os.strerror(number)}); the shard itself may be in order")
-    return DamagedShard(f"{path}: not a whole shard of ours ({_first_line(error)}); {REMEDY}")
+    return DamagedShard(f"{path}: not a whole shard of SpoofCache ({_first_line(error)}); {REMEDY}")

@@ -1,6 +1,6 @@
 """Audio file → waveform of a fixed length.
 
-The audio libraries are imported where a file is read: whoever only needs the length of a waveform does without.
+The audio libraries are imported only when a file is read, since many callers need only the length of a waveform.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,17 +33,17 @@ MIN_SAMPLES = 400
 """The receptive field of one wav2vec 2.0 frame (25 ms); a shorter waveform gives no feature."""
 
 NORMALIZATIONS = ("zero-mean-unit-variance", "none")
-"""Of waveforms, before a speech model."""
+"""Normalisations of waveforms for a speech model."""
 
 MAX_SAMPLES = 10 * 60 * SAMPLE_RATE
-"""Ten minutes: the longest row that may be asked for."""
+"""Ten minutes: the longest row that a user may choose."""
 
 RESAMPLING_SECONDS = 1.0
-"""How much of what follows may decide a resampled sample; 0.1 s were enough at every rate that was tried."""
+"""Duration of following audio that may influence a resampled sample; 0.1 s was enough at every rate that was tried."""
 
 
 class Recording(NamedTuple):
-    """A waveform, and what the decoder knows of the file.
+    """A waveform, and what the decoder found out about the file.
 
     Attributes:
         waveform: [n] at 16 kHz, mono, full scale ±1.
@@ -65,7 +65,7 @@ class Recording(NamedTuple):
 def load_waveform(
     path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES, at_most: int | None = None
 ) -> Waveform:
-    """Read one audio file as mono at 16 kHz: the waveform of `load_recording`, which says the rest."""
+    """Read one audio file as mono at 16 kHz; see `load_recording` for the arguments and errors."""
     return load_recording(path, channel, at_least, at_most).waveform
 
 
@@ -106,7 +106,7 @@ def _resample(samples: Waveform, rate: int, seconds: float | None) -> Waveform:
 
 
 def _check(path: Path, waveform: Waveform, at_least: int) -> None:
-    """AudioError for samples that no recording has, or too few."""
+    """Raise AudioError if samples are invalid (NaN, infinite or far too large) or too few."""
     largest = max(float(waveform.max(initial=0)), -float(waveform.min(initial=0)))
     if not np.isfinite(largest):
         raise AudioError(f"{path}: NaN or infinite samples; expected finite ones")

@@ -91,7 +91,7 @@ def test_colleagues_may_read_the_weights(run):
 @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02}q\x00."], ids=["empty", "text", "foreign"])
 def test_a_last_checkpoint_that_is_not_ours_is_refused(run, content):
     (run / "last.ckpt").write_bytes(content)
-    with pytest.raises(RunError, match=r"last\.ckpt: not a checkpoint of ours"):
+    with pytest.raises(RunError, match=r"last\.ckpt: not a checkpoint of SpoofCache"):
         load_model(run, "last")
 
 
@@ -105,7 +105,7 @@ def test_a_full_disk_names_the_file(run):
 
 def test_a_pickled_module_is_not_loaded(run):
     torch.save(torch.nn.Linear(2, 2), run / "last.ckpt")
-    with pytest.raises(RunError, match="not a checkpoint of ours"):
+    with pytest.raises(RunError, match="not a checkpoint of SpoofCache"):
         load_model(run, "last")
 
 

@@ -162,7 +162,7 @@ def test_keys_edited_after_the_extraction_are_refused(cache):
     trials = make_trials(7)
     trials[0] = replace(trials[0], key="spoof", attack="A01")
     (cache / "trials.tsv").write_bytes(snapshot(trials))
-    with pytest.raises(ShardMismatch, match=r"trials\.tsv: another trial list than the one asked for"):
+    with pytest.raises(ShardMismatch, match=r"trials\.tsv: another trial list than the requested one"):
         CachedFeatures(cache)
 
 

@@ -258,7 +258,7 @@ class TestResume:
         trials, frontend = corpus(10), Frames()
         extract(trials, tmp_path / "cache", Frames())
         before = contents(tmp_path / "cache")
-        with pytest.raises(ShardMismatch, match=r"trials\.tsv: another trial list than the one asked for; expected"):
+        with pytest.raises(ShardMismatch, match=r"trials\.tsv: another trial list than the requested one; expected"):
             extract(trials[:9], tmp_path / "cache", frontend)
         assert frontend.seen == 0
         assert contents(tmp_path / "cache") == before
@@ -275,7 +275,7 @@ class TestResume:
         extract(trials, tmp_path / "cache", Frames())
         shard = tmp_path / "cache/shard-00000.h5"
         shard.write_bytes(shard.read_bytes()[:-1])
-        with pytest.raises(StoreError, match=f"^{shard}: not a whole shard of ours"):
+        with pytest.raises(StoreError, match=f"^{shard}: not a whole shard of SpoofCache"):
             extract(trials, tmp_path / "cache", Frames())
 
 

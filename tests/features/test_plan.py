@@ -164,7 +164,7 @@ class TestManifest:
     @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"identity": 1}', b"\x89HDF\xff"])
     def test_what_is_not_one_is_refused(self, tmp_path, content):
         (tmp_path / "manifest.json").write_bytes(content)
-        with pytest.raises(StoreError, match=f"^{tmp_path}/manifest.json: not a manifest of ours"):
+        with pytest.raises(StoreError, match=f"^{tmp_path}/manifest.json: not a manifest of SpoofCache"):
             read_manifest(tmp_path)
 
     def test_one_that_lacks_a_field_is_refused(self, tmp_path):
@@ -172,7 +172,7 @@ class TestManifest:
         fields = json.loads((tmp_path / "manifest.json").read_text())
         del fields["shard_size"]
         (tmp_path / "manifest.json").write_text(json.dumps(fields))
-        with pytest.raises(StoreError, match=r"not a manifest of ours.*shard_size"):
+        with pytest.raises(StoreError, match=r"not a manifest of SpoofCache.*shard_size"):
             read_manifest(tmp_path)
 
     def test_one_of_another_format_version_is_refused(self, tmp_path):
@@ -195,7 +195,7 @@ class TestTrialList:
     )
     def test_any_other_is_refused(self, tmp_path, others):
         (tmp_path / "trials.tsv").write_bytes(snapshot(others))
-        with pytest.raises(ShardMismatch, match=f"^{tmp_path}/trials.tsv: another trial list than the one asked for"):
+        with pytest.raises(ShardMismatch, match=f"^{tmp_path}/trials.tsv: another trial list than the requested one"):
             require_trial_list(tmp_path / "trials.tsv", plan_of(5, (2, 3)))
 
     def test_a_missing_one_is_refused(self, tmp_path):

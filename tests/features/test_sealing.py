@@ -63,7 +63,7 @@ def test_a_shard_that_lost_its_end_is_no_shard_of_an_earlier_edition(shard, tmp_
     whole, path = shard.read_bytes(), tmp_path / "shard-00000.h5"
     for lost in (1, 8, 16, 40, len(whole) // 2):
         path.write_bytes(whole[:-lost])
-        with pytest.raises(StoreError, match="not a whole shard of ours"):
+        with pytest.raises(StoreError, match="not a whole shard of SpoofCache"):
             ShardReader(path)
 
 

@@ -72,7 +72,7 @@ def test_features_of_another_form_are_refused(shard, form):
     with changed(shard) as file:
         del file["features"]
         form(file)
-    with pytest.raises(StoreError, match="not a whole shard of ours"):
+    with pytest.raises(StoreError, match="not a whole shard of SpoofCache"):
         ShardReader(shard)
 
 
@@ -91,7 +91,7 @@ def test_attributes_of_another_form_are_refused(shard, name, value):
     with changed(shard) as file:
         del file.attrs[name]
         file.attrs[name] = value
-    with pytest.raises(StoreError, match="not a whole shard of ours"):
+    with pytest.raises(StoreError, match="not a whole shard of SpoofCache"):
         ShardReader(shard)
 
 

@@ -210,7 +210,7 @@ class TestDamage:
         plan = plan_of((201, 16))
         path = write(plan, rows_of(plan))
         path.write_bytes(path.read_bytes()[:left])
-        with pytest.raises(StoreError, match=f"^{path}: not a whole shard of ours"):
+        with pytest.raises(StoreError, match=f"^{path}: not a whole shard of SpoofCache"):
             ShardReader(path)
 
     def test_a_missing_shard_is_refused(self, tmp_path):
@@ -221,7 +221,7 @@ class TestDamage:
         path = tmp_path / "shard-00000.h5"
         with h5py.File(path, "w") as file:
             file["features"] = np.zeros(3)
-        with pytest.raises(StoreError, match=f"^{path}: not a whole shard of ours"):
+        with pytest.raises(StoreError, match=f"^{path}: not a whole shard of SpoofCache"):
             ShardReader(path)
 
     @pytest.mark.parametrize("name", ["features", "utt_id", "checksum"])

@@ -79,7 +79,7 @@ def test_an_edited_trial_list_is_found(cache):
     text = (cache / "trials.tsv").read_text()
     (cache / "trials.tsv").write_text(text.replace("bonafide", "spoof", 1))
     (problem,) = verify_partition(cache)
-    assert problem.startswith(f"{cache}/trials.tsv: another trial list than the one asked for")
+    assert problem.startswith(f"{cache}/trials.tsv: another trial list than the requested one")
 
 
 def test_a_missing_trial_list_is_found(cache):
