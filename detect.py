@@ -65,8 +65,8 @@ WINDOWS_HELP = (
     "Score windows over the whole file, not only its beginning. The score of the file is then the mean of its windows."
 )
 HOP_HELP = (
-    "Start a window every so many seconds; requires --windows. The last window ends with the file.  [default: half a "
-    "window]"
+    "Time between the starts of two windows, in seconds; requires --windows. The last window ends with the file.  "
+    "[default: half a window]"
 )
 JSON_HELP = "Write all results in full precision to this JSON file; with --windows, also the scores of all windows."
 PLOT_HELP = "Draw the scores over time, one PNG file per recording, into this folder; requires --windows."
