@@ -62,7 +62,8 @@ the column in every file that has it. A number names one of the score files for 
 protocol for the others; `scores.key=3` and `protocol.utterance=2` say which. Repeat the option for several columns."""
 EXPLAIN_HELP = "Add notes on how the columns of every file were understood."
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
-header `condition c0 c1 c2`. By default, they are computed from the ASV scores."""
+header `condition c0 c1 c2` or from the organisers' LA-C012-eval.npy. By default, they are computed from the ASV
+scores."""
 SASV_HELP = "Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF."
 METRICS_HELP = f"""Compute these measures, separated by commas: {", ".join(CM_MEASURES)}; or `all`.  [default: those
 that the inputs allow]"""
@@ -285,7 +286,7 @@ def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[Evalu
 def _evaluation_sets(options: Options) -> list[EvaluationSet]:
     protocols = parse_named(options.protocols)
     systems = with_test_sets(parse_named(options.scores), protocols)
-    costs = read_costs(options.costs) if options.costs else {}
+    costs = read_costs(options.costs, options.by) if options.costs else {}
     reading = Reading(options.columns, options.asv_key, options.asv_anyway, options.explain)
     evaluated = evaluation_sets(systems, protocols, options.where, options.asv, costs, reading)
     if not options.dev:

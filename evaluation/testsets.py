@@ -13,6 +13,7 @@ from spoofcache.evaluation.alignment import aligned
 from spoofcache.evaluation.assignment import Assignment, SystemName, assign, parse_system_name
 from spoofcache.evaluation.asv import read_asv
 from spoofcache.evaluation.evaluation_set import EvaluationSet
+from spoofcache.evaluation.official_costs import is_pickled, read_official_costs
 from spoofcache.evaluation.reading import Reading
 from spoofcache.evaluation.trials import list_trials, phase_warnings, trials_of_scores
 from spoofcache.metrics.asv_files import read_asv_scores
@@ -214,13 +215,17 @@ def read_sasv(systems: Sequence[NamedFile]) -> dict[str, AsvScores]:
     return scores
 
 
-def read_costs(path: Path) -> dict[str, Coefficients]:
+def read_costs(path: Path, by: Sequence[str] = ()) -> dict[str, Coefficients]:
     """Read the coefficients of the t-DCF of 2021 by condition: a tab-separated table with header `condition c0 c1 c2`.
+
+    The organisers' own file, `LA-C012-eval.npy`, is read too: of its conditions, those of the columns in `by`.
 
     Raises:
         ScoreError: the header is another, a row has other cells, coefficients do not define a cost, or a condition
             occurs twice.
     """
+    if is_pickled(path):
+        return read_official_costs(path, by)
     table = csv.reader(io.StringIO(read_text(path, f"{COSTS}, tab-separated")), delimiter="\t")
     header = " ".join(next(table, []))
     if header != COSTS:
