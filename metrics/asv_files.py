@@ -12,7 +12,7 @@ import numpy as np
 
 from spoofcache.common.tables.columns import Column, Table, tables
 from spoofcache.common.tables.foreign import is_2021
-from spoofcache.common.tables.layout import TableError, read_lines, shown
+from spoofcache.common.tables.layout import TableError, read_lines, readings, shown
 from spoofcache.common.tables.roles import table_error, understand
 from spoofcache.common.tables.words import NO_ATTACK
 from spoofcache.metrics.det import ScoreError
@@ -113,8 +113,8 @@ def read_asv_2021(path: Path, key_path: Path, phases: Collection[str], known: Co
         known: utterances of the countermeasure's protocol; where given, all spoofed utterances must be among them.
 
     Raises:
-        ScoreError: a file of another form; a trial without a score; spoofed utterances that the protocol does not know;
-            one of the three classes is missing.
+        ScoreError: a file of another form; a trial without a score, with two, or of an unknown class; spoofed
+            utterances that the protocol does not know; one of the three classes is missing.
     """
     try:
         scores, key = (_only_table(one) for one in (path, key_path))
@@ -128,11 +128,8 @@ def read_asv_2021(path: Path, key_path: Path, phases: Collection[str], known: Co
         )
     attack, state, phase = (key.columns[k].cells if k >= 0 else [] for k in KEY_2021[len(key.columns)])
     wanted = range(key.n_rows) if not phases else [row for row, one in enumerate(phase) if one in phases]
-    score_of = dict(zip(_pairs(scores), numbers.tolist(), strict=True))
-    pairs = _pairs(key)
-    for row in wanted:
-        if pairs[row] not in score_of:
-            raise ScoreError(f"{path}: no score of trial {' '.join(pairs[row])}; expected all trials of {key_path}")
+    pairs, score_of = _pairs(key), _score_of_trials(scores, numbers.tolist())
+    _require_scored(path, score_of, key_path, [(pairs[row], state[row]) for row in wanted])
     spoofs = [pairs[row][1].rsplit("-", 2)[0] for row in wanted if state[row] == "spoof"]
     strangers = [name for name in spoofs if known and name not in known]
     if strangers:
@@ -148,9 +145,36 @@ def read_asv_2021(path: Path, key_path: Path, phases: Collection[str], known: Co
     )
 
 
+def _require_scored(
+    path: Path, score_of: Collection[tuple[str, str]], key_path: Path, trials: Sequence[tuple[tuple[str, str], str]]
+) -> None:
+    """Check that every trial has a score and one of the three classes."""
+    for pair, state in trials:
+        if pair not in score_of:
+            raise ScoreError(f"{path}: no score of trial {' '.join(pair)}; expected all trials of {key_path}")
+        if state not in ASV_KEYS:
+            raise ScoreError(
+                f"{key_path}: class {shown(state)} of trial {' '.join(pair)}; expected {' or '.join(ASV_KEYS)}"
+            )
+
+
+def _score_of_trials(table: Table, numbers: Sequence[float]) -> dict[tuple[str, str], float]:
+    score_of: dict[tuple[str, str], float] = {}
+    for pair, number in zip(_pairs(table), numbers, strict=True):
+        if score_of.setdefault(pair, number) != number:
+            raise ScoreError(f"{table.lines.path}: two scores of trial {' '.join(pair)}; expected one")
+    return score_of
+
+
 def _pairs(table: Table) -> list[tuple[str, str]]:
     return list(zip(table.columns[0].cells, table.columns[1].cells, strict=True))
 
 
 def _only_table(path: Path) -> Table:
-    return next(tables(read_lines(path, ASV_2021)))
+    lines = read_lines(path, ASV_2021)
+    for cells in readings(lines):
+        if any(column[0].count("-") >= 2 for column in cells.columns[:2]) and not cells.is_first_short:
+            # The first line is a trial, though its `target` may also be the header of a protocol's column.
+            columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
+            return Table(lines, cells.separator, columns, "", lines.texts[0])
+    return next(tables(lines))

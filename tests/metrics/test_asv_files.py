@@ -1,0 +1,104 @@
+"""The ASV scores of ASVspoof 2021 are joined with the list of their trials by speaker and utterance."""
+
+import pytest
+
+from spoofcache.metrics.asv_files import is_asv_2021, read_asv_2021
+from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.score_files import read_scores
+
+KEY = """SPK_1-alaw-ita_tx U_1-alaw-ita_tx alaw ita_tx bonafide target notrim eval
+SPK_2-alaw-ita_tx U_1-alaw-ita_tx alaw ita_tx bonafide nontarget notrim eval
+SPK_1-alaw-ita_tx U_2-alaw-ita_tx alaw ita_tx A07 spoof notrim eval
+SPK_1-gsm-loc_tx U_3-gsm-loc_tx gsm loc_tx A08 spoof notrim progress
+SPK_1-gsm-loc_tx U_4-gsm-loc_tx gsm loc_tx bonafide target notrim progress
+SPK_2-gsm-loc_tx U_4-gsm-loc_tx gsm loc_tx bonafide nontarget notrim progress
+"""
+SCORES = """SPK_1-gsm-loc_tx U_3-gsm-loc_tx 3.5
+SPK_2-alaw-ita_tx U_1-alaw-ita_tx -4
+SPK_1-gsm-loc_tx U_4-gsm-loc_tx 7
+SPK_1-alaw-ita_tx U_1-alaw-ita_tx 5.25
+SPK_2-gsm-loc_tx U_4-gsm-loc_tx -6
+SPK_1-alaw-ita_tx U_2-alaw-ita_tx 1e0
+"""
+PA = "PA_1 P_{0} R1 M1 d1 r1 m1 s1 c1 {1} notrim eval\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def file(name, content):
+        (tmp_path / name).write_text(content)
+        return tmp_path / name
+
+    return file
+
+
+@pytest.fixture
+def read(write):
+    def joined(scores=SCORES, key=KEY, phases=(), known=()):
+        return read_asv_2021(write("scores.txt", scores), write("key.txt", key), phases, known)
+
+    return joined
+
+
+def test_the_order_of_the_lines_does_not_matter(read):
+    asv = read()
+    assert [scores.tolist() for scores in asv.classes] == [[5.25, 7], [-4, -6], [1, 3.5]]
+    assert asv.spoof_attacks == ["A07", "A08"]
+
+
+def test_only_trials_of_the_phases_count(read):
+    asv = read(phases={"progress"})
+    assert [scores.tolist() for scores in asv.classes] == [[7], [-6], [3.5]]
+
+
+def test_a_trial_list_of_pa_has_no_attacks_and_no_header(read):
+    names = [("1-a-b", "target"), ("2-a-b", "nontarget"), ("3-a-b", "spoof")]
+    key = "".join(PA.format(name, state) for name, state in names).replace("PA_1 ", "PA_1-a-b ")
+    asv = read("".join(f"PA_1-a-b P_{name} {k}\n" for k, (name, _) in enumerate(names)), key)
+    assert ([scores.tolist() for scores in asv.classes], asv.spoof_attacks) == ([[0], [1], [2]], ["-"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"scores": SCORES.replace("U_2-", "U_9-")},
+            "no score of trial SPK_1-alaw-ita_tx U_2-alaw-ita_tx; expected all",
+        ),
+        (
+            {"scores": SCORES + "SPK_1-gsm-loc_tx U_3-gsm-loc_tx 9\n"},
+            "two scores of trial SPK_1-gsm-loc_tx U_3-gsm-loc_tx",
+        ),
+        ({"scores": SCORES.replace(" 7", " nan")}, "nan"),
+        ({"key": KEY.replace("notrim ", "")}, "key.txt: 7 columns in '.*; expected ASVspoof 2021's list of ASV trials"),
+        ({"key": KEY.replace("nontarget", "impostor")}, "key.txt: class 'impostor' of trial SPK_2-alaw-ita_tx U_1"),
+        ({"phases": {"hidden"}}, "no target trial in 0 lines"),
+        ({"known": {"U_1", "U_2"}}, "1 spoofed utterances are not in the protocol, first U_3; .* --asv-anyway"),
+    ],
+)
+def test_what_does_not_fit_is_refused(read, change, sentence):
+    with pytest.raises(ScoreError, match=sentence):
+        read(**change)
+
+
+def test_the_form_is_recognised_by_its_names(write):
+    assert is_asv_2021(write("2021.txt", SCORES))
+    assert not is_asv_2021(write("2019.txt", "bonafide target 5\nA07 spoof 1\n"))
+    assert not is_asv_2021(write("empty.txt", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (SCORES, "ASVspoof 2021's scores of a speaker verification system .* go to --asv-scores"),
+        (
+            KEY,
+            r"ASVspoof 2021's trial list of speaker verification \(ASV/trial_metadata.txt\), which goes to --asv-key",
+        ),
+        ("2.5 target\n-3.25 nontarget\n0.5 nontarget\n", "the input of Kaldi's compute-eer"),
+        ("alice a-1 target\nbob a-1 nontarget\n", "a trial list of speaker verification as Kaldi has it"),
+    ],
+)
+def test_files_of_speaker_verification_are_no_countermeasure_scores(write, content, what):
+    with pytest.raises(ScoreError, match=f"cm.txt: this looks like {what}"):
+        read_scores(write("cm.txt", content))
