@@ -34,6 +34,7 @@ from spoofcache.evaluation.testsets import (
     with_test_sets,
 )
 from spoofcache.evaluation.trials import groups_of
+from spoofcache.metrics.track2_files import is_track_2
 
 EXAMPLES = """\b
 Examples:
@@ -54,7 +55,7 @@ conditions."""
 ASV_HELP = """Read the scores of a speaker verification system (`attack-or-bonafide target|nontarget|spoof score`),
 which t-DCF and t-EER need. Give one file for all protocols, or one for each."""
 ASV_KEY_HELP = """Read what each ASV trial is from this file, for ASV scores of ASVspoof 2021, which do not state it
-(keys/LA/ASV/trial_metadata.txt)."""
+(keys/LA/ASV/trial_metadata.txt), or for --sasv-scores of ASVspoof 5 track 2."""
 ASV_ANYWAY_HELP = "Use the ASV scores even where they seem to be those of another edition than the protocol."
 COLUMN_HELP = """Name a column of a score file or a protocol where its contents leave it open: utterance, score, key,
 attack, speaker, bonafide or spoof (a column that says 1 for that class), or any condition of a protocol. HEADER names
@@ -64,7 +65,8 @@ EXPLAIN_HELP = "Add notes on how the columns of every file were understood."
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
 header `condition c0 c1 c2` or from the organisers' LA-C012-eval.npy. By default, they are computed from the ASV
 scores."""
-SASV_HELP = "Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF."
+SASV_HELP = """Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF. Files of
+ASVspoof 5 track 2 need --asv-key, and give the t-EER, too."""
 METRICS_HELP = f"""Compute these measures, separated by commas: {", ".join(CM_MEASURES)}; or `all`.  [default: those
 that the inputs allow]"""
 BY_HELP = "Add a table for every value of this column (attack, speaker, codec, …)."
@@ -261,6 +263,8 @@ def _check(options: Options) -> None:
     if not options.scores and not options.sasv:
         raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
     of_scores = [*options.of_score_files, *options.of_trials]
+    if "--asv-key" in of_scores and any(is_track_2(one.path) for one in parse_named(options.sasv)):
+        of_scores.remove("--asv-key")
     if not options.scores and of_scores:
         raise cli.Sentence(f"{of_scores[0]} applies to SCORES only; expected SCORES beside --sasv-scores")
 
@@ -312,7 +316,8 @@ def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Compa
     with cli.progress("bootstrap", options.replicates * n_tables) as advance:
         comparisons = [compare(one, measures, options.by, uncertainty, advance) for one in evaluated]
         if options.sasv:
-            comparisons.append(compare_sasv(read_sasv(parse_named(options.sasv)), uncertainty, advance))
+            sasv = read_sasv(parse_named(options.sasv), options.asv_key)
+            comparisons.append(compare_sasv(sasv, uncertainty, advance))
     return comparisons
 
 

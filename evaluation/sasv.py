@@ -9,8 +9,10 @@ from spoofcache.evaluation.measures import Outcome
 from spoofcache.evaluation.remarks import intervals_note
 from spoofcache.metrics.bootstrap import Resampling, bootstrap
 from spoofcache.metrics.dcf import a_dcf
-from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.det import FloatArray, ScoreError, det_curve, verification_curve
 from spoofcache.metrics.scores import AsvScores
+from spoofcache.metrics.teer import tandem_equal_error_rate
+from spoofcache.metrics.track2_files import TandemScores, bona_fide
 
 
 def compare_sasv(
@@ -37,6 +39,11 @@ def compare_sasv(
         drawn = bootstrap(every, _statistic, Resampling(classes, {}), uncertainty.replicates, uncertainty.seed, advance)
     figures = figures_of(outcomes, None if drawn is None else drawn[:, :, 0], uncertainty.level)
     by_system = {name: {"a_dcf": figure} for name, figure in zip(systems, figures, strict=True)}
+    tandems = [scores for scores in systems.values() if isinstance(scores, TandemScores)]
+    measures = ("a_dcf", "t_eer") if len(tandems) == len(systems) else ("a_dcf",)
+    if "t_eer" in measures:
+        rates = figures_of([_t_eer(one) for one in tandems], None, uncertainty.level)
+        by_system = {name: by_system[name] | {"t_eer": rate} for name, rate in zip(systems, rates, strict=True)}
     table = Table(first.target.size + first.nontarget.size, first.spoof.size, by_system)
     notes = [
         f"{first.target.size:,} target and {first.nontarget.size:,} nontarget trials are the bona fide ones; costs and "
@@ -44,7 +51,12 @@ def compare_sasv(
     ]
     if uncertainty.replicates:
         notes.append(intervals_note("drawing trials one by one within each class", uncertainty, len(systems)))
-    return Comparison("speaker and spoofing together (SASV)", ("a_dcf",), table, notes=tuple(notes))
+    return Comparison("speaker and spoofing together (SASV)", measures, table, notes=tuple(notes))
+
+
+def _t_eer(scores: TandemScores) -> Outcome:
+    cm = det_curve(bona_fide(scores.cm), scores.cm.spoof)
+    return Outcome(tandem_equal_error_rate(cm, verification_curve(*scores.asv.classes)).rate)
 
 
 def _statistic(target: FloatArray, nontarget: FloatArray, spoof: FloatArray) -> list[float]:

@@ -23,6 +23,7 @@ from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import names_in
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import AsvScores, CmScores
+from spoofcache.metrics.track2_files import is_track_2, read_track_2
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.forms import polarity_warning, read_any_protocol
 from spoofcache.protocols.trial import read_text
@@ -201,18 +202,28 @@ def _require_other_trials(learned: EvaluationSet, evaluated: EvaluationSet) -> N
             )
 
 
-def read_sasv(systems: Sequence[NamedFile]) -> dict[str, AsvScores]:
+def read_sasv(systems: Sequence[NamedFile], key: Path | None = None) -> dict[str, AsvScores]:
     """Read the scores of systems that decide about speaker and spoofing together, in the form of ASV scores.
 
+    Files of ASVspoof 5 track 2 are joined with their `key`.
+
     Raises:
-        ScoreError: a system has two files, or a file cannot be read.
+        ScoreError: a system has two files, a file of track 2 has no key, or a file cannot be read.
     """
     scores: dict[str, AsvScores] = {}
     for system in systems:
         if system.name in scores:
             raise ScoreError(f"{system.path}: a second file of system {system.name}; give each a name, NAME=FILE")
-        scores[system.name] = read_asv_scores(system.path)
+        scores[system.name] = _read_sasv(system.path, key)
     return scores
+
+
+def _read_sasv(path: Path, key: Path | None) -> AsvScores:
+    if not is_track_2(path):
+        return read_asv_scores(path)
+    if key is None:
+        raise ScoreError(f"{path}: scores of ASVspoof 5 track 2, which do not state the classes; expected --asv-key")
+    return read_track_2(path, key)
 
 
 def read_costs(path: Path, by: Sequence[str] = ()) -> dict[str, Coefficients]:

@@ -47,6 +47,18 @@ def test_two_systems_against_a_protocol(folder):
     assert rows["good"][0].rstrip("*") == "0.000"
 
 
+def test_scores_of_track_2_give_a_dcf_and_t_eer(folder):
+    rows = ["m u1 3 5 4", "m u2 1 4 2.5", "n u1 2 -1 0.5", "m u4 0.75 6 3.5", "n u5 -2 3 0"]
+    (folder / "t2.tsv").write_text("\n".join(["spk filename cm-score asv-score sasv-score", *rows]) + "\n")
+    trials = ["u1 F bonafide target", "u2 F bonafide target", "u4 F A11 spoof"]
+    (folder / "key.txt").write_text(
+        "".join(f"m {one}\n" for one in trials) + "n u1 F bonafide nontarget\nn u5 F A12 spoof\n"
+    )
+    result = evaluate(folder, "--sasv-scores", "t2.tsv", "--asv-key", "key.txt", "--bootstrap", "0")
+    assert result.exit_code == 0
+    assert table(result)[1] == ["system", "a-DCF", "t-EER", "(%)"]
+
+
 def test_json_holds_every_figure_with_its_interval(folder):
     out = folder / "new" / "out.json"
     asv = ("--asv-scores", "asv.txt", "--protocol", "protocol.txt")
@@ -174,6 +186,7 @@ def test_every_warning_is_on_standard_error_too(folder):
         (["cm.txt", "--cluster", "attack", "--by", "speaker"], "no column speaker"),
         (["cm.txt", "--metrics", "t_eer"], "--metrics t_eer: needs --asv-scores"),
         (["cm.txt", "--calibrate", "cm.txt"], "8 of the development scores are those of trials to be judged"),
+        (["--sasv-scores", "sasv.txt", "--asv-key", "asv.txt"], "--asv-key applies to SCORES only"),
         (["--sasv-scores", "sasv.txt", "--by", "attack"], "--by applies to SCORES only; expected SCORES beside"),
         (["--sasv-scores", "sasv.txt", "--sasv-scores", "sasv.txt"], "a second file of system sasv"),
     ],
