@@ -13,7 +13,7 @@ ASV_2021 = (
 ASV_KEY_2021 = "ASVspoof 2021's trial list of speaker verification (ASV/trial_metadata.txt), which goes to --asv-key"
 KALDI_TRIALS = "a trial list of speaker verification as Kaldi has it (speaker, utterance, target|nontarget)"
 KALDI_EER = "the input of Kaldi's compute-eer (score, target|nontarget), which names no utterances"
-TRACK_2 = "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof)"
+TRACK_2 = "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof), which goes to --asv-key with --sasv-scores"
 
 
 def refuse_foreign(table: Table, expected: str) -> None:

@@ -81,7 +81,10 @@ def test_two_files_of_one_utterance_are_two_trials_of_a_key(write):
             "ASVspoof 2021's trial list of speaker verification (ASV/trial_metadata.txt), which goes to --asv-key",
         ),
         ("bonafide target 5\nA07 spoof 1\n", "scores of a speaker verification system"),
-        ("D_1 D_2 F bonafide target\nD_1 D_3 F A11 spoof\n", "a trial list of ASVspoof 5 track 2"),
+        (
+            "D_1 D_2 F bonafide target\nD_1 D_3 F A11 spoof\n",
+            "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof), which goes",
+        ),
     ],
 )
 def test_files_of_speaker_verification_are_refused_by_name(refusal, content, what):
