@@ -6,7 +6,6 @@ attributes describe the shard.
 """
 
 import contextlib
-import io
 import json
 import math
 import os
@@ -22,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from spoofcache.common.files import Claim
+from spoofcache.features.disk import Disk
 from spoofcache.features.fingerprint import Fingerprint, as_array
 from spoofcache.features.inspection import inspect
 from spoofcache.features.plan import FORMAT_VERSION, Identity, Plan, ShardMismatch, StoreError
@@ -143,7 +143,7 @@ class ShardWriter:
         self._close()
 
     def _create(self, n_rows: int) -> None:
-        self._disk = _Disk(self._claim.temporary)
+        self._disk = Disk(self._claim.temporary)
         self._file = h5py.File(self._disk, "w")
         shape = (n_rows, *self._plan.row_shape)
         compression = self._compression if n_rows else None  # an empty dataset has no chunks
@@ -193,42 +193,6 @@ class ShardWriter:
         with contextlib.suppress(AttributeError):  # not opened yet
             self._file.close()
             self._disk.close()
-
-
-class _Disk(io.FileIO):
-    """The file that HDF5 writes to.
-
-    HDF5 crashes at exit if it could not flush a file, so errors such as a full disk are hidden from it: after the first
-    error, further writes are discarded, and `check` raises that error.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)  # what a killed process left there; a link is removed, never followed
-        super().__init__(path, "x+")
-        self._refusal: OSError | None = None
-
-    def check(self) -> None:
-        """Raise the OSError of the first failed write, if there is one."""
-        if self._refusal:
-            raise self._refusal
-
-    def write(self, data: Any) -> int:
-        """Write all data, in as many pieces as the system requires."""
-        left = memoryview(data)
-        while left and not self._refusal:
-            try:
-                left = left[super().write(left) :]
-            except OSError as error:
-                self._refusal = error
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Cut or extend the file."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self._refusal = self._refusal or error
-            return size or 0
 
 
 def _stretches(features: Any) -> list[tuple[int, int]]:

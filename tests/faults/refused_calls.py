@@ -63,7 +63,7 @@ def refuse(fault: Fault, under: str, log: str) -> None:
             meet("write", self.name)
             return super().write(data)
 
-    store._Disk = type("Disk", (store._Disk, Below), {})  # type: ignore[assignment, misc]
+    store.Disk = type("Disk", (store.Disk, Below), {})  # type: ignore[assignment, misc]
 
 
 def _met(real: Callable[..., Any], name: str, meet: Callable[[str, object], None]) -> Callable[..., Any]:
