@@ -1,6 +1,7 @@
 """Settings and fixtures that the whole test tree shares."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,13 @@ from spoofcache.common import machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Set before anything imports torch, and inherited by child processes: tests run in several processes and their arrays
 are small, so more threads would only wait for each other; and no result depends on the number of cores."""
+
+if "ATEN_CPU_CAPABILITY" in os.environ:
+    os.environ.setdefault(
+        "TORCHINDUCTOR_CACHE_DIR",
+        f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}_{os.environ['ATEN_CPU_CAPABILITY']}",
+    )
+"""torch.compile's cache does not tell these kernels apart: code compiled for others gives wrong numbers with them."""
 
 machine.sleep_soon()  # before any test imports torch, as common/cli.py does
 
