@@ -1,6 +1,7 @@
 """Settings and fixtures that the whole test tree shares."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,12 @@ if "ATEN_CPU_CAPABILITY" in os.environ:
         f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}_{os.environ['ATEN_CPU_CAPABILITY']}",
     )
 """torch.compile's cache does not tell these kernels apart: code compiled for others gives wrong numbers with them."""
+
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+"""A shell has its background jobs ignore Ctrl-C, and nohup hangups. The commands that the tests start would inherit
+that, keep it, and never end."""
 
 machine.sleep_soon()  # before any test imports torch, as common/cli.py does
 
