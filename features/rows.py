@@ -5,6 +5,7 @@ open, 1,024 by default.
 """
 
 import errno
+import os
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -81,17 +82,22 @@ class PackedRows:
 
 
 _LOCK = Lock()
-_OPEN: OrderedDict[Path, h5py.Dataset] = OrderedDict()
+_OPEN: OrderedDict[tuple[Path, int, int], h5py.Dataset] = OrderedDict()
 
 
 def _opened(path: Path) -> h5py.Dataset:
-    """The features of a compressed shard. If too many are open, the least recently used one is closed."""
-    if path not in _OPEN:
+    """The features of a compressed shard. If too many are open, the least recently used one is closed.
+
+    A shard that was replaced under the same name, as --repair does, is opened anew.
+    """
+    state = os.stat(path)
+    key = (path, state.st_ino, state.st_mtime_ns)
+    if key not in _OPEN:
         while len(_OPEN) >= OPEN_FILES:
             _OPEN.popitem(last=False)[1].file.close()
-        _OPEN[path] = h5py.File(path, "r", locking=False)["features"]
-    _OPEN.move_to_end(path)
-    return _OPEN[path]
+        _OPEN[key] = h5py.File(path, "r", locking=False)["features"]
+    _OPEN.move_to_end(key)
+    return _OPEN[key]
 
 
 def system_error(error: BaseException) -> int | None:

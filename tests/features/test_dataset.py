@@ -197,6 +197,17 @@ def test_a_row_that_changed_is_refused_by_name_when_it_is_first_read(sharded, co
         dataset[first]
 
 
+def test_a_compressed_shard_that_was_made_anew_is_read_anew(sharded, tmp_path):
+    folder = sharded(compression="lzf")
+    shard, whole = folder / "shard-00001.h5", tmp_path / "whole.h5"
+    shutil.copy(shard, whole)
+    flip_a_bit_of_the_first_row(shard)
+    with pytest.raises(StoreError):
+        items(CachedFeatures(folder))
+    os.replace(whole, shard)  # as a shard is committed
+    assert len(items(CachedFeatures(folder))) == 9
+
+
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_a_row_of_values_that_are_no_numbers_is_refused_by_name(tmp_path, value, dtype):
