@@ -8,7 +8,6 @@ with the undamaged file except where bytes were changed: formats without checksu
 
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from spoofcache.common.errors import InputError
 from spoofcache.features.waveform import load_recording
+from tests.faults.outcome import FAULTS, run_command
 
 RATE, SECONDS = 16_000, 3
 MARGIN = 0.25
@@ -59,9 +59,6 @@ class Verdict(NamedTuple):
 
     kind: str
     detail: str = ""
-
-
-FAULTS = ("trace", "hang", "differs")
 
 
 def speech() -> NDArray[np.float32]:
@@ -244,26 +241,5 @@ def run(count: int, seed: int, folder: Path, keep: Path | None = None) -> Mappin
     return outcome
 
 
-def table(outcome: Mapping[tuple[str, str], int]) -> str:
-    """The counts as text, a format on each line."""
-    kinds = ("refused", "same", "local", "padded", "noted", *FAULTS)
-    names = sorted({name for name, _ in outcome})
-    rows = [("", *kinds), *((name, *(str(outcome.get((name, kind), 0)) for kind in kinds)) for name in names)]
-    total = ("total", *(str(sum(outcome.get((name, kind), 0) for name in names)) for kind in kinds))
-    return "\n".join("".join(cell.ljust(9) for cell in row).rstrip() for row in (*rows, total))
-
-
-def main() -> None:
-    """Run as many mutants as the first argument says, with the random seed that the second one says."""
-    count, seed = int((sys.argv[1:] or ["10000"])[0]), int((sys.argv[2:] or ["0"])[0])
-    keep = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = run(count, seed, Path(folder), keep)
-    print(f"{count} mutants, seed {seed}, {time.monotonic() - begin:.0f} s\n{table(outcome)}")
-    if any(kind in FAULTS for _, kind in outcome):
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(run, default=10_000, harmless=("refused", "same", "local", "padded", "noted"), width=9)

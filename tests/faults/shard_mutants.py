@@ -10,7 +10,6 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,11 +27,11 @@ from spoofcache.features.plan import TRIALS, Plan, write_manifest
 from spoofcache.features.store import ShardWriter
 from spoofcache.protocols.trial import snapshot
 from tests.corpora import IDENTITY, make_trials
+from tests.faults.outcome import FAULTS, run_command
 from tests.features.shards import changed
 
 N_ROWS, SHAPE = 24, (20, 30)
 SHARD = "shard-00000.h5"
-FAULTS = ("trace", "hang", "differs")
 HANG_SECONDS = 60.0
 INSPECTION_SECONDS = 5
 """How long a child may take over a shard without a seal here: it ends in the same sentence as after a minute."""
@@ -265,26 +264,5 @@ def run(count: int, seed: int, folder: Path, keep: Path | None = None) -> Mappin
     return outcome
 
 
-def table(outcome: Mapping[tuple[str, str], int]) -> str:
-    """The counts as text, a kind of shard on each line."""
-    kinds = ("refused", "same", *FAULTS)
-    names = sorted({name for name, _ in outcome})
-    rows = [("", *kinds), *((name, *(str(outcome.get((name, kind), 0)) for kind in kinds)) for name in names)]
-    total = ("total", *(str(sum(outcome.get((name, kind), 0) for name in names)) for kind in kinds))
-    return "\n".join("".join(cell.ljust(17) for cell in row).rstrip() for row in (*rows, total))
-
-
-def main() -> None:
-    """Run as many mutants as the first argument says, with the random seed that the second one says."""
-    count, seed = int((sys.argv[1:] or ["5000"])[0]), int((sys.argv[2:] or ["0"])[0])
-    keep = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = run(count, seed, Path(folder), keep)
-    print(f"{count} mutants, seed {seed}, {time.monotonic() - begin:.0f} s\n{table(outcome)}")
-    if any(kind in FAULTS for _, kind in outcome):
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(run, default=5_000, harmless=("refused", "same"), width=17)
