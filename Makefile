@@ -34,6 +34,7 @@ test: setup
 faults: setup
 	$(BIN)/python -m tests.faults.audio_mutants 10000
 	$(BIN)/python -m tests.faults.run_mutants 10000
+	$(BIN)/python -m tests.faults.text_mutants 10000
 	$(BIN)/python -m tests.faults.shard_mutants 5000
 	$(BIN)/python -m tests.faults.refused_calls
 	$(BIN)/python -m tests.faults.kills

@@ -1,7 +1,5 @@
 """Evaluation sets from score files and protocols; calibrated and fused systems from development scores."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +24,7 @@ from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.metrics.track2_files import is_track_2, read_track_2
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.forms import polarity_warning, read_any_protocol
-from spoofcache.protocols.trial import read_text
+from spoofcache.protocols.trial import read_text, table_rows
 
 NO_PROTOCOL = "no protocol was given"
 """How the warning of an evaluation without a protocol begins."""
@@ -232,12 +230,12 @@ def read_costs(path: Path, by: Sequence[str] = ()) -> dict[str, Coefficients]:
     The organisers' own file, `LA-C012-eval.npy`, is read too: of its conditions, those of the columns in `by`.
 
     Raises:
-        ScoreError: the header is another, a row has other cells, coefficients do not define a cost, or a condition
-            occurs twice.
+        ScoreError: the header is another, coefficients do not define a cost, or a condition occurs twice.
+        ProtocolError: the file is not text, or a row is not as wide as the header.
     """
     if is_pickled(path):
         return read_official_costs(path, by)
-    table = csv.reader(io.StringIO(read_text(path, f"{COSTS}, tab-separated")), delimiter="\t")
+    table = table_rows(read_text(path, f"{COSTS}, tab-separated"), "\t", path)
     header = " ".join(next(table, []))
     if header != COSTS:
         raise ScoreError(f"{path}:1: header {header!r}; expected {COSTS}, tab-separated")

@@ -118,6 +118,8 @@ def read_asv_2021(path: Path, key_path: Path, phases: Collection[str], known: Co
     """
     try:
         scores, key = (_only_table(one) for one in (path, key_path))
+        if len(scores.columns) != 3:
+            raise ScoreError(f"{path}: {len(scores.columns)} columns in {shown(scores.first)}; expected {ASV_2021}")
         numbers = numbers_of(scores, scores.columns[2])
     except TableError as error:
         raise ScoreError(str(error)) from error

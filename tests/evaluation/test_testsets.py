@@ -256,7 +256,8 @@ class TestCosts:
         ("content", "sentence"),
         [
             ("c0\tc1\n", "costs.tsv:1: header 'c0 c1'; expected condition c0 c1 c2"),
-            ("condition\tc0\tc1\tc2\nalaw\t1\t2\n", "costs.tsv:2: 'alaw 1 2'; expected condition c0 c1 c2"),
+            ("condition\tc0\tc1\tc2\nalaw\t1\t2\n", "costs.tsv:2: 3 columns; expected 4: condition c0 c1 c2"),
+            ("condition\tc0\tc1\tc2\nalaw\t1\t2\r\t3\n", "costs.tsv:2: new-line character .* expected a row of cells"),
             ("condition\tc0\tc1\tc2\nalaw\t1\t2\tx\n", "costs.tsv:2: 'alaw 1 2 x'; expected"),
             ("condition\tc0\tc1\tc2\nalaw\t0\t1_0\t1\n", "costs.tsv:2: 'alaw 0 1_0 1'; expected"),
             ("condition\tc0\tc1\tc2\nalaw\t0\t-1\t1\n", "costs.tsv:2: C0 = 0, C1 = -1, C2 = 1; expected"),
@@ -264,7 +265,7 @@ class TestCosts:
         ],
     )
     def test_what_is_no_cost_is_refused_by_line(self, write, content, sentence):
-        with pytest.raises(ScoreError, match=sentence):
+        with pytest.raises((ScoreError, ProtocolError), match=sentence):
             read_costs(write("costs.tsv", content))
 
 

@@ -1,5 +1,7 @@
 """The ASV scores of ASVspoof 2021 are joined with the list of their trials by speaker and utterance."""
 
+import re
+
 import pytest
 
 from spoofcache.metrics.asv_files import is_asv_2021, read_asv_2021
@@ -70,6 +72,10 @@ def test_a_trial_list_of_pa_has_no_attacks_and_no_header(read):
             "two scores of trial SPK_1-gsm-loc_tx U_3-gsm-loc_tx",
         ),
         ({"scores": SCORES.replace(" 7", " nan")}, "nan"),
+        (
+            {"scores": re.sub("^SPK_[^ ]+ ", "", SCORES, flags=re.MULTILINE)},
+            "scores.txt: 2 columns in '.*; expected lines of `speaker-codec",
+        ),
         ({"key": KEY.replace("notrim ", "")}, "key.txt: 7 columns in '.*; expected ASVspoof 2021's list of ASV trials"),
         ({"key": KEY.replace("nontarget", "impostor")}, "key.txt: class 'impostor' of trial SPK_2-alaw-ita_tx U_1"),
         ({"phases": {"hidden"}}, "no target trial in 0 lines"),
