@@ -271,7 +271,7 @@ def _check(options: Options) -> None:
 
 def _score_runs(options: Options) -> tuple[list[matrices.Experiment], list[EvaluationSet]]:
     """The rows of the matrix, and the scores of every run on every test set, computed where they are missing."""
-    from spoofcache.engine.checkpoint import RunError  # here, not above: score files do without torch
+    from spoofcache.engine.about import RunError  # here, not above: score files do without torch
     from spoofcache.evaluation.crosscorpus import CrossCorpus, named_tests, read_test_sets
     from spoofcache.evaluation.runs import read_runs
 

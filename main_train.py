@@ -111,7 +111,7 @@ def main(**given: Any) -> None:
 
 def _train(options: Options) -> None:
     from spoofcache.common.machine import keep_freed_memory
-    from spoofcache.engine.checkpoint import RunError
+    from spoofcache.engine.about import RunError
     from spoofcache.engine.config_file import load_config
     from spoofcache.engine.processes import join_processes, report_error_once
     from spoofcache.engine.run_folder import require_new

@@ -23,8 +23,8 @@ from torch.optim.swa_utils import update_bn
 
 from spoofcache.benchmarks.backends import aligned
 from spoofcache.benchmarks.machine import Machine, write_json
-from spoofcache.engine.checkpoint import Countermeasure
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.optim import Updater
 from spoofcache.engine.score import run_batch
 from spoofcache.features.dataset import CachedFeatures

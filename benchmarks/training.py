@@ -32,8 +32,8 @@ from spoofcache.benchmarks import read_cache
 from spoofcache.benchmarks.machine import Machine, write_json
 from spoofcache.benchmarks.plain import build
 from spoofcache.common.machine import keep_freed_memory
-from spoofcache.engine.checkpoint import Countermeasure
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, TrainConfig
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.optim import Updater
 from spoofcache.engine.score import run_network
 from spoofcache.features.dataset import CachedFeatures

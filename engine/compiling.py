@@ -14,8 +14,8 @@ from statistics import median
 import torch
 from torch import nn
 
+from spoofcache.engine.about import RunError, first_line
 from spoofcache.engine.batch_norm import GlobalBatchNorm
-from spoofcache.engine.checkpoint import RunError, first_line
 from spoofcache.engine.config import TrainConfig
 from spoofcache.engine.optim import Forward, Updater
 from spoofcache.engine.processes import Processes

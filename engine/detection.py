@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spoofcache.engine.checkpoint import Countermeasure, RunError
+from spoofcache.engine.about import RunError
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.recordings import Track
 from spoofcache.engine.score import run_batch
 from spoofcache.features.audio.levels import is_clipped, is_silent

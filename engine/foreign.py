@@ -9,14 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from spoofcache.engine.checkpoint import (
-    FORMAT_VERSION,
-    About,
-    Countermeasure,
-    RunError,
-    build_countermeasure,
-    versions,
-)
+from spoofcache.engine.about import FORMAT_VERSION, About, RunError, versions
+from spoofcache.engine.countermeasure import Countermeasure, build_countermeasure
 from spoofcache.engine.foreign_entries import COUNTER, Choice, read_entries
 from spoofcache.features.plan import Identity
 from spoofcache.protocols.trial import CLASS_INDEX

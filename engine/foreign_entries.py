@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from spoofcache.engine.checkpoint import RunError, first_line
+from spoofcache.engine.about import RunError, first_line
 
 EXPORT = "torch.save(model.state_dict(), …)"
 

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spoofcache.engine.checkpoint import About, Countermeasure, RunError, load_model
+from spoofcache.engine.about import About, RunError
+from spoofcache.engine.checkpoint import load_model
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.detection import Detector
 from spoofcache.engine.recordings import Track
 from spoofcache.engine.score import run_batch, score_partition

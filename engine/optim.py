@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from spoofcache.engine.checkpoint import Countermeasure
 from spoofcache.engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.processes import ALONE, Processes, even_parts
 from spoofcache.models.output import BackendOutput
 

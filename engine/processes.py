@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import distributed
 
-from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.about import RunError
 from spoofcache.features.feed import Batch, Feed
 
 Value = TypeVar("Value")

@@ -9,7 +9,8 @@ from typing import Any
 from spoofcache.common.files import atomic_path, exclusive
 from spoofcache.common.records import flatten
 from spoofcache.common.toml import TomlError, parse_toml, read_toml
-from spoofcache.engine.checkpoint import ABOUT_AVERAGE, CONFIG, RunError
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import ABOUT_AVERAGE, CONFIG
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.warm_start import InitialWeights, keep_initial
 

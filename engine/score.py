@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.processes import ALONE, Processes
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed, rows_in_order

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
-from spoofcache.engine.checkpoint import LAST, RunError, load_last, save_last
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import LAST, load_last, save_last
 from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.run_folder import locked, make_folder, require_same_conditions, write_lines
 from spoofcache.features.dataset import CachedFeatures

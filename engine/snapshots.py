@@ -7,18 +7,8 @@ from typing import Any
 
 import torch
 
-from spoofcache.engine.checkpoint import (
-    ABOUT_AVERAGE,
-    LAST,
-    METRICS,
-    About,
-    RunError,
-    first_line,
-    load_last,
-    save_average,
-    save_best,
-    save_last,
-)
+from spoofcache.engine.about import About, RunError, first_line
+from spoofcache.engine.checkpoint import ABOUT_AVERAGE, LAST, METRICS, load_last, save_average, save_best, save_last
 from spoofcache.engine.history import Epoch
 from spoofcache.engine.run_folder import append_line, keep_lines, require_same_conditions
 from spoofcache.engine.trained_on import write_trained_on

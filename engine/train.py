@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from spoofcache.engine.about import RunError
 from spoofcache.engine.averaging import load_average
-from spoofcache.engine.checkpoint import RunError
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.history import Epoch
 from spoofcache.engine.processes import ALONE, Processes, Share, even_parts

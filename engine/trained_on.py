@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spoofcache.common.files import atomic_path
-from spoofcache.engine.checkpoint import TRAINED_ON, RunError
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import TRAINED_ON
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.protocols.trial import COLUMNS, ProtocolError, Trial, read_text, table_rows
 

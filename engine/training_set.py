@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.about import RunError
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.sampling import Pool, bonafide_share, draws_per_epoch
 from spoofcache.engine.trained_on import require_disjoint

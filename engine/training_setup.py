@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from spoofcache.common.plugins import origins
+from spoofcache.engine.about import FORMAT_VERSION, About, RunError, versions
 from spoofcache.engine.averaging import AVERAGES, Average
 from spoofcache.engine.batch_norm import over_all_processes
-from spoofcache.engine.checkpoint import FORMAT_VERSION, About, RunError, build_countermeasure, versions
 from spoofcache.engine.compiling import CompileChoice
 from spoofcache.engine.config import ExperimentConfig, TrainConfig
+from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.engine.history import History
 from spoofcache.engine.optim import Updater
 from spoofcache.engine.processes import Processes, even_parts

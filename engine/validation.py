@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from spoofcache.engine.checkpoint import Countermeasure, RunError
+from spoofcache.engine.about import RunError
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.processes import Processes
 from spoofcache.engine.score import run_network
 from spoofcache.features.dataset import CachedFeatures

@@ -12,7 +12,8 @@ from safetensors.torch import load, save
 from torch import nn
 
 from spoofcache.common.files import atomic_path
-from spoofcache.engine.checkpoint import MODEL, RunError, first_line, load_model
+from spoofcache.engine.about import RunError, first_line
+from spoofcache.engine.checkpoint import MODEL, load_model
 from spoofcache.features.plan import Identity
 
 INITIAL = "initial.safetensors"

@@ -17,7 +17,8 @@ import torch
 
 from spoofcache.common.files import atomic_path
 from spoofcache.common.toml import TomlError, read_toml
-from spoofcache.engine.checkpoint import RunError, load_model
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.engine.trained_on import Partition, namesakes
 from spoofcache.evaluation.alignment import align

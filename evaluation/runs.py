@@ -10,7 +10,8 @@ from typing import Any
 
 from spoofcache.common.records import flatten
 from spoofcache.common.toml import TomlError, read_toml
-from spoofcache.engine.checkpoint import CONFIG, PAIRS, About, RunError, read_about
+from spoofcache.engine.about import About, RunError
+from spoofcache.engine.checkpoint import CONFIG, PAIRS, read_about
 from spoofcache.engine.trained_on import Partition, read_trained_on
 from spoofcache.evaluation.matrix import Experiment
 

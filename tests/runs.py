@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spoofcache.engine.checkpoint import CONFIG, FORMAT_VERSION, About, build_countermeasure, save_best
+from spoofcache.engine.about import FORMAT_VERSION, About
+from spoofcache.engine.checkpoint import CONFIG, save_best
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
+from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.features.plan import Identity
 from spoofcache.protocols.trial import CLASS_INDEX, Trial
 from tests.corpora import IDENTITY, write_cache

@@ -16,7 +16,9 @@ from click.testing import CliRunner
 
 from spoofcache import detect, generate_score
 from spoofcache.engine import detection
-from spoofcache.engine.checkpoint import FORMAT_VERSION, About, build_backend, save_best, versions
+from spoofcache.engine.about import FORMAT_VERSION, About, versions
+from spoofcache.engine.checkpoint import save_best
+from spoofcache.engine.countermeasure import build_backend
 from spoofcache.engine.detection import SCORES
 from spoofcache.features.extract import ExtractOptions, extract_partition, make_identity
 from spoofcache.features.frontends import make_frontend

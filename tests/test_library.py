@@ -10,7 +10,7 @@ import soundfile
 
 import spoofcache
 from spoofcache.common.children import child_environment
-from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.about import RunError
 from spoofcache.features.extract import ExtractOptions, make_identity
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions

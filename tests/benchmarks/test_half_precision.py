@@ -17,7 +17,7 @@ from spoofcache.benchmarks.half_precision import (
     scores,
 )
 from spoofcache.common.cli import Sentence
-from spoofcache.engine.checkpoint import Countermeasure
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.features.plan import Identity
 from spoofcache.features.waveform import fit_length, load_waveform
 from spoofcache.models.lcnn import LCNN

@@ -14,8 +14,10 @@ from click.testing import CliRunner
 
 from spoofcache import main_train, preprocess
 from spoofcache.common.plugins import PluginChanged, PluginError, is_plugin, load_plugin
-from spoofcache.engine.checkpoint import ABOUT, RunError, build_backend, load_model, read_about
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import ABOUT, load_model, read_about
 from spoofcache.engine.config_file import ConfigError, load_config
+from spoofcache.engine.countermeasure import build_backend
 from spoofcache.features.augment import EffectError, parse_effect
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.extract import ExtractOptions, make_identity

@@ -7,7 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spoofcache.engine.checkpoint import RunError, build_countermeasure, load_model, read_about, save_best
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_model, read_about, save_best
+from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.engine.train import fit
 from tests.limits import file_size_limit
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from spoofcache.engine import compiling
-from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_last
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.optim import Forward
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.models import BACKENDS

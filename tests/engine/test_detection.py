@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from spoofcache.engine.checkpoint import Countermeasure, RunError
+from spoofcache.engine.about import RunError
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.detection import SCORES, Detector, window_starts
 from spoofcache.models.losses import LOSSES
 from spoofcache.models.output import BackendOutput

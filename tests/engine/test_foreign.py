@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from spoofcache.engine.checkpoint import RunError, build_backend, load_model, save_best
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_model, save_best
+from spoofcache.engine.countermeasure import build_backend
 from spoofcache.engine.foreign import HEAR_WAVEFORMS, ForeignSettings, load_foreign, output_layer
 from spoofcache.engine.foreign_entries import Choice
 from spoofcache.features.plan import Identity

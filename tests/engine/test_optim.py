@@ -5,8 +5,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from spoofcache.engine.checkpoint import Countermeasure
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Progress, Updater, learning_rate
 from spoofcache.engine.processes import even_parts
 from spoofcache.models.losses import LOSSES

@@ -15,10 +15,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spoofcache.engine import processes as room
+from spoofcache.engine.about import RunError
 from spoofcache.engine.batch_norm import over_all_processes
-from spoofcache.engine.checkpoint import Countermeasure, RunError, load_last, load_model
+from spoofcache.engine.checkpoint import load_last, load_model
 from spoofcache.engine.compiling import obstacle
 from spoofcache.engine.config_file import load_config
+from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.processes import Processes, even_parts, join_processes, report_error_once
 from spoofcache.engine.sampling import seed_epoch
 from spoofcache.engine.score import score_partition

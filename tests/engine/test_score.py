@@ -6,7 +6,8 @@ import torch
 from click.testing import CliRunner
 
 from spoofcache import generate_score
-from spoofcache.engine.checkpoint import RunError, load_model
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.engine.train import fit
 from spoofcache.metrics.score_files import read_scores

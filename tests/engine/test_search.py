@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spoofcache.common.files import exclusive
-from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.about import RunError
 from spoofcache.engine.config_file import load_config
 from spoofcache.engine.genotype_file import write_experiment
 from spoofcache.engine.search import CLASS_WEIGHTS, SearchController, _halves

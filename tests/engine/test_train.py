@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 
 from spoofcache.common.files import exclusive
 from spoofcache.engine import checkpoint
-from spoofcache.engine.checkpoint import RunError, load_last, load_model
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_last, load_model
 from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
 from spoofcache.engine.score import run_network, score_partition

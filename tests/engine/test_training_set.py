@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from spoofcache.engine.checkpoint import RunError, load_last, read_about
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_last, read_about
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.engine.training_set import TrainingSet
 from spoofcache.features.augment.view import View

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spoofcache.engine.checkpoint import RunError, load_last, load_model, save_best
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import load_last, load_model, save_best
 from spoofcache.engine.foreign import load_foreign
 from spoofcache.engine.train import FitOptions, Listener, fit
 

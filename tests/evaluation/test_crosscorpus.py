@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from spoofcache.engine.checkpoint import RunError
+from spoofcache.engine.about import RunError
 from spoofcache.engine.trained_on import write_trained_on
 from spoofcache.evaluation import crosscorpus
 from spoofcache.evaluation.crosscorpus import CrossCorpus, NamedTestSet, named_tests, read_test_sets

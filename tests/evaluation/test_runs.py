@@ -2,7 +2,8 @@
 
 import pytest
 
-from spoofcache.engine.checkpoint import ABOUT, CONFIG, RunError, read_about
+from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import ABOUT, CONFIG, read_about
 from spoofcache.engine.train import fit
 from spoofcache.engine.trained_on import read_trained_on
 from spoofcache.evaluation.runs import read_runs, weights_digest

@@ -23,8 +23,10 @@ from typing import NamedTuple
 
 import soundfile
 
-from spoofcache.engine.checkpoint import FORMAT_VERSION, About, build_countermeasure, save_best
+from spoofcache.engine.about import FORMAT_VERSION, About
+from spoofcache.engine.checkpoint import save_best
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, TrainConfig
+from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.features import extract, plan
 from spoofcache.features.extract import ExtractOptions, make_identity
 from spoofcache.features.frontends import make_frontend

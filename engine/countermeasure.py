@@ -1,0 +1,104 @@
+"""The network of a run: the back-end and the objective that it is trained with, and how they are built."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from spoofcache.engine.about import About, RunError, find_registered, first_line
+from spoofcache.models import BACKENDS
+from spoofcache.models.losses import LOSSES
+from spoofcache.models.objective import Objective
+from spoofcache.models.output import BackendOutput, require_output
+from spoofcache.protocols.trial import CLASS_INDEX
+
+OBJECTIVE = "objective."
+"""What the objective's names begin with among the weights; the back-end's stand as they are."""
+
+
+class Countermeasure(nn.Module):
+    """A back-end with the objective that it is trained with: features [B, …] → BackendOutput, and its score [B].
+
+    In its state the back-end's tensors keep their own names, so that the files are those of the bare network; the
+    objective's stand beside them as `objective.…`.
+    """
+
+    def __init__(self, backend: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.backend, self.objective = backend, objective
+        self.register_state_dict_post_hook(_without_prefix)
+        self.register_load_state_dict_pre_hook(_with_prefix)
+
+    def forward(self, features: torch.Tensor) -> BackendOutput:
+        output: BackendOutput = self.backend(features)
+        return output
+
+    def score(self, output: BackendOutput) -> torch.Tensor:
+        """Countermeasure score [B] in float32, higher = more bona fide: that of the objective."""
+        return self.objective.score(output)
+
+
+def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in list(state):  # every one is renamed or put back, which keeps their order
+        state[name.removeprefix(f"{prefix}backend.")] = state.pop(name)
+
+
+def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in list(state):
+        if not name.startswith(OBJECTIVE):
+            state[f"backend.{name}"] = state.pop(name)
+
+
+def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
+    """The network of that registry name, or `package.module:Name` of the user's own, built for features of that shape.
+
+    Raises:
+        RunError: no such name, or a shape or settings that the network does not take.
+    """
+    make = find_registered("back-end", name, BACKENDS)
+    try:
+        return make(feature_shape, **settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:  # of sizes that nothing has room for, too
+        raise RunError(f"back-end {name} with settings {dict(settings)}: {first_line(error)}") from error
+
+
+def build_countermeasure(about: About, class_weights: torch.Tensor | None = None) -> Countermeasure:
+    """The network and the objective of that description, with weights as they are drawn.
+
+    Args:
+        about: its `epoch` and dev figures do not matter.
+        class_weights: [2] by class index, of the loss; scores do without.
+
+    Raises:
+        RunError: names, settings or a feature shape that nothing takes.
+    """
+    backend = build_backend(about.backend, about.feature_shape, about.settings)
+    size = _embedding_size(about.backend, backend, about.feature_shape)
+    try:
+        weights = torch.ones(len(CLASS_INDEX)) if class_weights is None else class_weights
+        objective = find_registered("loss", about.loss, LOSSES)(weights, size, **about.loss_settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
+        raise RunError(f"loss {about.loss} with settings {dict(about.loss_settings)}: {first_line(error)}") from error
+    return Countermeasure(backend, objective)
+
+
+def _embedding_size(name: str, backend: nn.Module, feature_shape: tuple[int, ...]) -> int:
+    """E of the embeddings [B, E], which depends on the settings: a forward pass of two utterances of zeros shows it.
+
+    Raises:
+        RunError: The back-end cannot compute such features, or returns something other than a BackendOutput.
+    """
+    try:
+        with torch.no_grad():
+            output = backend.eval()(torch.zeros(2, *feature_shape))
+    except Exception as error:  # whatever a back-end of the user's own raises
+        raise RunError(f"back-end {name} on features [2, …] of shape {feature_shape}: {first_line(error)}") from error
+    try:
+        return require_output(f"back-end {name}", output, batch=2).embedding.shape[1]
+    except ValueError as error:
+        raise RunError(str(error)) from error
