@@ -1,4 +1,4 @@
-"""Stage one: compute the features of a corpus by a front-end, once, and write them into HDF5 shards."""
+"""Stage one: compute the features of a corpus with a front-end, once, and write them into HDF5 shards."""
 
 import spoofcache.common.signals  # noqa: F401
 
@@ -10,6 +10,7 @@ import click
 from spoofcache.common.cli import (
     RegistryName,
     checkpoint_folder,
+    counted,
     device_option,
     input_file,
     input_folder,
@@ -66,7 +67,7 @@ Examples:
   python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --partition dev --frontend lfcc \\
          --augment rawboost:5 --views 2 --seed 0 --out cache/
 \b
-  # how much space and time it will take (neither corpus nor checkpoint is needed), and whether a cache is intact
+  # estimate the space and the time needed (without corpus or checkpoint), and check that a cache is intact
   python preprocess.py --corpus asvspoof19_la --partition train --frontend xls-r-300m --out cache/ --dry-run
   python preprocess.py --verify --out cache/
 \b
@@ -123,12 +124,12 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
 @click.option(
     "--weights",
     type=checkpoint_folder,
-    help="Load the speech model from this local folder in the format of the Hugging Face hub, not from the hub.",
+    help="Load the speech model from this local folder in the format of the Hugging Face hub, instead of from the hub.",
 )
 @click.option(
     "--normalize",
     type=click.Choice(NORMALIZATIONS),
-    help="Normalise the waveforms for a speech model in this way; by default, as its checkpoint says.",
+    help="Normalise the waveforms for a speech model in this way; by default, as its checkpoint specifies.",
 )
 @click.option(
     "--precision",
@@ -149,14 +150,14 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     "--fit",
     type=click.Choice(list(FIT_RULES)),
     default="repeat",
-    help="Fill up audio that is shorter than --length by repeating it or with zeros.",
+    help="Pad audio that is shorter than --length by repeating it or with zeros.",
 )
 @click.option(
     "--length",
     "n_samples",
     type=click.IntRange(MIN_SAMPLES, MAX_SAMPLES),
     default=N_SAMPLES,
-    help="Cut or fill up every utterance to this many samples at 16 kHz.",
+    help="Cut or pad every utterance to this many samples at 16 kHz.",
 )
 @click.option(
     "--augment",
@@ -180,7 +181,7 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
 @click.option(
     "--out", type=output, required=True, help="Write the cache below this folder: <corpus>/<front-end>/<partition>."
 )
-@click.option("--name", help="Name of the corpus's folder in the cache; by default, the name of the corpus.")
+@click.option("--name", help="Name the folder of the corpus in the cache; by default, after the corpus.")
 @click.option(
     "--on-missing",
     "--on-bad-audio",
@@ -213,13 +214,12 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     "--relabel",
     is_flag=True,
     help="Replace the trial list of a cache by that of the protocol, and keep the features. Labels, attacks, speakers "
-    "and conditions may differ, and utterances may be added at the end: only their features are computed.",
+    "and conditions may differ. Utterances may be added at the end, and only their features are computed.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="Read every row of the finished shards, and make those shards anew that are damaged or hold values that are "
-    "not numbers.",
+    help="Read every row of the finished shards, and recompute the shards that are damaged or contain NaN or infinity.",
 )
 @click.option(
     "--limit",
@@ -240,7 +240,7 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
 def main(verify: bool, out: Path, device: str, **given: Any) -> None:
     """Compute the features of a corpus once and write them into HDF5 shards.
 
-    When the same command is run again, it keeps every finished shard and makes those that are missing.
+    When the same command is run again, it keeps every finished shard and computes only those that are missing.
     """
     if verify:
         from spoofcache.tools.verify import verify_caches
@@ -249,7 +249,7 @@ def main(verify: bool, out: Path, device: str, **given: Any) -> None:
         return
     if not (given["corpus"] and given["partitions"] and given["frontend"]):
         raise click.UsageError("--corpus, --partition and --frontend are needed (see --help)")
-    from spoofcache.features.options import PreprocessOptions  # here, not above, as all that imports torch
+    from spoofcache.features.options import PreprocessOptions  # imported late: it imports torch, which is slow to load
 
     _preprocess(PreprocessOptions(out=out, **given), device)
 
@@ -261,7 +261,7 @@ def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
     device = resolve_device(device_name)
     request = ExtractionRequest.from_options(options, device)
     if options.dry_run:
-        # nothing is compiled for it: on a GPU the extraction will be faster than the dry run says
+        # A dry run compiles nothing, so on a GPU the extraction itself will be faster than the estimate.
         _estimate(request, make_for_estimate(options.frontend, options.frontend_options(device, None, _say)))
         return
     _look_for_audio(request)
@@ -276,7 +276,7 @@ def _say(sentence: str) -> None:
 
 
 def _look_for_audio(request: "ExtractionRequest") -> None:
-    """Report at once what is missing in all partitions; AudioError unless such utterances are to be skipped."""
+    """Report the unusable audio of all partitions at once; raise AudioError unless such utterances are skipped."""
     from spoofcache.features.coverage import look_for_audio, require_audio
 
     refused = []
@@ -289,7 +289,7 @@ def _look_for_audio(request: "ExtractionRequest") -> None:
             refused.append(f"{partition}: {error}")
             continue
         if coverage.unusable:
-            _say(f"{partition}: {coverage}; left out")
+            _say(f"{partition}: {coverage}; skipped")
     if refused:
         raise AudioError("\n".join(refused))
 
@@ -299,12 +299,12 @@ def _extract(job: "Job", network: "FrontEnd") -> None:
 
     with progress(job.title, len(job.trials)) as advance:
         done = extract_partition(job.trials, job.plan, network, job.folder, job.options, advance)
-    left_out = f", {len(done.skipped)} utterances left out (skipped.tsv)" if done.skipped else ""
+    skipped = f", {counted(len(done.skipped), 'utterance')} skipped (see skipped.tsv)" if done.skipped else ""
     pace = f"; {done.pace}" if done.made else ""
-    _say(f"{job.title}: {done.made} shards made, {done.found} found finished{left_out}{pace}")
+    _say(f"{job.title}: {counted(done.made, 'shard')} written, {done.found} already complete{skipped}{pace}")
     if done.unusual:
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(done.unusual.items()))
-        _say(f"{job.title}: of the audio files that were decoded, {counts}; tools/prepare_corpus.py names such files")
+        _say(f"{job.title}: among the decoded audio files, {counts}; tools/prepare_corpus.py lists such files")
     click.echo(job.folder)
 
 

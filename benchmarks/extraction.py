@@ -55,7 +55,7 @@ class Side(NamedTuple):
 
 
 def operations(config: Any, n_samples: int) -> dict[str, float]:
-    """Multiplications and additions per utterance in the products of each part (norms and activations are left out).
+    """Multiplications and additions per utterance in the products of each part (norms and activations are not counted).
 
     >>> from transformers import AutoConfig
     >>> config = AutoConfig.for_model(ARCHITECTURES["xls-r-300m"][0], **ARCHITECTURES["xls-r-300m"][1])

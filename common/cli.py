@@ -40,7 +40,7 @@ machine.sleep_soon()  # every command imports this file, and none has imported t
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SECONDS_BETWEEN_LINES = 30.0
-MEMORY_FULL = "the machine's memory is full; a smaller batch size (train.batch_size or train.micro_batch) may help"
+MEMORY_FULL = "out of memory; a smaller batch size (train.batch_size or train.micro_batch) may help"
 
 
 class Sentence(click.ClickException):
@@ -72,7 +72,7 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                     raise Sentence(MEMORY_FULL) from error
                 if type(error).__name__ != "OutOfMemoryError":  # compared by name to avoid importing torch
                     raise
-                raise Sentence("the GPU's memory is full; a smaller batch size, or --device cpu, may help") from error
+                raise Sentence("the GPU is out of memory; a smaller batch size, or --device cpu, may help") from error
             except KeyboardInterrupt as interrupt:
                 click.echo(f"Interrupted; no incomplete file was left behind. {after_interrupt}".strip(), err=True)
                 click.get_current_context().exit(exit_status(interrupt))
@@ -98,6 +98,11 @@ def _warnings_as_sentences() -> Iterator[None]:
         yield
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun in the singular or, with an `s`, in the plural: `1 shard`, `0 shards`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
     """Raise Sentence if an output is also an input, is named twice, or exists and must not be replaced."""
     read, seen = {path.resolve() for path in inputs}, set()
@@ -112,7 +117,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bo
 
 
 def resolve_device(name: str) -> "torch.device":
-    """The torch device for `auto`, `cpu`, `cuda` or `cuda:k`; Sentence if it does not exist."""
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:k`; raise Sentence if it does not exist."""
     import torch  # imported here so that `--help` does not wait for it
 
     if name == "auto":
@@ -129,7 +134,7 @@ def resolve_device(name: str) -> "torch.device":
 
 
 def named_columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Callback of the repeatable option `--column`: our name of a column → its name in the header, or its number."""
+    """Parse the repeatable option `--column` into a mapping: our name of a column → its header or its number."""
     columns: dict[str, str] = {}
     for pair in pairs:
         name, equals, header = pair.partition("=")
@@ -195,7 +200,7 @@ class PackagedFile(click.ParamType):
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 input_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 checkpoint_folder = click.Path(exists=True, path_type=Path)
-"""A folder; for a file the front-end says how it becomes one."""
+"""A folder. A file is accepted here, too, so that the front-end can explain how to convert it into a folder."""
 output = click.Path(path_type=Path)
 
 device_option = click.option(
@@ -246,6 +251,6 @@ def _log_lines(description: str, total: int) -> Callable[[int], None]:
         last = now
         rate = (done - found) / (now - start)
         left = (total - done) / rate if rate else float("inf")
-        click.echo(f"{description}: {done}/{total}, {rate:.1f}/s, {left:.0f} s left", err=True)
+        click.echo(f"{description}: {done}/{total}, {rate:.1f}/s, {left:.0f} s remaining", err=True)
 
     return advance

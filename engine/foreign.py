@@ -1,4 +1,4 @@
-"""Checkpoints that others published → a network of ours with a description of it. Nothing in them is executed."""
+"""Build a network of SpoofCache from a checkpoint that others published. No code in the checkpoint is executed."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from spoofcache.features.plan import Identity
 from spoofcache.protocols.trial import CLASS_INDEX
 
 HEAR_WAVEFORMS = ("aasist", "aasist_l", "rawnet2")
-"""Back-ends that need no front-end. A checkpoint of any other back-end does not say which front-end it needs."""
+"""Back-ends that read waveforms. A checkpoint of any other back-end does not state which front-end it needs."""
 
 SHOWN = 5
-"""Number of entries that a sentence names."""
+"""Number of entries that a message names."""
 
 
 @dataclass(frozen=True)
 class ForeignSettings:
-    """What a checkpoint does not say about its network.
+    """What the user must add, since a checkpoint does not state it.
 
     Attributes:
         settings: settings of the back-end.
         bonafide_index: class index of bona fide in the checkpoint. If it is 0, the two output rows are swapped.
-        choice: which entries of the checkpoint are the network's.
+        choice: which entries of the checkpoint belong to the network.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -38,19 +38,19 @@ class ForeignSettings:
 
 
 class Imported(NamedTuple):
-    """A network in evaluation mode on the CPU, what it is, and the entries of the checkpoint that were left out."""
+    """A network in evaluation mode on the CPU, its description, and the ignored entries of the checkpoint."""
 
     model: Countermeasure
     about: About
-    left_out: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def note(self) -> str:
-        """A sentence about what was left out; empty if nothing was."""
-        if not self.left_out:
+        """A sentence that names the ignored entries; empty if there are none."""
+        if not self.ignored:
             return ""
-        shown = ", ".join(self.left_out[:SHOWN]) + (", …" if len(self.left_out) > SHOWN else "")
-        return f"Left out {len(self.left_out)} entries of the checkpoint that are not the network's: {shown}"
+        shown = ", ".join(self.ignored[:SHOWN]) + (", …" if len(self.ignored) > SHOWN else "")
+        return f"Ignored {len(self.ignored)} entries of the checkpoint that do not belong to the network: {shown}"
 
 
 def load_foreign(
@@ -63,14 +63,14 @@ def load_foreign(
     """Build a back-end with the weights of a published checkpoint. Its score is the log-odds of its logits.
 
     Args:
-        path: the checkpoint: the entries of a network, alone or among other things that a trainer stored.
+        path: the checkpoint. It holds the entries of a network, alone or among other things that a trainer stored.
         backend: registry name of the back-end.
         feature_shape: shape of the features of one utterance.
         identity: identity of the features that the network was trained on.
-        given: what the checkpoint does not say.
+        given: what the checkpoint does not state.
 
     Raises:
-        RunError: the file does not hold exactly that network, or there are no two output rows to swap.
+        RunError: the file does not contain exactly that network, or there are no two output rows to swap.
     """
     path = Path(path)
     about = About(
@@ -87,14 +87,14 @@ def load_foreign(
     )
     model = build_countermeasure(about)
     expected = model.state_dict()
-    weights, left_out = read_entries(path, given.choice, expected)
+    weights, ignored = read_entries(path, given.choice, expected)
     weights |= {name: tensor for name, tensor in expected.items() if name.endswith(COUNTER) and name not in weights}
     output = output_layer(model.backend)
     _require_fit(weights, expected, output, f"{path}: not the weights of {backend}")
     model.load_state_dict(weights)
     if given.bonafide_index != CLASS_INDEX["bonafide"]:
         _swap_outputs(model, output, backend)
-    return Imported(model.eval(), about, left_out)
+    return Imported(model.eval(), about, ignored)
 
 
 class OutputLayer(NamedTuple):
@@ -105,7 +105,7 @@ class OutputLayer(NamedTuple):
 
 
 def output_layer(model: nn.Module) -> OutputLayer | None:
-    """The last linear layer with two outputs; None in a network with a single logit."""
+    """Return the last linear layer with two outputs; None if the network has a single logit."""
     pairs = [
         OutputLayer(name, module)
         for name, module in model.named_modules()
@@ -117,7 +117,7 @@ def output_layer(model: nn.Module) -> OutputLayer | None:
 def _swap_outputs(model: nn.Module, output: OutputLayer | None, backend: str) -> None:
     """Swap the rows of the output layer, and the classes in the layers that are applied to the logits after it."""
     if output is None:
-        raise RunError(f"{backend} has one output, not a row for each class to swap; expected --bonafide-index 1")
+        raise RunError(f"{backend} has a single output, so no classes to swap; expected --bonafide-index 1")
     modules = list(model.modules())
     behind = modules[modules.index(output.layer) + 1 :]
     on_logits = [module for module in behind if getattr(module, "num_features", None) == len(CLASS_INDEX)]
@@ -131,7 +131,7 @@ def _swap_outputs(model: nn.Module, output: OutputLayer | None, backend: str) ->
 def _require_fit(
     weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], output: OutputLayer | None, what: str
 ) -> None:
-    """RunError, beginning with `what`, unless names and shapes are those expected and all values are finite."""
+    """Raise RunError, whose message begins with `what`, unless all names and shapes match and all values are finite."""
     problems = {
         "missing": [name for name in expected if name not in weights],
         "unexpected": [name for name in weights if name not in expected],
@@ -150,7 +150,7 @@ def _require_fit(
     if output and {f"{output.name}.weight", f"{output.name}.bias"} == set(problems["missing"]):
         found.append(f"{output.name} is the 2-class output, without which bona fide and spoof cannot be distinguished")
     if [problem for problem, names in problems.items() if names] == ["unexpected"]:
-        found.append("--drop PREFIX leaves out the entries whose names begin with PREFIX")
+        found.append("--drop PREFIX ignores the entries whose names begin with PREFIX")
     if found:
         raise RunError(f"{what}: {'; '.join(found)}")
 

@@ -1,6 +1,6 @@
-"""The entries of a checkpoint that someone else wrote, and which of them belong to the network. Executes nothing.
+"""Read a checkpoint that others wrote, and find the entries that belong to the network, without executing any code.
 
-PyTorch's own format is read with `weights_only=True`; safetensors holds no code in the first place.
+PyTorch's own format is read with `weights_only=True`; safetensors files contain no code.
 """
 
 import argparse
@@ -51,12 +51,12 @@ DEEPEST = 8
 
 @dataclass(frozen=True)
 class Choice:
-    """Which entries of a checkpoint are the network's.
+    """Which entries of a checkpoint belong to the network.
 
     Attributes:
-        prefix: only entries whose names begin with it are read, and it is removed from the names. By default, the
-            prefix is found from the names that the network has.
-        drop: entries whose names begin with one of these are left out.
+        prefix: only entries whose names begin with this prefix are read, and it is removed from their names. By
+            default, the prefix is inferred from the names in the network.
+        drop: entries whose names begin with one of these prefixes are ignored.
     """
 
     prefix: str = ""
@@ -64,26 +64,26 @@ class Choice:
 
 
 class Entries(NamedTuple):
-    """Tensors by their names in the network, and the names of the entries that were left out."""
+    """Tensors by their names in the network, and the names of the ignored entries."""
 
     weights: dict[str, torch.Tensor]
-    left_out: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries:
-    """The network's entries in a checkpoint, under the names that they have in the network.
+    """Read the entries of the network from a checkpoint, and rename them as in the network.
 
-    Entries that are no tensors, constants of an acoustic front-end and what `choice` excludes are left out. Everything
-    else stays, whether the network has it or not.
+    Entries that are not tensors, constants of an acoustic front-end and everything that `choice` excludes are ignored.
+    All other entries are returned, whether the network has them or not.
 
     Args:
-        path: file of `torch.save` or of safetensors.
-        choice: what to read and what to leave out.
-        expected: names of the network's parameters and buffers.
+        path: a file in the format of `torch.save` or safetensors.
+        choice: which entries to read and which to ignore.
+        expected: names of the parameters and buffers of the network.
 
     Raises:
-        RunError: the file is damaged, holds code or no tensors, has nothing under the prefix, or has weights of a
-            speech model that would be left out without being named in `choice.drop`.
+        RunError: the file is damaged, contains code or no tensors, has no entry with the prefix, or has weights of a
+            speech model that would be ignored although `choice.drop` does not name them.
     """
     state, others = _network_in(path, _content(path), choice.prefix)
     dropped = [name for name in state if name.startswith(tuple(choice.drop))]
@@ -98,7 +98,7 @@ def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries
         raise RunError(f"{path}: no name begins with {prefix!r}; {_names_like(state, dropped)}")
     rest = [name for name in state if not name.startswith(prefix)]
     _require_no_speech_model(path, rest)
-    if not choice.prefix:  # nobody has said that the rest is not wanted
+    if not choice.prefix:  # the user has not said that the other entries are unwanted
         weights |= {name: state[name] for name in rest}
         rest = []
     constants = [name for name in weights if name not in known and FRONT_END_CONSTANT.search(name)]
@@ -112,7 +112,7 @@ def _names_like(state: Mapping[str, Any], dropped: Sequence[str]) -> str:
 
 
 def _content(path: Path) -> Any:
-    """Everything in the file; RunError if it cannot be read without running code, or is damaged."""
+    """Return everything in the file; raise RunError if it is damaged or cannot be read without running code."""
     with path.open("rb") as file:
         begin = file.read(9)
     try:
@@ -129,7 +129,7 @@ def _content(path: Path) -> Any:
 
 
 def _harmless() -> list[Any]:
-    """Types beside tensors that trainers store: numbers and arrays of numpy, and the options of a command line."""
+    """Types that trainers store besides tensors: numbers and arrays of numpy, and the options of a command line."""
     scalar, rebuild = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
     renamed = [(scalar, "numpy.core.multiarray.scalar"), (rebuild, "numpy.core.multiarray._reconstruct")]
     dtypes = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
@@ -149,9 +149,9 @@ def _refusal(path: Path, error: Exception) -> str:
 
 
 def _network_in(path: Path, content: Any, prefix: str) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """The table of tensors that is the network, by name, and the names of everything beside it.
+    """Return the table of tensors that is the network, and the names of everything else.
 
-    If a prefix is given that this table does not have, all tables are searched for it, by dotted names.
+    If the given prefix does not occur in this table, all tables are searched for it by their dotted names.
     """
     tables = dict(_tables(content))
     if not tables:
@@ -172,7 +172,7 @@ def _network_in(path: Path, content: Any, prefix: str) -> tuple[dict[str, torch.
 
 
 def _preference(at: str) -> tuple[int, int]:
-    """A bare table first, then the usual names, then any other name; lower is better."""
+    """Rank a table, where lower is better: a bare table comes first, then the usual names, then any other name."""
     last = at.rpartition(".")[2]
     if not at:
         return (0, 0)
@@ -180,7 +180,7 @@ def _preference(at: str) -> tuple[int, int]:
 
 
 def _tables(content: Any, at: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """Every table within tables that holds tensors under texts, by its dotted name."""
+    """Yield every table, at any depth, that maps strings to tensors, with its dotted name."""
     if not isinstance(content, Mapping) or depth > DEEPEST:
         return
     tensors = {name: each for name, each in content.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
@@ -192,7 +192,7 @@ def _tables(content: Any, at: str = "", depth: int = 0) -> Iterator[tuple[str, d
 
 
 def _prefix_of(path: Path, state: Mapping[str, torch.Tensor], expected: Sequence[str]) -> str:
-    """What precedes every name of the network in the checkpoint; the usual wrappers if no prefix gives all names."""
+    """Return the prefix of the network's names in the checkpoint; if none fits, that of the usual wrappers."""
     needed = [name for name in expected if not name.endswith(COUNTER)]
     if not needed:
         return ""
@@ -212,9 +212,9 @@ def _wrapping(names: Sequence[str]) -> str:
     return found
 
 
-def _require_no_speech_model(path: Path, left_out: Sequence[str]) -> None:
-    """RunError if fine-tuned weights of a speech model are among the entries that would be left out."""
-    speech = [name for name in left_out if SPEECH_MODEL.search(name)]
+def _require_no_speech_model(path: Path, ignored: Sequence[str]) -> None:
+    """Raise RunError if fine-tuned weights of a speech model are among the entries that would be ignored."""
+    speech = [name for name in ignored if SPEECH_MODEL.search(name)]
     if speech:
         top = f"{speech[0].partition('.')[0]}."
         raise RunError(

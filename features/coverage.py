@@ -71,7 +71,7 @@ def require_audio(coverage: Coverage, skip: bool) -> None:
     if coverage.unusable and not skip:
         raise AudioError(
             f"{coverage}; expected <utterance>.flac, .wav or another ending in the audio folder (--on-missing skip "
-            "leaves them out)"
+            "omits them)"
         )
 
 

@@ -62,7 +62,7 @@ class CachedFeatures(Dataset[Item]):
             self.trials += [trial for trial in group if trial.utt_id not in shard.skipped]
             self._shards.append(_Rows.of(shard))
         if not self.trials:
-            raise StoreError(f"{folder}: every utterance was left out; expected at least one")
+            raise StoreError(f"{folder}: every utterance was omitted; expected at least one")
         self._ends = list(accumulate(len(shard.rows) for shard in self._shards))
         self._is_checked = np.zeros(len(self.trials), bool)
         self.is_mapped = all(shard.end is not None for shard in self._shards if len(shard.rows))
@@ -107,7 +107,7 @@ class CachedFeatures(Dataset[Item]):
         if crc32_of(row) != checksum:
             fault = "changed since it was written"
         elif not is_finite(row):
-            fault = "holds values that are not numbers"
+            fault = "contains NaN or infinity"
         else:
             self._is_checked[index] = True
             return

@@ -1,4 +1,4 @@
-"""What an extraction will take, before it is begun: gigabytes from the plan, time from a few batches."""
+"""Estimate the cost of an extraction before it starts: its size from the plan, its time from a few batches."""
 
 import shutil
 import time
@@ -18,22 +18,22 @@ from spoofcache.features.request import Job
 from spoofcache.protocols.trial import Trial
 
 SECONDS = 2.0
-"""How long batches are measured, once the first one is done; at least LEAST_BATCHES of them."""
+"""Batches after the first one are timed for this long, but at least LEAST_BATCHES of them."""
 
 LEAST_BATCHES = 3
 MOST_SECONDS = 20.0
-"""Where a batch takes long: no further one is begun after this time."""
+"""After this time, slow batches are no longer timed, even if there were fewer than LEAST_BATCHES of them."""
 
 LOUDNESS = 0.1
 
 
 class Speed(NamedTuple):
-    """How fast a front-end gets through utterances.
+    """The speed of a front-end.
 
     Attributes:
-        batch_size: utterances per batch.
-        first: seconds of the first batch, in which a network is checked and memory is taken.
-        rate: utterances per second in the batches after it.
+        batch_size: number of utterances in a batch.
+        first: duration of the first batch in seconds, in which the network is checked and memory is allocated.
+        rate: utterances per second in the later batches.
     """
 
     batch_size: int
@@ -46,11 +46,11 @@ class Speed(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What one cached partition will take, in words.
+    """The estimated cost of one cached partition.
 
     Attributes:
-        sentence: utterances, missing files, gigabytes, shards, free space and time.
-        folder: where it will lie; None while the checkpoint, on which the name depends, is not known.
+        sentence: the numbers of utterances, missing files, gigabytes and shards, the free space, and the time.
+        folder: the folder of the partition; None if the checkpoint is not at hand, since the name depends on it.
     """
 
     sentence: str
@@ -58,14 +58,14 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Estimates the jobs of one front-end; each kind of view is timed once, and the first batch once."""
+    """Estimates the jobs of one front-end. Each effect is timed once, and the slow first batch counts once."""
 
     def __init__(self, frontend: FrontEnd) -> None:
         self._frontend = frontend
         self._speeds: dict[str, Speed | None] = {}
 
     def estimate(self, job: Job) -> Estimate:
-        """What a job will take."""
+        """Estimate the size and the time of a job."""
         plan = job.plan
         shape = " × ".join(map(str, plan.row_shape))
         free = shutil.disk_usage(next(parent for parent in job.folder.absolute().parents if parent.exists())).free
@@ -81,16 +81,16 @@ class Estimator:
             return f"time unknown: {obstacle}"
         speed = self._speed(job)
         if speed is None:
-            return "time unknown: no audio file that can be used"
+            return "time unknown: there is no usable audio file"
         notes = [
-            *(["with random weights of the same geometry, as the checkpoint is not here"] if stand_in else []),
-            *(["without the time to decode audio files"] if not job.trials else []),
+            *(["timed with random weights of the same size, since the checkpoint is absent"] if stand_in else []),
+            *(["not including the time to decode audio files"] if not job.trials else []),
         ]
         minutes = speed.seconds(job.plan.n_trials) / 60
         return ", ".join((f"about {minutes:.1f} minutes at {speed.rate:.1f} utterances/s", *notes))
 
     def _speed(self, job: Job) -> Speed | None:
-        """Measured where no job of this effect was; the first batch counts for the first job only."""
+        """Time the effect of this job, unless it is known; the slow first batch counts for the first job only."""
         effect = job.plan.identity.effect
         if not job.trials:
             effect = ""
@@ -108,19 +108,19 @@ class Estimator:
 
 def _utterances(job: Job) -> str:
     if not job.trials:
-        return f"{job.plan.n_trials} utterances by the published count, no audio looked for"
+        return f"{job.plan.n_trials} utterances (the published count; audio files were not looked for)"
     missing = sum(trial.path is None for trial in job.trials)
     return f"{len(job.trials)} utterances, {missing} audio files missing"
 
 
 def measure_speed(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractOptions) -> Speed | None:
-    """Extract a few batches as an extraction does, and keep nothing.
+    """Time a few batches under the conditions of an extraction, without storing anything.
 
-    Files are decoded ahead while the front-end computes, and every batch is full, both as in an extraction. A corpus
-    of few files is gone through several times.
+    As in an extraction, files are decoded ahead while the front-end computes, and every batch is full. The files of a
+    small corpus are used several times.
 
     Returns:
-        None where there is no audio file, or where a batch has none that can be used.
+        The speed; None if there is no audio file, or if a batch contains no usable one.
     """
     found = [trial for trial in trials if trial.path is not None]
     device = _device(frontend, options)
@@ -137,7 +137,7 @@ def measure_speed(trials: Sequence[Trial], frontend: FrontEnd, options: ExtractO
 
 
 def measure_speed_on_noise(frontend: FrontEnd, options: ExtractOptions) -> Speed:
-    """As `measure_speed`, on noise instead of audio files: the time to decode files is not part of it."""
+    """Time a few batches of noise instead of audio files, so that the time to decode files is not included."""
     device = _device(frontend, options)
     random = np.random.default_rng(0)
     noise = LOUDNESS * random.standard_normal((options.batch_size, options.n_samples), dtype=np.float32)
@@ -153,7 +153,7 @@ def _device(frontend: FrontEnd, options: ExtractOptions) -> Device:
 
 
 def _is_enough(moments: Sequence[float]) -> bool:
-    """Whether the moments, of the start and of the end of each batch, tell the speed."""
+    """Whether the moments (the start, then the end of each batch) suffice to compute the speed."""
     n_batches = len(moments) - 2  # after the first one
     if n_batches < 1:
         return False

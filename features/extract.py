@@ -1,4 +1,4 @@
-"""One partition: trials × front-end → shards, resumable at every shard, by any number of processes at once."""
+"""Extract one partition into shards. Any number of processes can share the work, and it can be resumed at any shard."""
 
 import os
 import shutil
@@ -41,26 +41,26 @@ from spoofcache.protocols.trial import Trial, snapshot
 
 SECONDS_BETWEEN_LOOKS = 0.5
 PROCESSES_FROM = 1_000
-"""Number of utterances from which processes decode. Fewer are decoded sooner than the processes could start."""
+"""From this number of utterances on, processes decode; threads finish a smaller number before processes would start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
-    """How to extract. Only `fit`, `n_samples`, `dtype` and `view` change what is stored.
+    """How a partition is extracted. Only `fit`, `n_samples`, `dtype` and `view` change what is stored.
 
     Attributes:
-        fit: what fills a waveform that is too short, a key of `features.waveform.FIT_RULES`.
-        n_samples: length of every waveform.
-        dtype: stored number type; None for the front-end's default.
-        view: what augments the waveforms; None for clean ones.
-        batch_size: utterances per call of the front-end.
-        workers: threads that decode; processes, from `PROCESSES_FROM` utterances on.
-        skip_bad_audio: leave unusable utterances out instead of stopping.
+        fit: how a short waveform is padded: a key of `features.waveform.FIT_RULES`.
+        n_samples: length of every waveform, in samples.
+        dtype: number type of the stored features; None for the default of the front-end.
+        view: the augmentation of the waveforms; None for clean waveforms.
+        batch_size: number of utterances in each call of the front-end.
+        workers: number of decoding threads or, from `PROCESSES_FROM` utterances on, decoding processes.
+        skip_bad_audio: omit unusable utterances instead of stopping.
         compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
-        device: where the front-end is given its batches.
-        relabel: replace the trial list of a partition whose utterances agree; see `features.relabel`.
-        repair: read every row of finished shards, and make the damaged ones anew.
-        trust_audio: take finished shards without comparing the audio files with those that they were made from.
+        device: the device that the front-end runs on.
+        relabel: replace the trial list of a partition that has the same utterances; see `features.relabel`.
+        repair: read every row of the finished shards, and recompute the damaged shards.
+        trust_audio: accept finished shards without checking that the audio files have not changed since.
     """
 
     fit: str = "repeat"
@@ -78,24 +78,29 @@ class ExtractOptions:
 
     @property
     def form(self) -> Form:
-        """What the rows depend on besides the front-end and the audio."""
+        """The settings that the waveforms depend on, besides the audio files."""
         return Form(self.batch_size, self.n_samples, self.fit, self.view)
 
 
 def default_batch_size(device: torch.device) -> int:
-    """Utterances per call of the front-end; on an H200, 64 went faster than more or less."""
+    """Number of utterances in each call of the front-end. On an H200, 64 was faster than larger or smaller batches."""
     return 64 if device.type == "cuda" else 8
 
 
 def default_workers(device: torch.device) -> int:
-    """How many files to decode at once: a GPU wants some 2,000 a second, which takes two to four cores."""
+    """Number of files to decode at once. A GPU processes about 2,000 files per second, which take 2 to 4 cores."""
     return min(8, max(2, (os.cpu_count() or 2) // 2)) if device.type == "cuda" else 2
 
 
 class Extracted(NamedTuple):
-    """Shards made by this call, shards found finished, utterances left out with their reasons, and how fast it went.
+    """The result of an extraction.
 
-    `unusual` counts the recordings, among those decoded by this call, that are silent, constant or clipped.
+    Attributes:
+        made: number of shards that this call wrote.
+        found: number of shards that were already complete.
+        skipped: the omitted utterances with their reasons.
+        pace: how fast the extraction was.
+        unusual: number of silent, constant and clipped recordings among those that this call decoded.
     """
 
     made: int
@@ -106,10 +111,10 @@ class Extracted(NamedTuple):
 
 
 def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
-    """Everything that decides the cached numbers.
+    """Build the identity of a cache: every setting that the stored numbers depend on.
 
     Raises:
-        EffectError: the view's effect cannot be made.
+        EffectError: the effect of the view is not available.
         StoreError: the output of this front-end cannot be stored in that number type.
     """
     dtype = options.dtype or frontend.dtypes[0]
@@ -136,15 +141,16 @@ def extract_partition(
     options: ExtractOptions,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Extracted:
-    """Make the shards of `plan` that are missing in `folder`, then mark the folder as complete.
+    """Write the shards of `plan` that are missing from `folder`, then mark the folder as complete.
 
-    If it is interrupted or killed or fails at any moment, it leaves only finished shards, and the next call continues
-    from there. `advance` is called for every finished utterance, including those that were found finished.
+    If the extraction is interrupted, is killed or fails at any moment, only complete shards remain, and the next call
+    continues from there. `advance` is called with the number of finished utterances, and also counts those in shards
+    that were already complete.
 
     Raises:
-        AudioError: audio is unusable, unless `options.skip_bad_audio` is set.
-        EffectError: the view's effect cannot use a recording.
-        StoreError: the folder holds something else, a feature does not fit its type, or writing fails.
+        AudioError: audio is unusable, and `options.skip_bad_audio` is not set.
+        EffectError: the effect of the view cannot be applied to a recording.
+        StoreError: the folder contains something else, a feature does not fit its number type, or writing fails.
     """
     was_complete = _is_complete(folder, plan)
     if not was_complete:
@@ -160,7 +166,7 @@ def extract_partition(
     skipped: dict[str, str] = {}
     for index in range(plan.shard_count):
         skipped |= ShardReader(plan.shard_path(folder, index)).skipped
-    if was_complete and not made:  # so that a finished cache may lie where nothing can be written
+    if was_complete and not made:  # nothing is written, so that a finished cache may be on a read-only disk
         return Extracted(made, plan.shard_count, skipped, extraction.pace, extraction.unusual)
     with _writing(folder):
         clear_claims(folder)
@@ -171,7 +177,7 @@ def extract_partition(
 
 
 def _is_complete(folder: Path, plan: Plan) -> bool:
-    """Whether the folder says that it holds all of this plan."""
+    """Whether the manifest and the trial list of the folder say that this plan is complete there."""
     try:
         require_trial_list(folder / TRIALS, plan)
         return read_manifest(folder) == plan
@@ -181,7 +187,7 @@ def _is_complete(folder: Path, plan: Plan) -> bool:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """StoreError that names the folder when what is beside the shards cannot be written."""
+    """Turn an OSError into a StoreError that names the folder, for the files beside the shards."""
     try:
         yield
     except OSError as error:
@@ -210,7 +216,7 @@ class _Extraction:
     unusual: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> int:
-        """Go over the plan until every shard is finished; the number made here."""
+        """Repeat until every shard of the plan is finished; return the number of shards that this process wrote."""
         made, todo = 0, self._unfinished(range(self.plan.shard_count))
         if any(not self._path(index).exists() for index in todo):
             (self.folder / MANIFEST).unlink(missing_ok=True)
@@ -220,11 +226,11 @@ class _Extraction:
             made += len(mine)
             todo = self._unfinished(index for index in todo if index not in mine)
             if todo and not mine:
-                time.sleep(SECONDS_BETWEEN_LOOKS)  # other processes are making all that is left
+                time.sleep(SECONDS_BETWEEN_LOOKS)  # other processes are working on all remaining shards
         return made
 
     def _require_room(self, todo: Sequence[int]) -> None:
-        """Raise StoreError where the disk cannot hold what is still to be made: better now than after hours."""
+        """Raise StoreError if the disk has no room for the remaining shards, rather than fail after hours."""
         needed = sum(len(self._group(index)) for index in todo) * self.plan.row_bytes
         free = shutil.disk_usage(self.folder).free
         if needed > free and not self.options.compression:
@@ -240,7 +246,7 @@ class _Extraction:
         return self.trials[self.plan.group(index)]
 
     def _unfinished(self, indices: Iterable[int]) -> list[int]:
-        """Those still to be made; tells `advance` of the others."""
+        """Return the indices of the shards that are not finished; count the others as progress."""
         todo = []
         for index in indices:
             if self._is_finished(index):
@@ -250,7 +256,7 @@ class _Extraction:
         return todo
 
     def _is_finished(self, index: int) -> bool:
-        """Is that shard there, and of this plan? One that left utterances out counts only where that is allowed."""
+        """Whether the shard exists and follows this plan. One that omits utterances counts only if skipping is on."""
         if not self._path(index).exists():
             return False
         shard = self._read(index)
@@ -261,10 +267,10 @@ class _Extraction:
         return self.options.skip_bad_audio or not shard.skipped
 
     def _read(self, index: int) -> ShardReader | None:
-        """That shard of this plan; None where it is to be made anew.
+        """Open a shard of this plan; return None if it must be recomputed.
 
-        That is so for damaged ones where they are to be repaired, and for the last, partly filled one of a trial list
-        that a longer one replaced.
+        A damaged shard is recomputed with `--repair`. The last shard is recomputed if it was partly filled and the
+        trial list has been replaced by a longer one since.
         """
         try:
             shard = ShardReader(self._path(index))
@@ -280,7 +286,7 @@ class _Extraction:
         return None if self.options.repair and shard.corrupt() else shard
 
     def _require_same_audio(self, shard: ShardReader, index: int) -> None:
-        """Raise ShardMismatch unless the rows of a shard were made from these very audio files."""
+        """Raise ShardMismatch unless the rows of a shard were computed from the present audio files."""
         rows = dict(zip(shard.utt_ids, shard.layout.audio if shard.layout.audio is not None else (), strict=False))
         here = [trial for trial in self._group(index) if trial.path is not None and trial.utt_id in rows]
         stored = np.array([rows[trial.utt_id] for trial in here], np.uint64).reshape(-1, 2)
@@ -288,13 +294,13 @@ class _Extraction:
         if changed is not None:
             trial = here[changed]
             raise ShardMismatch(
-                f"{shard.path}: the row of utterance {trial.utt_id} was made from other audio than {trial.path}; give "
-                "the features of changed audio a folder of their own with --name or --out, or pass --trust-audio if "
-                "the samples are the same"
+                f"{shard.path}: the row of utterance {trial.utt_id} was made from other audio than {trial.path}; write "
+                "the features of changed audio to another folder with --name or --out, or pass --trust-audio if the "
+                "samples are the same"
             )
 
     def _make_free(self, todo: Sequence[int]) -> set[int]:
-        """Make the shards that no other process holds; their indices."""
+        """Write the shards that no other process has claimed; return their indices."""
         made: set[int] = set()
         in_processes = sum(len(self._group(index)) for index in todo) >= PROCESSES_FROM
         device = Device(self.options.device, self._features, self.plan.identity.dtype)
@@ -308,22 +314,23 @@ class _Extraction:
         return made
 
     def _features(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Waveforms [B, n] → features; of views for int16, clipped at full scale as by any 16-bit file."""
+        """Compute features from waveforms [B, n]. Augmented int16 waveforms are clipped to full scale, as in a file."""
         if self.options.view and self.plan.identity.dtype == "int16":
             waveforms = waveforms.clamp(-1, 1)
         return self.frontend.extract(waveforms)
 
     def _claim(self, todo: Sequence[int], claims: ExitStack, made: set[int], pipeline: Pipeline) -> Iterator[Trial]:
-        """Open each shard that no other process holds, and hand out its trials that have audio.
+        """Open each shard that no other process has claimed, and yield its trials that have audio.
 
-        `claims` abandons what is not committed; `made` is told which shards are made here.
+        When `claims` closes, shards that were not committed are abandoned. The index of each opened shard is added to
+        `made`.
         """
         for index in todo:
             claim = Claim.take(self._path(index))
             if claim is None:
                 continue
             claims.callback(claim.abandon)
-            if self._is_finished(index):  # by another process, since we looked
+            if self._is_finished(index):  # another process has finished it in the meantime
                 claim.abandon()
                 continue
             writer = ShardWriter(claim, self.plan, index, self.options.compression)
@@ -336,7 +343,7 @@ class _Extraction:
             yield from (trial for trial in group if trial.path is not None)
 
     def _missing(self, group: Sequence[Trial]) -> dict[str, str]:
-        """Utterance → reason for the trials without an audio file; AudioError unless they are to be skipped."""
+        """Map each utterance without an audio file to a reason; raise AudioError unless such utterances are skipped."""
         missing = {trial.utt_id: _no_audio(trial) for trial in group if trial.path is None}
         if missing and not self.options.skip_bad_audio:
             raise AudioError(next(iter(missing.values())))

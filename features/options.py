@@ -1,4 +1,4 @@
-"""The options of `preprocess.py` as one object, before anything is read or checked."""
+"""The options of `preprocess.py` as one object, before any file is read or any option is checked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from spoofcache.protocols import Location, find_corpus
 
 @dataclass(frozen=True, kw_only=True)
 class PreprocessOptions:
-    """The options of the command line; `help` of each says what it does.
+    """The options of the command line. The help text of each option describes it.
 
     Attributes:
-        name: of the corpus folder; None for the corpus's own.
-        n_samples: `--length`.
-        effects: `--augment`; `n_views`, `seed` and `augmented` (`--augment-partition`) belong to it.
+        name: name of the corpus folder; None for the name of the corpus.
+        n_samples: the option `--length`.
+        effects: the option `--augment`, to which `n_views`, `seed` and `augmented` (`--augment-partition`) belong.
     """
 
     out: Path
@@ -55,21 +55,21 @@ class PreprocessOptions:
 
     @property
     def location(self) -> Location:
-        """Where the corpus lies."""
+        """The paths of the corpus."""
         return Location(self.root, self.protocol, self.audio_dir, self.bonafide_dir, self.columns)
 
     @property
     def folder_name(self) -> str:
-        """Name of the corpus folder; of a corpus of the user's own, `package.module:Name`, the last word."""
+        """Name of the corpus folder; for a plug-in `package.module:Name`, the part after the colon."""
         return self.name or self.corpus.rpartition(":")[2]
 
     def published(self) -> Mapping[str, int]:
-        """Partition → published number of trials, for a dry run without the files of the corpus."""
+        """The published number of trials of each partition, for a dry run without the files of the corpus."""
         known = find_corpus(self.corpus).published if self.dry_run and self.location == Location() else {}
         return {name: known[name] for name in self.partitions if name in known}
 
     def extract_options(self, device: torch.device) -> ExtractOptions:
-        """How utterances are extracted, without the view."""
+        """The options of the extraction, without a view."""
         return ExtractOptions(
             fit=self.fit,
             n_samples=self.n_samples,
@@ -87,7 +87,7 @@ class PreprocessOptions:
     def frontend_options(
         self, device: torch.device, compiled_batch_size: int | None, tell: Callable[[str], None]
     ) -> FrontEndOptions:
-        """What the front-end is made with."""
+        """The options of the front-end."""
         return FrontEndOptions(
             layers=self.layers,
             weights=self.weights,

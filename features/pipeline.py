@@ -187,7 +187,7 @@ class Pipeline:
             start = stop
 
     def _unusable(self, trials: Sequence[Trial], reasons: Sequence[str], stored: Stored) -> Sequence[str]:
-        """The reasons why trials are left out, with those whose features cannot be stored.
+        """The reasons why trials are omitted, with those whose features cannot be stored.
 
         Raises:
             StoreError: such features, unless they are to be skipped. Those of a whole batch are not the audio's fault.

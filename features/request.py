@@ -1,4 +1,4 @@
-"""The partitions and views that an extraction must make, and the plan of each."""
+"""The partitions and views that a command asks for, and the plan of each."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from spoofcache.protocols import find_corpus, load_trials
 from spoofcache.protocols.trial import Trial
 
 COMPILED_FROM = 20_000
-"""Number of rows from which a network is compiled, if that makes it faster; compiling takes about a minute."""
+"""From this number of rows on, a network is compiled if that makes it faster. Compiling takes about a minute."""
 
 
 class RequestError(InputError):
@@ -28,13 +28,13 @@ class RequestError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Which augmented views are cached beside the clean one.
+    """The augmented views to cache beside the clean one.
 
     Attributes:
-        effects: as `features.augment.parse_effect` reads them.
-        n_views: views of each effect; None for one.
-        seed: of all views.
-        partitions: those that are augmented; empty for `train` alone.
+        effects: effects in the spelling that `features.augment.parse_effect` reads.
+        n_views: number of views of each effect; None for one.
+        seed: random seed of all views.
+        partitions: names of the partitions to augment; if empty, only `train` is augmented.
     """
 
     effects: Sequence[str] = ()
@@ -43,30 +43,30 @@ class Augmentation:
     partitions: Sequence[str] = ()
 
     def views_of(self, partitions: Sequence[str]) -> Mapping[str, Sequence[View | None]]:
-        """The views of each partition: None, the clean one, first.
+        """Return the views of each partition, beginning with None for the clean one.
 
         Raises:
-            RequestError: settings without an effect, or a partition that is not extracted.
-            EffectError: an effect that cannot be had.
+            RequestError: there are settings without an effect, or a partition to augment is not extracted.
+            EffectError: an effect is not available.
         """
         if (self.n_views or self.partitions) and not self.effects:
-            raise RequestError("no --augment; expected one with --views and --augment-partition")
+            raise RequestError("--views and --augment-partition have no effect without --augment; expected --augment")
         augmented = self.partitions or ("train",)
         absent = [name for name in augmented if name not in partitions]
         if self.effects and absent:
             raise RequestError(
-                f"--augment acts on {absent[0]}, which no --partition names; expected --augment-partition with one of "
-                f"{', '.join(partitions)}, if its views are wanted"
+                f"--augment applies to {absent[0]}, which no --partition names; expected --augment-partition with one "
+                f"of {', '.join(partitions)}"
             )
         numbers = range(1, (self.n_views or 1) + 1)
         views = [View(effect, self.seed, number) for effect in self.effects for number in numbers]
         for view in views:
-            view.settings()  # so that an effect that cannot be had is refused before anything is done
+            view.settings()  # raises EffectError for an unavailable effect before any work begins
         return {name: [None, *(views if name in augmented else ())] for name in partitions}
 
 
 class Job(NamedTuple):
-    """One cached partition to be made: its trials, its plan, its folder, and how it is extracted."""
+    """One partition to be cached, in one view: its trials, its plan, its folder and the options of its extraction."""
 
     trials: Sequence[Trial]
     plan: Plan
@@ -75,7 +75,7 @@ class Job(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The partition, and the view where there is one: `train, rawboost-5 view 2`."""
+        """The name of the partition and, if it is augmented, of the view: `train, rawboost-5 view 2`."""
         identity = self.plan.identity
         view = f", {identity.effect} view {identity.settings['augment']['view']}" if identity.effect else ""
         return self.plan.partition + view
@@ -83,17 +83,17 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionRequest:
-    """Partitions of a corpus, each in one view or several, that are to be cached by one front-end.
+    """Partitions of a corpus, each in one or several views, to be cached with one front-end.
 
     Attributes:
         corpus: name of the corpus folder.
-        trials: partition → its trials.
-        published: partition → its published number of trials, for those whose trials are not known. Sizes can be told
-            of such a partition, and nothing else.
-        views: partition → its views, None for the clean one.
-        out: the cache; a partition lies in `<out>/<corpus>/<front-end>/<partition>`.
-        options: how to extract; the view of each job replaces theirs.
-        read_by: the origin of a corpus reader of the user's own, for the manifest.
+        trials: the trials of each partition, by its name.
+        published: the published number of trials of each partition whose trials are unknown, by its name. Such a
+            partition can be estimated, but not extracted.
+        views: the views of each partition, by its name; None stands for the clean one.
+        out: folder of the cache. A partition is written to `<out>/<corpus>/<front-end>/<partition>`.
+        options: options of the extraction; their view is replaced by that of each job.
+        read_by: origin of a user's plug-in that read the corpus, for the manifest.
     """
 
     corpus: str
@@ -106,18 +106,18 @@ class ExtractionRequest:
 
     @classmethod
     def from_options(cls, options: PreprocessOptions, device: torch.device) -> "ExtractionRequest":
-        """What the command line asks for. Protocols are read here, and audio files are looked up by their names.
+        """Build the request for a command line. This reads the protocols and looks up the audio files by name.
 
         Raises:
-            RequestError: options that do not go together.
-            EffectError: an effect that cannot be had.
-            ProtocolError: as of `protocols.load_trials`.
+            RequestError: the options contradict each other.
+            EffectError: an effect is not available.
+            ProtocolError: a protocol cannot be read; see `protocols.load_trials`.
         """
         for name in (options.folder_name, *options.partitions):
             require_folder_name(name)
         if not find_corpus(options.corpus).partitions and len(set(options.partitions)) > 1:
             raise RequestError(
-                f"{options.corpus} has no partitions of its own; expected one --partition, a name for the whole"
+                f"{options.corpus} is not divided into partitions; expected one --partition, which names the whole"
             )
         views = Augmentation(
             effects=options.effects, n_views=options.n_views, seed=options.seed, partitions=options.augmented
@@ -138,12 +138,12 @@ class ExtractionRequest:
 
     @property
     def compiled_batch_size(self) -> int | None:
-        """The batch size to compile a network for; None where there are too few rows for it to pay off."""
+        """The batch size to compile a network for; None if there are too few rows for compiling to pay off."""
         n_rows = sum(len(trials) * len(self.views[partition]) for partition, trials in self.trials.items())
         return self.options.batch_size if n_rows >= COMPILED_FROM else None
 
     def jobs(self, frontend: FrontEnd) -> Iterator[Job]:
-        """The cached partitions, in the order of the partitions and, within one, of its views."""
+        """Yield a job for each view of each partition, in order."""
         row_shape = frontend.row_shape(self.options.n_samples)
         for partition, views in self.views.items():
             for view in views:
@@ -160,6 +160,6 @@ class ExtractionRequest:
 
 
 def require_folder_name(name: str) -> None:
-    """Raise RequestError unless the name of a corpus or partition can be that of a folder."""
+    """Raise RequestError unless the name of a corpus or partition is valid as the name of a folder."""
     if not re.fullmatch(r"[\w-][\w.-]*", name):
-        raise RequestError(f"{name!r} would name a folder; expected letters, digits, '.', '_' and '-'")
+        raise RequestError(f"{name!r} cannot name a folder; expected only letters, digits, '.', '_' and '-'")

@@ -111,5 +111,5 @@ def _identity(text: object) -> Identity:
 def _skipped(text: object) -> dict[str, str]:
     skipped = json.loads(str(text))
     if not isinstance(skipped, dict) or not all(isinstance(reason, str) for reason in skipped.values()):
-        raise ValueError("its left-out utterances are not a table of reasons")
+        raise ValueError("its omitted utterances are not a table of reasons")
     return skipped

@@ -279,7 +279,7 @@ class ShardReader:
         return self.layout.skipped
 
     def require(self, plan: Plan, index: int) -> None:
-        """Raise ShardMismatch unless this is shard `index` of the plan, or of a trial list that the plan's replaced."""
+        """Raise ShardMismatch unless this is shard `index` of the plan, or of an earlier trial list of the plan."""
         self.identity.require_same(plan.identity, self.path)
         for name, expected in _header(plan.of_list(self.header.get("trial_list_sha256")), index).items():
             found = self.header.get(name)
@@ -290,17 +290,19 @@ class ShardReader:
             raise ShardMismatch(f"{self.path}: rows of {form}; expected {expected_form}")
 
     def has_utterances(self, group: Sequence[str]) -> bool:
-        """Whether its rows and the utterances that it left out are those of the group, in its order."""
+        """Whether the rows and the omitted utterances of this shard are those of the group, in the same order."""
         kept = [utt_id for utt_id in group if utt_id not in self.skipped]
         return self.utt_ids == kept and len(kept) + len(self.skipped) == len(group)
 
     def require_utterances(self, group: Sequence[str]) -> None:
-        """Raise ShardMismatch unless rows and left-out utterances are those of the group, in its order."""
+        """Raise ShardMismatch unless the rows and the omitted utterances are those of the group, in the same order."""
         if not self.has_utterances(group):
-            raise ShardMismatch(f"{self.path}: its utterances and those it left out are not those of the trial list")
+            raise ShardMismatch(
+                f"{self.path}: its rows and omitted utterances are not the utterances of the trial list"
+            )
 
     def corrupt(self) -> list[str]:
-        """Re-read every row, and return the utterances whose rows changed since, or are not made of numbers."""
+        """Re-read every row, and return the utterances whose rows have changed or contain NaN or infinity."""
         if self.header["checksum_algorithm"] != CHECKSUM:
             raise StoreError(f"{self.path}: checksums by {self.header['checksum_algorithm']}; expected {CHECKSUM}")
         return [utt_id for row, utt_id in enumerate(self.utt_ids) if not self._is_intact(row)]
@@ -309,12 +311,12 @@ class ShardReader:
         try:
             values = self.features[row]
             return crc32_of(values) == int(self.layout.checksums[row]) and is_finite(values)
-        except StoreError:  # compressed, and it unpacks no more
+        except StoreError:  # a compressed row that can no longer be decompressed
             return False
 
 
 def _refusal(path: Path, error: Exception) -> StoreError:
-    """What to raise for a shard that cannot be opened: only a bad content is a reason to make it anew."""
+    """The error for a shard that cannot be opened: DamagedShard only if the contents themselves are bad."""
     number = system_error(error)
     if number is not None:
         return StoreError(f"{path}: cannot be read ({os.strerror(number)}); the shard itself may be in order")

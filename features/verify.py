@@ -50,4 +50,4 @@ def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
     table = folder / SKIPPED
     found = table.read_bytes() if table.exists() else skipped_table({})
     if skipped is not None and found != skipped_table(skipped):
-        yield f"{table}: not the utterances and reasons that the shards left out"
+        yield f"{table}: does not list the utterances that the shards omit, with their reasons"

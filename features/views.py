@@ -133,6 +133,6 @@ def _open(clean: CachedFeatures, recipe: _Recipe, number: int) -> CachedFeatures
     data = CachedFeatures(recipe.folders[number])
     if data.trials != clean.trials:
         raise StoreError(
-            f"{data.folder}: its utterances are not those of {clean.folder}; expected the same ones to be left out"
+            f"{data.folder}: its utterances are not those of {clean.folder}; expected the same ones to be omitted"
         )
     return data

@@ -67,7 +67,7 @@ def test_the_same_command_finds_every_shard_finished_under_the_same_identity(for
         "eval": ("--on-bad-audio", "skip"),
     }.items():
         folders, told = extract(former, partition, *options)
-        assert "0 shards made, 1 found finished" in told
+        assert "0 shards written, 1 already complete" in told
         assert Path(folders.splitlines()[0]) == former / CLEAN / partition
     assert {path: path.read_bytes() for path in (former / "cache").rglob("*") if path.is_file()} == before
 
@@ -76,7 +76,7 @@ def test_a_missing_shard_is_added_and_holds_the_same_numbers(former):
     expected = rows(former / CLEAN / "dev")
     (former / CLEAN / "dev/shard-00000.h5").unlink()
     _, told = extract(former, "dev")
-    assert "1 shards made, 0 found finished" in told
+    assert "1 shard written, 0 already complete" in told
     assert_same_features(rows(former / CLEAN / "dev"), expected)
 
 

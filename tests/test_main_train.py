@@ -125,4 +125,4 @@ def test_full_memory_gets_a_sentence(train, monkeypatch, make):
     monkeypatch.setattr("spoofcache.engine.train.fit", lambda *_: make())
     result = train()
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("Error: the machine's memory is full; a smaller batch size")
+    assert result.stderr.splitlines()[-1].startswith("Error: out of memory; a smaller batch size")

@@ -56,7 +56,7 @@ def test_conditions_of_a_table_are_columns_of_the_trial_list(own, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--on-missing", "--on-bad-audio"])
-def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_path, option):
+def test_missing_and_unreadable_audio_is_reported_at_once_or_skipped(own, tmp_path, option):
     (tmp_path / "flac/U_0001.flac").unlink()
     (tmp_path / "flac/U_0002.flac").write_text("<html>")
     told = (
@@ -69,7 +69,7 @@ def test_missing_and_unreadable_audio_is_told_in_one_go_or_left_out(own, tmp_pat
     assert not (tmp_path / "cache").exists()
     status, folder, error = preprocess(*own, option, "skip")
     assert status == 0
-    assert f"eval: {told}; left out" in error
+    assert f"eval: {told}; skipped" in error
     assert len((tmp_path / folder / "skipped.tsv").read_text().splitlines()) == 3
 
 
@@ -92,7 +92,10 @@ def test_audio_that_is_elsewhere_altogether_is_never_skipped(own, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--partition", "train"), "csv has no partitions of its own; expected one --partition, a name for the whole"),
+        (
+            ("--partition", "train"),
+            "csv is not divided into partitions; expected one --partition, which names the whole",
+        ),
         (("--column", "file"), "'file'; expected NAME=HEADER, for example file=path"),
         (("--column", "label=kind"), "'label=kind'; expected NAME=HEADER, for example file=path, and every NAME once"),
         (("--column", "speaker=who"), "has no column 'who'; expected a header of the table"),
@@ -133,8 +136,8 @@ def test_augmented_views_lie_beside_the_clean_cache_which_stays_what_it_is(train
     status, folders, told = preprocess(*train, "--augment", "rawboost:5", "--views", 2, "--seed", 7)
     assert status == 0
     assert {path: path.read_bytes() for path in Path(clean).iterdir()} == before
-    assert "train: 0 shards made, 1 found finished" in told
-    assert "train, rawboost-5 view 2: 1 shards made, 0 found finished" in told
+    assert "train: 0 shards written, 1 already complete" in told
+    assert "train, rawboost-5 view 2: 1 shard written, 0 already complete" in told
     assert folders.split()[0] == clean
     slugs = [Path(folder).parent.name.rpartition("-")[0] for folder in folders.split()]
     assert slugs == ["raw", "raw+rawboost-5-v1", "raw+rawboost-5-v2"]
@@ -153,7 +156,7 @@ def test_every_effect_has_views_of_its_own_however_it_is_spelled(train):
     _, again, told = preprocess(*train, "--augment", "gain:decibels=-6..6")
     assert len(set(folders.split())) == 3
     assert again.split()[1] == folders.split()[2]
-    assert told.count("0 shards made, 1 found finished") == 2
+    assert told.count("0 shards written, 1 already complete") == 2
 
 
 def test_other_partitions_are_augmented_only_where_they_are_named(train):
@@ -164,8 +167,7 @@ def test_other_partitions_are_augmented_only_where_they_are_named(train):
     status, _, error = preprocess(*dev, "--augment", "gain")
     assert status == 2
     assert (
-        "--augment acts on train, which no --partition names; expected --augment-partition with one of dev, if its "
-        "views are wanted"
+        "--augment applies to train, which no --partition names; expected --augment-partition with one of dev"
     ) in " ".join(error.split())
 
 
@@ -210,11 +212,11 @@ def test_a_dry_run_counts_the_gigabytes_of_all_views(train, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--views", "2"), "no --augment; expected one with --views and --augment-partition"),
+        (("--views", "2"), "--views and --augment-partition have no effect without --augment; expected --augment"),
         (("--augment", "rawbost:5"), "effect 'rawbost'; expected one of rawboost, codec"),
         (("--augment", "rawboost:9"), "effect rawboost: algorithm=9; expected 1 to 8"),
         (("--augment", "reverb:nowhere"), "nowhere: no audio; expected a folder"),
-        (("--augment", "gain", "--augment-partition", "dev"), "--augment acts on dev, which no --partition names"),
+        (("--augment", "gain", "--augment-partition", "dev"), "--augment applies to dev, which no --partition names"),
     ],
 )
 def test_views_that_cannot_be_had_are_refused_before_anything_is_done(train, tmp_path, options, sentence):
@@ -243,10 +245,10 @@ def test_a_dry_run_needs_neither_the_corpus_nor_the_checkpoint(tmp_path, monkeyp
     status, told, error = preprocess("--corpus", "asvspoof19_la", "--partition", "train", *options, "--dry-run")
     assert status == 0, error
     gigabytes = 25_380 * 201 * 64 * 2 / 1e9
-    expected = f"train: 25380 utterances by the published count, no audio looked for; {gigabytes:.2f} GB in 50 shards"
-    assert told.startswith(expected)
-    assert "with random weights of the same geometry, as the checkpoint is not here" in told
-    assert "without the time to decode audio files" in told
+    count = "train: 25380 utterances (the published count; audio files were not looked for)"
+    assert told.startswith(f"{count}; {gigabytes:.2f} GB in 50 shards")
+    assert "timed with random weights of the same size, since the checkpoint is absent" in told
+    assert "not including the time to decode audio files" in told
     assert len(told.splitlines()) == 1  # the name of the folder depends on the checkpoint
     assert not (tmp_path / "cache").exists()
 

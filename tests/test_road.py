@@ -97,7 +97,7 @@ def test_a_second_preprocess_reuses_what_is_done(road, corpus):
     before = (shard.stat().st_ino, shard.stat().st_mtime_ns)
     status, _, err = run("preprocess.py", *corpus["dev"], "--frontend", "lfcc", "--out", out / "cache")
     assert status == 0
-    assert "0 shards made, 1 found finished" in err
+    assert "0 shards written, 1 already complete" in err
     assert (shard.stat().st_ino, shard.stat().st_mtime_ns) == before
 
 
@@ -193,8 +193,8 @@ def test_bad_audio_stops_with_the_file_or_is_skipped_and_listed(corpus, tmp_path
         (("--frontend", "raw", "--dtype", "float16"), "--dtype float16 for raw; expected float32 or int16"),
         (("--frontend", "xls-r-300m", "--weights", "nowhere"), "nowhere"),
         (("--frontend", "lfcc", "--device", "tpu"), "--device tpu: expected auto, cpu, cuda"),
-        (("--frontend", "lfcc", "--partition", "train"), "asvspoof19_style has no partitions of its own"),
-        (("--frontend", "lfcc", "--name", "../elsewhere"), "'../elsewhere' would name a folder"),
+        (("--frontend", "lfcc", "--partition", "train"), "asvspoof19_style is not divided into partitions"),
+        (("--frontend", "lfcc", "--name", "../elsewhere"), "'../elsewhere' cannot name a folder"),
         (("--frontend", "lfcc", "--length", 10**12), "10000000"),
         ((), "--corpus, --partition and --frontend are needed"),
     ],

@@ -63,7 +63,7 @@ def main(
     """Make a run folder of a published checkpoint.
 
     No code in the checkpoint is executed. All parameters of the back-end must be in it, in the back-end's shapes. What
-    else is in the checkpoint and was left out is listed on standard error.
+    else is in the checkpoint is ignored and listed on standard error.
     """
     if out.exists():
         raise cli.Sentence(f"{out} exists already; expected a new folder")

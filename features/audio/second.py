@@ -153,7 +153,7 @@ class _Decoding:
             return
         time, lasts = float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)
         if self._step and time > self._last + self._step + GAP_SECONDS:
-            raise AudioError(f"damaged; nothing between {self._last + self._step:.3f} and {time:.3f} s")
+            raise AudioError(f"damaged; no audio between {self._last + self._step:.3f} and {time:.3f} s")
         self._step = lasts or max(self._step, time - self._last)
         self._last = time
 
@@ -176,9 +176,8 @@ class _Decoding:
         """Raise AudioError if a frame does not begin where the previous one ends: a packet has another duration."""
         if self._until and abs(time - self._until) > ROUNDING_SECONDS:
             first, last = sorted((time, self._until))
-            raise AudioError(
-                f"damaged; {'nothing' if time == last else 'two sounds'} between {first:.3f} and {last:.3f} s"
-            )
+            fault = "no audio" if time == last else "overlapping audio"
+            raise AudioError(f"damaged; {fault} between {first:.3f} and {last:.3f} s")
         self._until = time + seconds
 
     def _check_length(self) -> None:

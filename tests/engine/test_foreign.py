@@ -76,9 +76,9 @@ def logits(model, features):
         (lambda state: {**renamed(state, "net."), "feature.lfcc_fb": torch.ones(3)}, ("feature.lfcc_fb",)),
     ],
 )
-def test_weights_come_through_every_wrapper_and_what_is_left_out_is_listed(read, weights, wrap, names):
-    model, _, left_out = read(wrap(weights))
-    assert left_out == tuple(names)
+def test_weights_come_through_every_wrapper_and_ignored_entries_are_listed(read, weights, wrap, names):
+    model, _, ignored = read(wrap(weights))
+    assert ignored == tuple(names)
     found = model.state_dict()
     assert all(torch.equal(found[name], weights[name]) for name in NAMES)
 
@@ -106,17 +106,17 @@ FINE_TUNED = {"ssl_model.model.encoder.layers.0.self_attn.k_proj.weight": torch.
 
 @pytest.mark.parametrize("prefix", ["backend.", ""])
 @pytest.mark.parametrize("name", [*FINE_TUNED, "front.wav2vec2.mask_emb", "xlsr.final_proj.bias"])
-def test_weights_of_a_speech_model_are_not_left_out_in_silence(read, weights, prefix, name):
+def test_weights_of_a_speech_model_are_not_ignored_in_silence(read, weights, prefix, name):
     content = renamed(weights, "backend.") | {name: torch.ones(2, 2)}
     with pytest.raises(RunError, match=rf"holds 1 weights of a speech model \({name}, …\).*add --drop \w+\.$"):
         read(content, prefix)
 
 
-def test_what_is_dropped_by_name_is_left_out(read, weights):
-    model, _, left_out = read(renamed(weights, "backend.") | FINE_TUNED, drop=["ssl_model."])
+def test_entries_dropped_by_name_are_ignored(read, weights):
+    model, _, ignored = read(renamed(weights, "backend.") | FINE_TUNED, drop=["ssl_model."])
     assert torch.equal(model.backend.linear.bias, weights["linear.bias"])
-    assert left_out == tuple(FINE_TUNED)
-    with pytest.raises(RunError, match=r"1 unexpected \(aux\.weight\); --drop PREFIX leaves out"):
+    assert ignored == tuple(FINE_TUNED)
+    with pytest.raises(RunError, match=r"1 unexpected \(aux\.weight\); --drop PREFIX ignores"):
         read(weights | {"aux.weight": torch.ones(1)})
     assert read(weights | {"aux.weight": torch.ones(1)}, drop=["aux."]).note.endswith("network's: aux.weight")
     with pytest.raises(RunError, match=r"no name begins with 'bux\.', which --drop names; expected a prefix"):
@@ -162,7 +162,7 @@ def test_a_single_logit_cannot_be_swapped(name, tmp_path):
     shape = SHAPES[name][0]
     torch.save(BACKENDS[name](shape).state_dict(), tmp_path / "theirs.pth")
     assert output_layer(load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY)[0].backend) is None
-    with pytest.raises(RunError, match=f"{name} has one output, not a row for each class to swap"):
+    with pytest.raises(RunError, match=f"{name} has a single output, so no classes to swap"):
         load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, ForeignSettings(bonafide_index=0))
 
 

@@ -66,7 +66,7 @@ class TestGroups:
         _, alaw, _ = groups_of(TRIALS, ["codec"])[0]
         assert alaw.members.tolist() == [True, True, False, False] * 2
 
-    def test_groups_that_lack_a_class_are_left_out_and_named(self):
+    def test_groups_that_lack_a_class_are_omitted_and_named(self):
         groups, notes = groups_of(TRIALS, ["speaker"])
         assert [group.value for group in groups] == ["pooled", "ann", "bob"]
         assert notes == ["By speaker: 1 of 3 groups have trials of one class only and are omitted (cyd)."]

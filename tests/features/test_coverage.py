@@ -1,4 +1,4 @@
-"""Is there audio for every trial: what is listed before any model runs, and what may be left out."""
+"""Is there audio for every trial: what is listed before any model runs, and what may be skipped."""
 
 import os
 
@@ -112,7 +112,7 @@ def test_all_that_lacks_is_told_at_once_by_number_and_the_first_ten():
     with pytest.raises(AudioError) as refusal:
         require_audio(LOST, skip=False)
     assert str(refusal.value).startswith(f"{TOLD}; expected <utterance>.flac, .wav or another ending")
-    assert str(refusal.value).endswith("(--on-missing skip leaves them out)")
+    assert str(refusal.value).endswith("(--on-missing skip omits them)")
 
 
 def test_some_may_be_skipped_but_not_all():

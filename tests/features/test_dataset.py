@@ -34,7 +34,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def sharded(corpus, tmp_path):
-    """`sharded(**options)`: ten utterances in shards of four, the third of them left out."""
+    """`sharded(**options)`: ten utterances in shards of four, the third of them omitted."""
 
     def make(**options):
         trials = [replace(trial, path=None) if index == 2 else trial for index, trial in enumerate(corpus(10))]
@@ -169,7 +169,7 @@ def test_keys_edited_after_the_extraction_are_refused(cache):
 def test_a_cache_without_one_utterance_is_refused(corpus, tmp_path):
     trials = [replace(trial, path=None) for trial in corpus(3)]
     extract(trials, tmp_path / "cache", Frames(), replace(OPTIONS, skip_bad_audio=True))
-    with pytest.raises(StoreError, match=f"^{tmp_path}/cache: every utterance was left out; expected at least one$"):
+    with pytest.raises(StoreError, match=f"^{tmp_path}/cache: every utterance was omitted; expected at least one$"):
         CachedFeatures(tmp_path / "cache")
 
 
@@ -216,7 +216,7 @@ def test_a_row_of_values_that_are_no_numbers_is_refused_by_name(tmp_path, value,
     identity = Identity({**IDENTITY.settings, "dtype": dtype})
     dataset = CachedFeatures(write_cache(tmp_path / "train", make_trials(7), rows, identity))
     dataset[2]
-    with pytest.raises(StoreError, match=r"utterance U_0003 holds values that are not numbers.*--verify"):
+    with pytest.raises(StoreError, match=r"utterance U_0003 contains NaN or infinity.*--verify"):
         dataset[3]
 
 

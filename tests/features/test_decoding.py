@@ -122,7 +122,7 @@ soundfile.SoundFile.__init__ = crash
 
 
 @pytest.mark.usefixtures("crashing")
-def test_only_the_file_that_crashes_a_decoder_is_left_out(paths):
+def test_only_the_file_that_crashes_a_decoder_is_omitted(paths):
     bad = paths[4].rename(paths[4].with_name("killer.flac"))
     batches = decode([*paths[:4], bad, *paths[5:]], in_processes=True)
     reasons = [reason for _, _, reasons in batches for reason in reasons]

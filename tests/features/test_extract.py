@@ -149,7 +149,7 @@ class TestNumbers:
 
 
 class TestAudio:
-    """A cache knows what it was made from: other audio under the same names is not `found finished`."""
+    """A cache knows what it was made from: other audio under the same names is not `already complete`."""
 
     def test_changed_audio_is_refused_by_name(self, corpus, tmp_path):
         trials = corpus(10)
@@ -332,7 +332,7 @@ class TestBadAudio:
         extract(broken, tmp_path / "cache", Frames(), SKIP)
         assert list(ShardReader(tmp_path / "cache/shard-00000.h5").skipped) == ["U_0000", "U_0001", "U_0002", "U_0003"]
 
-    def test_without_skipping_what_was_left_out_is_tried_again(self, broken, tmp_path):
+    def test_without_skipping_skipped_utterances_are_tried_again(self, broken, tmp_path):
         extract(broken, tmp_path / "cache", Frames(), SKIP)
         before = contents(tmp_path / "cache")
         with pytest.raises(AudioError, match=r"U_0001\.flac|U_0006: no audio file"):
@@ -365,7 +365,7 @@ class TestProgress:
         assert self.run(trials, tmp_path / "cache", Frames()) == 10
         assert self.run(trials, tmp_path / "cache", Frames()) == 10
 
-    def test_utterances_left_out_count_too(self, corpus, tmp_path):
+    def test_skipped_utterances_count_too(self, corpus, tmp_path):
         trials = [replace(trial, path=None) if index % 3 == 0 else trial for index, trial in enumerate(corpus(10))]
         assert self.run(trials, tmp_path / "cache", Frames(), SKIP) == 10
         assert self.run(trials, tmp_path / "cache", Frames(), SKIP) == 10

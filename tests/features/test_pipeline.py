@@ -58,7 +58,7 @@ def trials_of(running, *shards):
 
 
 class TestOpenShard:
-    def test_it_is_whole_when_every_utterance_is_written_or_left_out(self, corpus, tmp_path):
+    def test_it_is_whole_when_every_utterance_is_written_or_omitted(self, corpus, tmp_path):
         trials = corpus(4)
         shard = open_shard(tmp_path, trials, missing=["U_0003"])
         shard.add(trials[:2], by_hand(trials[:2]).astype("float16"), [f"{trials[0].path}: broken", ""])
@@ -94,7 +94,7 @@ class TestPipeline:
         assert not (tmp_path / "shard-00000.h5").exists()
 
     @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e6])
-    def test_a_row_that_the_front_end_spoils_is_left_out_where_bad_audio_is(self, corpus, tmp_path, bad):
+    def test_a_row_that_the_front_end_spoils_is_omitted_where_bad_audio_is(self, corpus, tmp_path, bad):
         trials = corpus(7)
         shard = open_shard(tmp_path, trials)
         with pipeline(Spoils(4, bad), skip_bad_audio=True) as running:

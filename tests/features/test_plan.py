@@ -139,13 +139,13 @@ class TestManifest:
         assert manifest["identity"] == IDENTITY.settings
         assert (manifest["row_shape"], manifest["n_trials"], manifest["n_skipped"]) == ([201, 1024], 700, 1)
 
-    def test_utterances_left_out_are_listed_with_their_reasons(self, tmp_path):
+    def test_omitted_utterances_are_listed_with_their_reasons(self, tmp_path):
         write_manifest(tmp_path, plan_of(3, (2, 3)), {"U_0001": 'a.flac: "broken"', "U_0002": "missing"})
         assert (tmp_path / "skipped.tsv").read_text() == (
             'utt_id\treason\nU_0001\t"a.flac: ""broken"""\nU_0002\tmissing\n'
         )
 
-    def test_the_list_of_an_earlier_run_goes_when_nothing_is_left_out_any_more(self, tmp_path):
+    def test_the_list_of_an_earlier_run_is_removed_when_nothing_is_omitted_any_more(self, tmp_path):
         (tmp_path / "skipped.tsv").write_bytes(skipped_table({"U_0001": "missing"}))
         write_manifest(tmp_path, plan_of(3, (2, 3)), {})
         assert not (tmp_path / "skipped.tsv").exists()

@@ -46,7 +46,7 @@ def rows_of(plan):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write the first shard of a plan; `skip` leaves rows out. Gives its path."""
+    """Write the first shard of a plan; `skip` omits rows. Returns its path."""
 
     def write_shard(plan, rows, skip=(), compression=None):
         path = plan.shard_path(tmp_path, 0)
@@ -132,7 +132,7 @@ class TestReading:
 
 class TestSkipping:
     @pytest.mark.parametrize("compression", [None, "gzip"])
-    def test_rows_left_out_leave_no_gap(self, write, compression):
+    def test_omitted_rows_leave_no_gap(self, write, compression):
         plan = plan_of()
         shard = ShardReader(write(plan, rows_of(plan), skip=("U_0000", "U_0003"), compression=compression))
         kept = [1, 2, 4, 5, 6]

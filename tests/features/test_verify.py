@@ -14,7 +14,7 @@ from tests.features.shards import changed
 
 @pytest.fixture(params=[None, "lzf", "gzip"])
 def cache(request, corpus, tmp_path):
-    """Ten utterances in shards of four; U_0002 was left out."""
+    """Ten utterances in shards of four; U_0002 was omitted."""
     trials = [replace(trial, path=None) if index == 2 else trial for index, trial in enumerate(corpus(10))]
     options = replace(OPTIONS, skip_bad_audio=True, compression=request.param)
     extract(trials, tmp_path / "cache", Frames(), options)
@@ -102,20 +102,20 @@ def test_a_missing_trial_list_is_found(cache):
     ],
     ids=["missing", "empty", "text", "binary", "header-only", "another-reason", "one-more", "another-utterance"],
 )
-def test_an_edited_list_of_what_was_left_out_is_found(cache, content):
+def test_an_edited_list_of_omitted_utterances_is_found(cache, content):
     if content is None:
         (cache / "skipped.tsv").unlink()
     else:
         (cache / "skipped.tsv").write_bytes(content)
     (problem,) = verify_partition(cache)
-    assert problem == f"{cache}/skipped.tsv: not the utterances and reasons that the shards left out"
+    assert problem == f"{cache}/skipped.tsv: does not list the utterances that the shards omit, with their reasons"
 
 
-def test_a_list_where_nothing_was_left_out_is_found(corpus, tmp_path):
+def test_a_list_where_nothing_was_omitted_is_found(corpus, tmp_path):
     extract(corpus(3), tmp_path / "cache", Frames())
     (tmp_path / "cache/skipped.tsv").write_bytes(skipped_table({"U_0002": "broken"}))
     (problem,) = verify_partition(tmp_path / "cache")
-    assert problem.endswith("skipped.tsv: not the utterances and reasons that the shards left out")
+    assert problem.endswith("skipped.tsv: does not list the utterances that the shards omit, with their reasons")
 
 
 def test_a_row_that_vanished_without_a_word_is_found(cache):
@@ -125,7 +125,7 @@ def test_a_row_that_vanished_without_a_word_is_found(cache):
             del file[name]
             file[name] = shorter
     (problem,) = verify_partition(cache)
-    assert problem == f"{cache}/shard-00001.h5: its utterances and those it left out are not those of the trial list"
+    assert problem == f"{cache}/shard-00001.h5: its rows and omitted utterances are not those of the trial list"
 
 
 @pytest.mark.parametrize("lost", [[], ["trials.tsv"], ["manifest.json"], ["trials.tsv", "manifest.json"]])

@@ -109,7 +109,7 @@ def test_a_view_of_other_utterances_is_refused(tmp_path):
     folder = write_cache(tmp_path / "view/train", TRIALS, np.ones((5, 2, 3)), identity)
     clean = write_view(tmp_path)
     clean.trials = clean.trials[1:]
-    told = f"{folder}: its utterances are not those of {clean.folder}; expected the same ones to be left out"
+    told = f"{folder}: its utterances are not those of {clean.folder}; expected the same ones to be omitted"
     assert refused(clean, [1]) == told
 
 
@@ -119,7 +119,7 @@ def test_a_gap_among_all_of_them_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("wanted", ["random", [0, 2]])
-def test_a_view_whose_extraction_was_interrupted_is_told_and_not_left_out(clean, wanted):
+def test_a_view_whose_extraction_was_interrupted_is_reported_and_not_ignored(clean, wanted):
     (folder,) = clean.folder.parent.parent.glob("*rawboost-5-v2*/train")
     (folder / "manifest.json").unlink()
     told = f"{folder}: 1 finished shards but no manifest.json; expected a complete cache"

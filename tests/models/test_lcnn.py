@@ -60,7 +60,7 @@ def test_max_feature_map_is_bitwise_the_plain_one_and_keeps_the_layout(layout):
 
 def test_pooling_before_the_max_feature_map_is_bitwise_pooling_behind_it():
     torch.manual_seed(0)
-    x = torch.randn(2, 6, 5, 7, requires_grad=True)  # odd sizes: the last row and column are left out
+    x = torch.randn(2, 6, 5, 7, requires_grad=True)  # odd sizes: the last row and column are dropped
     cotangent = torch.randn(2, 3, 2, 3)
     before, behind = MaxFeatureMap()(F.max_pool2d(x, 2)), F.max_pool2d(PlainMaxFeatureMap()(x), 2)
     assert torch.equal(before, behind)

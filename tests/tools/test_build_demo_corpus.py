@@ -242,7 +242,7 @@ class TestPlan:
         described = [[(t.utt_id, t.attack, t.speaker, t.source.path) for t in trials] for trials in plans]
         assert described[0] == described[1] != described[2]
 
-    def test_a_speaker_of_few_recordings_is_left_out(self, tmp_path):
+    def test_a_speaker_of_few_recordings_is_omitted(self, tmp_path):
         found = self.recordings(tmp_path, 30) | self.recordings(tmp_path, ENROLMENT, ("c",))
         assert list(make_plan(found, SIZES, np.random.default_rng(0)).enrolment) == ["a", "b"]
 

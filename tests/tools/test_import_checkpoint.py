@@ -118,7 +118,7 @@ def test_a_pickled_module_and_a_damaged_file_get_a_sentence(theirs, cache, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_is_left_out_is_listed_and_a_fine_tuned_speech_model_is_not(theirs, cache, tmp_path):
+def test_ignored_entries_are_listed_and_a_fine_tuned_speech_model_is_not(theirs, cache, tmp_path):
     state = torch.load(tmp_path / "theirs.pth", weights_only=True)
     torch.save(
         state | {"ssl_model.encoder.weight": torch.ones(1), "feature.lfcc_fb": torch.ones(1)}, tmp_path / "theirs.pth"
@@ -126,9 +126,7 @@ def test_what_is_left_out_is_listed_and_a_fine_tuned_speech_model_is_not(theirs,
     assert "1 unexpected (ssl_model.encoder.weight)" in refusal(*theirs, "--features", cache)
     result = run(*theirs, "--features", cache, "--drop", "ssl_model.")
     assert result.exit_code == 0
-    sentence = (
-        "Left out 2 entries of the checkpoint that are not the network's: ssl_model.encoder.weight, feature.lfcc_fb"
-    )
+    sentence = "Ignored 2 entries of the checkpoint that do not belong to the network: ssl_model.encoder.weight, feature.lfcc_fb"
     assert result.stderr.splitlines() == [sentence]
 
 

@@ -290,7 +290,7 @@ class TestPrecision:
         assert rough.dtype == torch.float32
         assert 1e-4 < float((rough - exact).square().mean().sqrt() / exact.std()) < 0.5
 
-    def test_left_out_it_is_single_on_a_cpu_and_half_on_a_gpu(self, checkpoint, monkeypatch):
+    def test_by_default_it_is_single_on_a_cpu_and_half_on_a_gpu(self, checkpoint, monkeypatch):
         folder = checkpoint("xls-r-300m")
         assert identity(folder) == identity(folder, precision="float32")
         monkeypatch.setattr("spoofcache.features.frontends.ssl.CheckedNetwork", lambda *_: None)  # no GPU at hand
