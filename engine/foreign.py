@@ -50,7 +50,8 @@ class Imported(NamedTuple):
         if not self.ignored:
             return ""
         shown = ", ".join(self.ignored[:SHOWN]) + (", …" if len(self.ignored) > SHOWN else "")
-        return f"Ignored {len(self.ignored)} entries of the checkpoint that do not belong to the network: {shown}"
+        noun = "entry" if len(self.ignored) == 1 else "entries"
+        return f"Ignored {len(self.ignored)} {noun} of the checkpoint outside the network: {shown}"
 
 
 def load_foreign(

@@ -126,7 +126,7 @@ def test_ignored_entries_are_listed_and_a_fine_tuned_speech_model_is_not(theirs,
     assert "1 unexpected (ssl_model.encoder.weight)" in refusal(*theirs, "--features", cache)
     result = run(*theirs, "--features", cache, "--drop", "ssl_model.")
     assert result.exit_code == 0
-    beginning = "Ignored 2 entries of the checkpoint that do not belong to the network"
+    beginning = "Ignored 2 entries of the checkpoint outside the network"
     assert result.stderr.splitlines() == [f"{beginning}: ssl_model.encoder.weight, feature.lfcc_fb"]
 
 
