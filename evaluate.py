@@ -3,7 +3,6 @@
 import spoofcache.common.signals  # noqa: F401
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -54,22 +53,22 @@ WHERE_HELP = """Judge only the trials whose column of the protocol meets this co
 conditions."""
 ASV_HELP = """Read the scores of a speaker verification system (`attack-or-bonafide target|nontarget|spoof score`),
 which t-DCF and t-EER need. Give one file for all protocols, or one for each."""
-ASV_KEY_HELP = """Read what each ASV trial is from this file, for ASV scores of ASVspoof 2021, which do not state it
-(keys/LA/ASV/trial_metadata.txt), or for --sasv-scores of ASVspoof 5 track 2."""
-ASV_ANYWAY_HELP = "Use the ASV scores even where they seem to be those of another edition than the protocol."
-COLUMN_HELP = """Name a column of a score file or a protocol where its contents leave it open: utterance, score, key,
-attack, speaker, bonafide or spoof (a column that says 1 for that class), or any condition of a protocol. HEADER names
-the column in every file that has it. A number names one of the score files for utterance and score, and one of the
-protocol for the others; `scores.key=3` and `protocol.utterance=2` say which. Repeat the option for several columns."""
+ASV_KEY_HELP = """Read the class of each ASV trial from this file (keys/LA/ASV/trial_metadata.txt), for ASV scores of
+ASVspoof 2021, which do not state it, or for --sasv-scores of ASVspoof 5 track 2."""
+ASV_ANYWAY_HELP = "Use the ASV scores even if they seem to belong to another edition of ASVspoof than the protocol."
+COLUMN_HELP = """State which column of a score file or a protocol has this meaning, if the contents do not show it. NAME
+is utterance, score, key, attack, speaker, bonafide or spoof (a column that is 1 for that class), or a condition of a
+protocol. HEADER selects the column in every file that has it. A number selects a column of the score files if NAME is
+utterance or score, and otherwise a column of the protocol; `scores.key=3` and `protocol.utterance=2` are explicit."""
 EXPLAIN_HELP = "Add notes on how the columns of every file were understood."
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
 header `condition c0 c1 c2` or from the organisers' LA-C012-eval.npy. By default, they are computed from the ASV
 scores."""
-SASV_HELP = """Judge scores of speaker and spoofing together, in the form of ASV scores, by the a-DCF. Files of
-ASVspoof 5 track 2 need --asv-key, and give the t-EER, too."""
+SASV_HELP = """Judge the scores of a joint (spoofing-aware) speaker verification system by the a-DCF. The file has the
+form of ASV scores. For files of ASVspoof 5 track 2, --asv-key is required, and the t-EER is computed, too."""
 METRICS_HELP = f"""Compute these measures, separated by commas: {", ".join(CM_MEASURES)}; or `all`.  [default: those
 that the inputs allow]"""
-BY_HELP = "Add a table for every value of this column (attack, speaker, codec, …)."
+BY_HELP = "Add a table of the results for each value of this column (attack, speaker, codec, …)."
 BOOTSTRAP_HELP = "Number of bootstrap replicates for intervals and tests; 0 computes neither."
 LEVEL_HELP = "Confidence level of the intervals."
 CLUSTER_HELP = """Draw whole speakers (attacks, …) instead of single trials in the bootstrap, since the trials of one
@@ -88,7 +87,7 @@ TEST_SETS_HELP = """Judge the runs on the test sets that this file lists, or tha
 configs/test_sets/ lists. By default all of them; --test selects some."""
 CHECKPOINT_HELP = """Use these weights of each run; `average` exists where train.average was set.  [default: best]"""
 BATCH_HELP = "Number of utterances that a run's network scores at once."
-FUSE_HELP = "Judge the logistic fusion of all systems, too; requires --calibrate."
+FUSE_HELP = "Also judge the fusion of all systems by logistic regression; requires --calibrate."
 JSON_HELP = "Write every number in full precision, with rates as fractions, to this JSON file."
 CSV_HELP = "Write every number in full precision, with rates as fractions, to this file as one long table."
 LATEX_HELP = "Write the tables to this file in LaTeX, for the package booktabs."
@@ -153,7 +152,7 @@ def main(**given: Any) -> None:
         click.echo(matrices.as_text(matrix))
     for comparison in comparisons if not matrix or options.by else []:
         click.echo(tables.as_text(comparison))
-    if not sys.stdout.isatty():  # a reader of a terminal has seen the warnings beneath the tables
+    if cli.output_is_elsewhere():  # otherwise the reader has seen the warnings beneath the tables
         for warning in matrix.warnings if matrix else [warning for one in comparisons for warning in one.warnings]:
             click.echo(f"Warning: {warning}", err=True)
     for path in written:

@@ -34,7 +34,7 @@ ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|non
 them, only the EER is computed."""
 COLUMN_HELP = """Name a column of the scores or the protocol where its contents leave it open (utterance, score, key,
 attack, bonafide or spoof), as in evaluate.py. Repeat the option for several columns."""
-ANYWAY_HELP = "Use the ASV scores even where they seem to be those of another edition than the protocol."
+ANYWAY_HELP = "Use the ASV scores even if they seem to belong to another edition than the protocol."
 EXPLAIN_HELP = "Print how the columns of every file were understood to standard error."
 PROTOCOL_HELP = "Read the trials and their keys from this CM protocol, and require a score for each of its trials."
 JSON_HELP = "Write every number in full precision, with rates as fractions, to this file."

@@ -8,6 +8,8 @@ and errors are written to standard error.
 from spoofcache.common.signals import exit_status, raised_as_interrupts
 
 import functools
+import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -96,6 +98,20 @@ def _warnings_as_sentences() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
+
+
+def output_is_elsewhere() -> bool:
+    """Whether standard output goes to a file or a program while standard error goes somewhere else.
+
+    If so, a warning on standard output alone could go unseen. With `2>&1` or on a terminal, it would be seen twice if
+    it were printed on both.
+    """
+    if sys.stdout.isatty():
+        return False
+    try:
+        return not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # a stream without a file, for example in a notebook
+        return True
 
 
 def counted(number: int, noun: str) -> str:

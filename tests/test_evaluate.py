@@ -170,6 +170,13 @@ def test_every_warning_is_on_standard_error_too(folder):
     assert "above 50 %" in warnings[0]
 
 
+def test_a_warning_is_printed_once_if_both_outputs_go_to_one_file(folder):
+    (folder / "bad.txt").write_text("b1 1\nb2 2\nb3 3\nb4 4\ns1 9\ns2 8\ns3 7\ns4 6\n")
+    command = [sys.executable, REPOSITORY / "evaluate.py", folder / "cm.txt", folder / "bad.txt", "--bootstrap", "0"]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    assert printed.count("bad: an EER above 50 %") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -32,7 +32,7 @@ PREFIX_HELP = (
     "Read only the entries whose names begin with this prefix, and remove it from the names.  [default: whatever "
     "precedes all names of the network]"
 )
-DROP_HELP = "Leave out the entries whose names begin with this prefix. Repeatable."
+DROP_HELP = "Ignore the entries whose names begin with this prefix. Repeatable."
 FEATURES_HELP = "Cached partition with the features that the checkpoint was trained on."
 FRONTEND_HELP = "Front-end that the checkpoint was trained behind, if there is no cache.  [default: raw]"
 WEIGHTS_HELP = "Local checkpoint folder of the front-end in the format of the Hugging Face hub."
@@ -53,7 +53,7 @@ LENGTH = click.IntRange(MIN_SAMPLES, MAX_SAMPLES)
 @click.option("--layer", "layers", multiple=True, metavar="last|0…24", help="Hidden state by its name. Repeatable.")
 @click.option("--weights", type=cli.checkpoint_folder, help=WEIGHTS_HELP)
 @click.option("--normalize", type=click.Choice(NORMALIZATIONS), help=NORMALIZE_HELP)
-@click.option("--fit", type=click.Choice(list(FIT_RULES)), help="How short audio is filled up.  [default: repeat]")
+@click.option("--fit", type=click.Choice(list(FIT_RULES)), help="How short audio is padded.  [default: repeat]")
 @click.option("--length", "n_samples", type=LENGTH, help="Samples per utterance, at 16 kHz.  [default: 64600]")
 @cli.sentences()
 def main(
@@ -62,8 +62,8 @@ def main(
 ) -> None:  # fmt: skip
     """Make a run folder of a published checkpoint.
 
-    No code in the checkpoint is executed. All parameters of the back-end must be in it, in the back-end's shapes. What
-    else is in the checkpoint is ignored and listed on standard error.
+    No code in the checkpoint is executed. It must contain all parameters of the back-end, in the right shapes. Entries
+    that do not belong to the back-end are ignored and listed on standard error.
     """
     if out.exists():
         raise cli.Sentence(f"{out} exists already; expected a new folder")
