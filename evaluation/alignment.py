@@ -59,7 +59,10 @@ def aligned(scores: CmScores, trials: TrialList, where: str) -> Aligned:
     faulty = [f"{len(utt_ids)} {what} ({first_of(utt_ids)})" for what, utt_ids in faults if utt_ids]
     if faulty:
         understood = f" (understood: {scores.understood})" if scores.understood else ""
-        raise ScoreError(f"{where}: {'; '.join(faulty)}; expected one score for every trial, with its key{understood}")
+        expected = "one score for every trial, with its key"
+        if any("keys differ" in fault for fault in faulty):
+            expected += ", or --column key=none where the column is no key"
+        raise ScoreError(f"{where}: {'; '.join(faulty)}; expected {expected}{understood}")
     return Aligned(scores.scores[rows], match.rule, _polarity(scores, trials, rows))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spoofcache.common.tables.columns import LOOKED_AT, NUMBER_LIKE, Column, Table, tables
+from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
 from spoofcache.common.tables.foreign import refuse_foreign
 from spoofcache.common.tables.layout import TableError, read_lines, shown
 from spoofcache.common.tables.roles import (
@@ -32,7 +32,6 @@ EXPECTED = "one line per trial with the name of the utterance and its score, suc
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
 """What --column may call a column of a score file; `bonafide` and `spoof` are columns that say 1 for that class."""
 SYNONYMS = {"utt_id": "utterance", "file": "utterance", "filename": "utterance", "label": "key"}
-SEVERAL = re.compile(r"\W*\d[\d.eE+-]*(?:[^\w.+-]+[-+]?[\d.][\d.eE+-]*)+\W*", re.ASCII)
 WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 TOLERANCE = 2e-3
 """How far two outputs of a network, printed with few digits, may be from mirroring each other or summing to one."""
@@ -95,10 +94,12 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     free = [one for one in table.columns if one.number not in taken]
     key = chosen["key"] if "key" in chosen else find_key(table, free)
     free = [one for one in free if one is not key]
+    lists = [one for one in free if one.parts]
+    free = [one for one in free if one not in lists]
     ones = None
     if key and "key" not in chosen and key.is_binary:  # a header says that it is the key, but not what 1 means
         key, ones = None, key
-    score = chosen.get("score") or _find_score(table, free, "utterance" not in asked)
+    score = chosen.get("score") or _find_score(table, free, lists, "utterance" not in asked)
     free = [one for one in free if one is not score]
     utterance = chosen.get("utterance") or find_utterance(table, free, known)
     free = [one for one in free if one is not utterance]
@@ -111,11 +112,14 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     return ScoreColumns(table, utterance, score, key, attack, binary[0] if len(binary) == 1 else None, is_joined)
 
 
-def _find_score(table: Table, free: Sequence[Column], is_utterance_free: bool) -> Column:
-    """The column of the scores: by its header, or the only one of numbers that differ from trial to trial."""
+def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], is_utterance_free: bool) -> Column:
+    """The column of the scores: by its header, or the only one of numbers that differ from trial to trial.
+
+    Of `lists`, columns that hold several numbers in a cell, the user must choose one number.
+    """
     named = named_by_header("score", free)
     numeric = [one for one in free if one.is_numeric and not is_of_asv(one) and plain(one.header) not in NOT_SCORES]
-    called = [one for one in free if "score" in plain(one.header).split("_") and not is_of_asv(one)]
+    called = [one for one in free if says_score(one) and not is_of_asv(one)]
     if not named:
         named = [one for one in called if one.is_numeric]
     if called and not named:
@@ -124,18 +128,19 @@ def _find_score(table: Table, free: Sequence[Column], is_utterance_free: bool) -
     if len(named) == 1:
         return named[0]
     numeric = _without_names(table, numeric, free) if is_utterance_free else numeric
-    numeric = named or _informative(numeric)
+    numeric = named or [*_informative(numeric), *(part for one in lists for part in one.parts)]
     if len(numeric) == 1 and not named:
         _refuse_decimal_comma(table, numeric[0])
-        several = [one for one in free if all(map(SEVERAL.fullmatch, one.cells[:LOOKED_AT]))]
-        if several:
-            found = f"{several[0]} holds several numbers in a cell, {shown(several[0].cells[0], 30)},"
-            raise table_error(table, found, f"one in each, or --column score={numeric[0].header or numeric[0].number}")
     if not numeric:
         raise table_error(table, "no column of numbers", "a score in each line (--column score=…)")
     if len(numeric) > 1:
         raise two_readings(table, "score", numeric, _relation(numeric))
     return numeric[0]
+
+
+def says_score(column: Column) -> bool:
+    """Whether the header says that a column is a score."""
+    return column.meaning == "score" or "score" in plain(column.header).split("_")
 
 
 def _refuse_decimal_comma(table: Table, score: Column) -> None:
@@ -176,10 +181,12 @@ def _relation(columns: Sequence[Column]) -> str:
     for a, one in enumerate(columns):
         for other in columns[a + 1 :]:
             sums = [x + y for x, y in zip(one.numbers or [], other.numbers or [], strict=False)]
+            both = f"columns {one.number} and {other.number}"
+            both = both if one.number != other.number else f"the numbers of column {one.number}"
             if sums and all(abs(total) <= TOLERANCE for total in sums):
-                return f"columns {one.number} and {other.number} mirror each other, as two outputs of a network do"
+                return f"{both} mirror each other, as two outputs of a network do"
             if sums and all(abs(total - 1) <= TOLERANCE for total in sums):
-                return f"columns {one.number} and {other.number} sum to one, as two outputs of a network do"
+                return f"{both} sum to one, as two outputs of a network do"
     return ""
 
 

@@ -15,7 +15,7 @@ from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names, classes_of
 from spoofcache.common.tables.words import class_of
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_columns import ScoreColumns, score_columns
+from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
 from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
 
 
@@ -61,11 +61,11 @@ def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) 
     if found.key and found.key.is_binary and not asked.keys() & {"bonafide", "spoof"}:
         reference = found.key.header or found.key.number
         yield f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
-    is_open = not found.table.header and len(found.table.columns) > 2 and "score" not in asked
+    is_open = "score" not in asked and not says_score(score)
     if is_open and scores.min() >= 0 and scores.max() > 1:  # neither log-likelihood ratios nor probabilities
         yield (
-            f"{path}: {score} was taken for the score because it is the only column of numbers, but no number in it is "
-            f"negative, as in durations and counts (--column score={score.number} confirms it)"
+            f"{path}: {score} was taken for the score because no other column can be, but no number in it is negative, "
+            f"as in durations and counts (--column score={score.header or score.number} confirms it)"
         )
 
 

@@ -9,10 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from spoofcache.common.tables.layout import SEPARATORS, Cells, Lines, TableError, readings, shown
+from spoofcache.common.tables.layout import (
+    DECIMAL_COMMA,
+    NUMBER,
+    SEPARATORS,
+    Cells,
+    Lines,
+    TableError,
+    readings,
+    shown,
+)
 from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, plain
 
-NUMBER_LIKE = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+NUMBER_LIKE = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
+BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
+LIST = re.compile(rf"[\[(]?\s*({NUMBER}(?:{BETWEEN}{NUMBER})+)\s*[\])]?", re.IGNORECASE | re.ASCII)
+"""Several numbers in one cell, in brackets or not."""
+PART = re.compile(r"(.+)\[(\d+)\]", re.ASCII)
+"""How a user names one of the numbers in the cells of a column: `logits[2]`, or `3[2]` by the column's number."""
 INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)
 LOOKED_AT = 200
 """Cells of a column, evenly spread, by which it is judged whether most are numbers."""
@@ -105,6 +119,21 @@ class Column:
         """Whether every cell is the id of an attack or says that there is none."""
         return all(ATTACK_ID.fullmatch(value) or value.lower() in NO_ATTACK for value in self.values)
 
+    @cached_property
+    def parts(self) -> list["Column"]:
+        """The columns of the first, second, … number where most cells hold equally many numbers; else none.
+
+        A cell that does not fit stands in all of them as it is.
+        """
+        sample = self.cells[:: max(1, len(self.cells) // LOOKED_AT)]
+        n = len(_numbers_in(sample[0]))
+        if n < 2 or 2 * sum(len(_numbers_in(cell)) == n for cell in sample) <= len(sample):
+            return []
+        rows = [_numbers_in(cell) for cell in self.cells]
+        rows = [row if len(row) == n else [cell] * n for row, cell in zip(rows, self.cells, strict=True)]
+        name = self.header or self.number
+        return [Column(self.number, f"{name}[{k}]", list(cells)) for k, cells in enumerate(zip(*rows, strict=True), 1)]
+
     @property
     def is_empty(self) -> bool:
         """Whether no cell says anything."""
@@ -129,14 +158,19 @@ class Table:
         return len(self.lines.texts)
 
     def column(self, reference: str) -> Column | None:
-        """The column that a user means by a header (exactly, or else in any letter case) or by a number from 1 on."""
+        """The column that a user means by a header (exactly, or else in any letter case) or by a number from 1 on.
+
+        `logits[2]` or `3[2]` is the second number in the cells of a column that holds several.
+        """
         same = [one for one in self.columns if one.header == reference]
         same = same or [one for one in self.columns if one.header and plain(one.header) == plain(reference)]
         if len(same) == 1:
             return same[0]
         if reference.isascii() and reference.isdecimal() and 1 <= int(reference) <= len(self.columns):
             return self.columns[int(reference) - 1]
-        return None
+        part = PART.fullmatch(reference)
+        whole = self.column(part[1]) if part else None
+        return dict(enumerate(whole.parts, 1)).get(int(part[2])) if part and whole else None
 
     def describe(self) -> str:
         """How the text was split, in words."""
@@ -215,6 +249,12 @@ def _is_word(cell: str, column: Column) -> bool:
     if not re.fullmatch(r"[^\W\d][^\W\d]*(?:[-_ .][^\W\d]+)*", cell):
         return False
     return column.is_numeric or column.is_class or not any(map(_is_plain_word, column.cells[:LOOKED_AT]))
+
+
+def _numbers_in(cell: str) -> list[str]:
+    """The numbers of a cell that holds several; none where it does not. `2,5` is one with a decimal comma."""
+    found = LIST.fullmatch(cell)
+    return re.split(BETWEEN, found[1]) if found and not DECIMAL_COMMA.fullmatch(cell) else []
 
 
 def _is_plain_word(cell: str) -> bool:

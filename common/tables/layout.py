@@ -14,6 +14,13 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bar
 
 COMMENT = "#"
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+"""A decimal number, NaN or infinity, as a part of other patterns that disregard case and know no other digits."""
+BARE_LIST = re.compile(
+    rf"(?<![^\s,;|])([\[(]\s*{NUMBER}(?:\s*[,;]\s*{NUMBER}|\s+{NUMBER})+\s*[\])])(?![^\s,;|])", re.IGNORECASE | re.ASCII
+)
+"""Numbers in brackets that are a whole cell, outside quotation marks: `[-2.1, 2.1]`."""
+JSON = re.compile(r"\s*[\[{]\s*(?:[\[{\"]|$)")
 
 
 class TableError(InputError):
@@ -126,7 +133,11 @@ def _split(lines: Lines, separator: str) -> Cells | None:
 
 def _columns(texts: Sequence[str], separator: str) -> list[list[str]] | None:
     """The cells column by column; None where the lines have not the same number of them, two or more."""
-    if '"' in "".join(texts):
+    together = "".join(texts)
+    if "[" in together or "(" in together:
+        texts = [BARE_LIST.sub(r'"\1"', text) for text in texts]
+        together = "".join(texts)
+    if '"' in together:
         return _even_columns(_quoted_rows(texts, separator))
     return _bare_blanks(texts) if separator == " " else _bare(texts, separator)
 
@@ -176,6 +187,8 @@ def _even_columns(rows: list[list[str]] | None) -> list[list[str]] | None:
 
 def _refuse_uneven(lines: Lines) -> NoReturn:
     """Name the first line that has another number of cells than the first one."""
+    if JSON.match(lines.texts[0]):
+        raise TableError(f"{lines.path}: this looks like JSON; expected a table with one line per trial")
     separator = next((s for s in SEPARATORS if s in lines.texts[0].strip()), " ")
     rows = [_cells(text, separator) for text in lines.texts]
     if None in rows:

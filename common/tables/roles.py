@@ -10,13 +10,18 @@ from typing import TypeVar
 from spoofcache.common.names import utterance_of
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
 from spoofcache.common.tables.layout import DECIMAL_COMMA, Lines, TableError, shown
-from spoofcache.common.tables.words import ATTACK_ID, HEADERS, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
+from spoofcache.common.tables.words import ATTACK_ID, HEADERS, MEANING, NO_ATTACK, NOT_KEYS, UNKNOWN, class_of, plain
 
 Asked = Mapping[str, str]
 """Our name of a column → the header or the number by which the user names it (`--column NAME=HEADER-or-number`)."""
 Names = Callable[[], Collection[str]]
 """Gives the names of utterances that another file has, by which one column of several is recognised."""
 Understood = TypeVar("Understood")
+
+
+class OpenTable(TableError):
+    """A table of which several columns could have one meaning; the message shows the readings."""
+
 
 NO_COLUMN = "none"
 """What a user writes instead of a header to say that no column has this meaning."""
@@ -26,6 +31,7 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
     """What `meaning_of` makes of the table under the likeliest separator that gives it a meaning.
 
     Raises:
+        OpenTable: under that separator, several columns could have one meaning.
         TableError: there is no such separator; the error is that of the likeliest one.
     """
     refused: TableError | None = None
@@ -35,6 +41,8 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
     for table in candidates:
         try:
             return meaning_of(table)
+        except OpenTable:
+            raise
         except TableError as error:
             refused = refused or error
     assert refused is not None  # `tables` yields at least one
@@ -136,7 +144,8 @@ def find_key(table: Table, free: Sequence[Column]) -> Column | None:
         TableError: several columns that contradict each other.
     """
     named = named_by_header("key", free)
-    found = [one for one in named if one.is_class] or named[:1] or [one for one in free if one.is_class]
+    others = [one for one in free if one.is_class and plain(one.header) not in NOT_KEYS]
+    found = [one for one in named if one.is_class] or named[:1] or others
     if not found:
         broken = [one for one in free if one.is_broken_class]
         return broken[0] if len(broken) == 1 else None
@@ -170,7 +179,7 @@ def find_attack(table: Table, free: Sequence[Column], is_bonafide: Sequence[bool
     named = named_by_header("attack", free)
     if named:
         return named[0]
-    texts = [one for one in free if not one.is_numeric and not one.is_empty]
+    texts = [one for one in free if not (one.is_numeric or one.is_empty or one.classes == {"bonafide", "spoof"})]
     found = [one for one in texts if _is_attack(one, is_bonafide)]
     return found[0] if len(found) == 1 else None
 
@@ -216,11 +225,11 @@ def table_error(table: Table, found: str, expected: str) -> TableError:
     return TableError(f"{table.lines.path}: {found} in {shown(table.first)} ({table.describe()}); expected {expected}")
 
 
-def two_readings(table: Table, name: str, columns: Sequence[Column], why: str = "") -> TableError:
+def two_readings(table: Table, name: str, columns: Sequence[Column], why: str = "") -> OpenTable:
     """The error that shows the first line and the columns that could have one meaning."""
     readings = " or ".join(f"{name} = {one}, {shown(one.cells[0], 30)}" for one in columns)
     wanted = " or ".join(f"--column {name}={one.header or one.number}" for one in columns)
-    return TableError(
+    return OpenTable(
         f"{table.lines.path}:{table.lines.numbers[0]}: {shown(table.first)} is open to {len(columns)} readings"
         f"{f' ({why})' if why else ''}: {readings}; expected {wanted}"
     )

@@ -63,6 +63,15 @@ NOT_SCORES = frozenset(
 """Headers of numbers that are no scores."""
 
 
+NOT_KEYS = frozenset(
+    {
+        *("pred", "prediction", "predicted", "pred_label", "predicted_label", "pred_class", "predicted_class"),
+        *("y_pred", "decision", "hard_decision", "verdict"),
+    }
+)
+"""Headers of classes that a system decided for, which are no keys."""
+
+
 def plain(header: str) -> str:
     """A header in lower case with underscores.
 

@@ -57,7 +57,8 @@ def test_scores_of_trials_that_are_not_judged_are_dropped():
 def test_scores_that_do_not_fit_the_trials_are_refused(scores, fault):
     with pytest.raises(ScoreError) as refusal:
         align(scores, TRIALS, "mine against theirs")
-    expected = "expected one score for every trial, with its key (understood: tsv)"
+    no_key = ", or --column key=none where the column is no key" if "keys differ" in fault else ""
+    expected = f"expected one score for every trial, with its key{no_key} (understood: tsv)"
     assert str(refusal.value) == f"mine against theirs: {fault}; {expected}"
 
 

@@ -126,7 +126,7 @@ class TestSets:
         assert [one.name for one in evaluation_sets(files, tests)] == ["P", "meta"]
 
     def test_what_was_read_is_noted_and_what_could_not_be_checked_is_warned_of(self, write):
-        scores, protocol = write("a.txt", LA_SCORES), write("LA.txt", METADATA)
+        scores, protocol = write("a.txt", LA_SCORES.replace("1\n", "-1\n")), write("LA.txt", METADATA)
         (one,) = evaluation_sets(named(f"ours={scores}"), named(protocol))
         assert one.notes == (f"Protocol: {protocol}, 4 trials.", f"Scores: ours = {scores}.")
         assert one.warnings == (

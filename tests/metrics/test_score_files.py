@@ -300,9 +300,79 @@ def test_a_key_of_0_and_1_is_taken_with_a_word_about_what_1_means(score_file):
     assert (keys_of(stated), stated.remarks) == (["spoof", "bonafide"], ())
 
 
-def test_numbers_that_may_be_durations_are_scores_with_a_word_about_it(score_file):
-    content = "u1 A01 3.25\nu2 A01 4.5\nu3 A02 2\n"
+@pytest.mark.parametrize(
+    ("content", "column", "reference"),
+    [
+        ("u1 A01 3.25\nu2 A01 4.5\nu3 A02 2\n", "column 3", "3"),
+        ("u1 3.25\nu2 4.5\n", "column 2", "2"),
+        ("u1,3.25\nu2,4.5\n", "column 2", "2"),
+        ("Datei;Wert\nu1;3.25\nu2;4.5\n", "column 2 (`Wert`)", "Wert"),
+    ],
+)
+def test_numbers_that_may_be_durations_are_scores_with_a_word_about_it(score_file, content, column, reference):
     (remark,) = read_scores(score_file(content)).remarks
-    assert "column 3 was taken for the score" in remark
-    assert read_scores(score_file(content), {"score": "3"}).remarks == ()
+    assert f"{column} was taken for the score" in remark
+    assert remark.endswith(f"(--column score={reference} confirms it)")
+    assert read_scores(score_file(content), {"score": reference}).remarks == ()
     assert read_scores(score_file(content.replace("4.5", "-4.5"))).remarks == ()
+
+
+def test_a_header_that_says_score_leaves_nothing_to_confirm(score_file):
+    assert read_scores(score_file("file,cm-score\nu1,3.25\nu2,4.5\n")).remarks == ()
+    assert read_scores(score_file("file,bonafide_score\nu1,3.25\nu2,4.5\n")).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "one", "other"),
+    [
+        ('ID,Score\nu,"[-2.5, 2.5]"\nv,"[1.5, -1.5]"\n', "Score[1]", "Score[2]"),
+        ("ID,Score\nu,[-2.5, 2.5]\nv,[1.5, -1.5]\n", "Score[1]", "Score[2]"),
+        ("ID;Label;Logits\nu;1;(-2.5, 2.5)\nv;0;(1.5, -1.5)\n", "Logits[1]", "Logits[2]"),
+        ("u [-2.5, 2.5]\nv [1.5, -1.5]\n", "2[1]", "2[2]"),
+        ("u  [ -2.5 2.5 ]\nv  [ 1.5 -1.5 ]\n", "2[1]", "2[2]"),
+        ("u\t-2.5 2.5\nv\t1.5 -1.5\n", "2[1]", "2[2]"),
+        ("u\t-2.5,2.5\nv\t1.5,-1.5\n", "2[1]", "2[2]"),
+    ],
+)
+def test_two_numbers_in_a_cell_are_not_chosen_from(score_file, content, one, other):
+    with pytest.raises(ScoreError) as refusal:
+        read_scores(score_file(content))
+    sentence = str(refusal.value)
+    assert "mirror each other, as two outputs of a network do" in sentence
+    assert f"(`{one}`), '-2.5' or score = " in sentence
+    assert f"(`{other}`), '2.5'" in sentence
+    assert sentence.endswith(f"expected --column score={one} or --column score={other}")
+    assert read_scores(score_file(content), {"score": one}).scores.tolist() == [-2.5, 1.5]
+    assert read_scores(score_file(content), {"score": other}).scores.tolist() == [2.5, -1.5]
+
+
+def test_a_named_score_beside_lists_of_numbers_is_the_score(score_file):
+    content = 'ID,Logits,Score\nu,"[-2.5, 2.5]",0.5\nv,"[1.5, -1.5]",-0.5\n'
+    assert read_scores(score_file(content)).scores.tolist() == [0.5, -0.5]
+
+
+def test_a_list_of_another_length_is_refused_with_its_line(score_file):
+    path = score_file('ID,Score\nu,"[1, 2]"\nv,"[1, 2, 3]"\nw,"[3, 4]"\n')
+    with pytest.raises(ScoreError, match=r":3: score '\[1, 2, 3\]'; expected a finite number"):
+        read_scores(path, {"score": "Score[2]"})
+
+
+@pytest.mark.parametrize("content", ["u;1.100,25\nv;1.200,25\n", 'ID,Score\nu,"2,5"\nv,"3,5"\n'])
+def test_numbers_with_a_comma_are_not_split_in_silence(score_file, content):
+    with pytest.raises(ScoreError, match=r"open to 2 readings: .*'1.100'|:2: score '2,5'; expected a finite"):
+        read_scores(score_file(content))
+
+
+@pytest.mark.parametrize("content", ['{"u": 2.5, "v": 1}\n', '{"utt": "u", "score": 2.5}\n', "[\n  {\n"])
+def test_json_is_refused_by_name(score_file, content):
+    path = score_file(content)
+    with pytest.raises(ScoreError) as refusal:
+        read_scores(path)
+    assert str(refusal.value) == f"{path}: this looks like JSON; expected a table with one line per trial"
+
+
+def test_what_a_system_decided_is_no_key(score_file):
+    content = "file,label,prediction,score\nu,bonafide,spoof,-1\nv,spoof,bonafide,1\nw,spoof,spoof,-2\n"
+    file = read_scores(score_file(content))
+    assert (keys_of(file), file.attacks) == (["bonafide", "spoof", "spoof"], None)
+    assert keys_of(read_scores(score_file(content.replace(",label,", ",other,").replace("u,bonafide", "u,x")))) is None
