@@ -48,8 +48,8 @@ def aligned(scores: CmScores, trials: TrialList, where: str) -> Aligned:
         match = match_names(scores.utt_ids, trials.utt_ids, trials.excluded)
     except NameCollision as error:
         raise ScoreError(f"{where}: {error}") from error
-    rows = np.array(match.rows, dtype=np.intp)
-    found, names = rows >= 0, trials.utt_ids
+    rows, names = match.rows, trials.utt_ids
+    found = rows >= 0
     faults = (
         (f"of {len(names)} trials have no score", _where(names, ~found)),
         (f"of {len(scores.utt_ids)} scores belong to no trial", match.strangers),

@@ -66,7 +66,7 @@ def assign(scores: CmScores, test_sets: Sequence[EvaluationSet], name: SystemNam
 def _n_found(scores: CmScores, trials: TrialList) -> int:
     """Number of trials that have a score."""
     try:
-        return sum(row >= 0 for row in match_names(scores.utt_ids, trials.utt_ids, trials.excluded).rows)
+        return int((match_names(scores.utt_ids, trials.utt_ids, trials.excluded).rows >= 0).sum())
     except NameCollision:  # `aligned` reports it where the test set is the only one
         return 0
 

@@ -96,7 +96,9 @@ def asv_scores(path: Path, keys: Sequence[str], attacks: Sequence[str], scores: 
 def is_asv_2021(path: Path) -> bool:
     """Whether a file has the form of ASVspoof 2021's ASV scores: LA_0009-alaw-ita_tx LA_E_1000001-alaw-ita_tx 1.5."""
     try:
-        return any(map(is_2021, tables(read_lines(path, ASV_2021))))
+        lines = read_lines(path, ASV_2021)
+        second = lines.below_first().first if len(lines.numbers) > 1 else lines.first  # the first may be a header
+        return second.count("-") >= 4 and any(map(is_2021, tables(lines)))  # no other form has two names with codecs
     except TableError:
         return False
 
@@ -178,5 +180,5 @@ def _only_table(path: Path) -> Table:
         if any(column[0].count("-") >= 2 for column in cells.columns[:2]) and not cells.is_first_short:
             # The first line is a trial, though its `target` may also be the header of a protocol's column.
             columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
-            return Table(lines, cells.separator, columns, "", lines.texts[0])
+            return Table(lines, cells.separator, columns, "", lines.first)
     return next(tables(lines))

@@ -7,7 +7,12 @@ beginning of each line) is recognised where it can be, and left aside where it i
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress, repeat
 from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
 from spoofcache.common.tables.foreign import refuse_foreign
@@ -26,7 +31,7 @@ from spoofcache.common.tables.roles import (
     two_readings,
     understand,
 )
-from spoofcache.common.tables.words import ATTACK_ID, NOT_SCORES, UNKNOWN, class_of, plain
+from spoofcache.common.tables.words import ATTACK_ID, NOT_SCORES, UNKNOWN, plain
 
 EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
@@ -35,6 +40,13 @@ SYNONYMS = {"utt_id": "utterance", "file": "utterance", "filename": "utterance",
 WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 TOLERANCE = 2e-3
 """How far two outputs of a network, printed with few digits, may be from mirroring each other or summing to one."""
+
+
+class Joined(NamedTuple):
+    """The two parts of names such as `LA_E_1_A07`, or `LA_E_2_-` of a bona fide trial."""
+
+    utterances: list[str]
+    attacks: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +60,15 @@ class ScoreColumns:
     attack: Column | None
     binary: Column | None
     """A column of 0 and 1 beside the score, which may be the class; which is which is not known."""
-    is_joined: bool
-    """Whether the names are utterance and attack with `_` between them (`LA_E_1_A07`, of bona fide `LA_E_2_-`)."""
+    is_bonafide: NDArray[np.bool_] | None
+    """Whether the key says bona fide [N]; None without a key that says so in words."""
+    joined: Joined | None
+    """Utterances and attacks, where the file joins both by `_`; None where the names are those of utterances."""
 
     def __str__(self) -> str:
         named = {"utterance": self.utterance, "score": self.score, "key": self.key, "attack": self.attack}
         said = [f"{name} = {column}" for name, column in named.items() if column]
-        if self.is_joined:
+        if self.joined:
             said[0] = f"utterance and attack, joined by `_` = {self.utterance}"
         if self.binary:
             said.append(f"0 and 1 = {self.binary}")
@@ -103,13 +117,17 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     free = [one for one in free if one is not score]
     utterance = chosen.get("utterance") or find_utterance(table, free, known)
     free = [one for one in free if one is not utterance]
-    genuine = {value for value in key.values if class_of(value) == "bonafide"} if key else set()
-    is_bonafide = list(map(genuine.__contains__, key.cells)) if key else None
+    is_bonafide = key.means_bonafide if key else None
     attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
-    binary = [one for one in free if one is not attack and one.is_binary and not one.is_constant and key is None]
-    binary = [ones] if ones else binary
-    is_joined = attack is None and is_bonafide is not None and _is_joined(table, utterance.cells, is_bonafide)
-    return ScoreColumns(table, utterance, score, key, attack, binary[0] if len(binary) == 1 else None, is_joined)
+    ones = ones or (None if key else _only_binary([one for one in free if one is not attack]))
+    joined = None if attack or is_bonafide is None else _joined(table, utterance.cells, is_bonafide)
+    return ScoreColumns(table, utterance, score, key, attack, ones, is_bonafide, joined)
+
+
+def _only_binary(free: Sequence[Column]) -> Column | None:
+    """The only column of 0 and 1 that holds both; None where there is none, or several."""
+    binary = [one for one in free if one.is_binary and not one.is_constant]
+    return binary[0] if len(binary) == 1 else None
 
 
 def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], is_utterance_free: bool) -> Column:
@@ -180,36 +198,53 @@ def _relation(columns: Sequence[Column]) -> str:
     """What makes two columns two outputs of one network; empty where they are not."""
     for a, one in enumerate(columns):
         for other in columns[a + 1 :]:
-            sums = [x + y for x, y in zip(one.numbers or [], other.numbers or [], strict=False)]
+            if one.numbers is None or other.numbers is None:
+                continue
+            sums = one.numbers + other.numbers
             both = f"columns {one.number} and {other.number}"
             both = both if one.number != other.number else f"the numbers of column {one.number}"
-            if sums and all(abs(total) <= TOLERANCE for total in sums):
+            if (np.abs(sums) <= TOLERANCE).all():
                 return f"{both} mirror each other, as two outputs of a network do"
-            if sums and all(abs(total - 1) <= TOLERANCE for total in sums):
+            if (np.abs(sums - 1) <= TOLERANCE).all():
                 return f"{both} sum to one, as two outputs of a network do"
     return ""
 
 
-def _is_joined(table: Table, names: Sequence[str], is_bonafide: Sequence[bool]) -> bool:
-    """Whether names end in `_` and the attack, `-` for bona fide: all of them, or none."""
-    genuine = [name.endswith(f"_{UNKNOWN}") for name, is_true in zip(names, is_bonafide, strict=True) if is_true]
-    suffixes = [name.rpartition("_") for name in names]
+def _joined(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_]) -> Joined | None:
+    """Split names at their last `_` where all of them end in an attack, `-` for bona fide; None where none does.
+
+    Raises:
+        TableError: some bona fide names end in `_-`, but other names are not of this form.
+    """
+    genuine = list(compress(names, is_bonafide.tolist()))
+    n_marked = sum(name.endswith(f"_{UNKNOWN}") for name in genuine)
+    if genuine and not n_marked:
+        return None
+    joined = Joined([], [])
+    for stem, _, attack in map(str.rpartition, names, repeat("_")):
+        joined.utterances.append(stem)
+        joined.attacks.append(attack)
     if not genuine:
-        ids = all(stem and (ATTACK_ID.fullmatch(attack) or attack == UNKNOWN) for stem, _, attack in suffixes)
-        return ids and len({stem for stem, _, _ in suffixes}) == len(names)
-    if not any(genuine):
-        return False
-    stems, _, attacks = zip(*suffixes, strict=True)
-    if all(genuine) and "" not in stems and "" not in attacks:
-        return True
-    for row, ((stem, _, attack), is_true) in enumerate(zip(suffixes, is_bonafide, strict=True)):
+        return joined if _has_only_attack_ids(joined) else None
+    if n_marked < len(genuine) or "" in joined.utterances or "" in joined.attacks:
+        _refuse_mixed_names(table, names, is_bonafide, joined)
+    return joined
+
+
+def _has_only_attack_ids(joined: Joined) -> bool:
+    """Whether names of spoofs alone end in the ids of attacks, and would still differ without them."""
+    are_ids = all(ATTACK_ID.fullmatch(attack) or attack == UNKNOWN for attack in set(joined.attacks))
+    return are_ids and "" not in joined.utterances and len(set(joined.utterances)) == len(joined.utterances)
+
+
+def _refuse_mixed_names(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_], joined: Joined) -> NoReturn:
+    for row, (stem, attack, is_true) in enumerate(zip(*joined, is_bonafide.tolist(), strict=True)):
         if not stem or not attack:
-            table.lines.refuse(
-                row, f"name {shown(names[row])}", "utterance and attack joined by `_`, as in the other lines"
-            )
+            expected = "utterance and attack joined by `_`, as in the other lines"
+            table.lines.refuse(row, f"name {shown(names[row])}", expected)
         if is_true and attack != UNKNOWN:  # else the last part of an utterance's name would pass for an attack
             table.lines.refuse(row, f"name {shown(names[row])} with key bonafide", "a bona fide name that ends in `_-`")
-    return True
+    raise AssertionError("all names are of the same form")
 
 
 def names_in(path: Path) -> frozenset[str]:

@@ -5,14 +5,16 @@ understood is told in `score_columns`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spoofcache.common.names import is_audio, quoted, without_ending
+from spoofcache.common.names import quoted, without_ending
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
-from spoofcache.common.tables.roles import Names, classes_of
+from spoofcache.common.tables.roles import Names, require_classes
 from spoofcache.common.tables.words import class_of
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
@@ -40,18 +42,14 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None, known_name
 
 
 def _cm_scores(found: ScoreColumns, asked: Mapping[str, str]) -> CmScores:
-    table, names = found.table, found.utterance.cells
-    keys = _keys(found, asked)
-    attacks = found.attack.cells if found.attack else None
-    if found.is_joined:
-        pairs = [name.rpartition("_") for name in names]
-        names, attacks = [stem for stem, _, _ in pairs], [attack for _, _, attack in pairs]
+    table = found.table
+    is_bonafide = _is_bonafide(found, asked)
+    names, attacks = found.joined or (found.utterance.cells, found.attack.cells if found.attack else None)
     if attacks is not None:
-        attacks = _spoof_attacks(table, attacks, keys)
+        attacks = _spoof_attacks(table, attacks, is_bonafide)
     _check_unique(table, names)
     scores = numbers_of(table, found.score, f" (understood: {found})")
-    ones = np.array(found.binary.cells) == "1" if found.binary else None
-    is_bonafide = None if keys is None else np.array(keys) == "bonafide"
+    ones = None if found.binary is None or found.binary.numbers is None else found.binary.numbers == 1
     remarks = tuple(_remarks(found, asked, scores))
     return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones, remarks)
 
@@ -69,42 +67,54 @@ def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) 
         )
 
 
-def _keys(found: ScoreColumns, asked: Mapping[str, str]) -> list[str] | None:
-    for one_means, other in (("bonafide", "spoof"), ("spoof", "bonafide")):
+def _is_bonafide(found: ScoreColumns, asked: Mapping[str, str]) -> NDArray[np.bool_] | None:
+    """Whether each trial is bona fide [N]; None where the file does not state it."""
+    for one_means in ("bonafide", "spoof"):
         if one_means in asked:
             column = found.table.column(asked[one_means])
             assert column is not None  # `score_columns` has looked
-            return _keys_of_ones(found.table, column, one_means, other)
+            return _ones(found.table, column) == (one_means == "bonafide")
     if found.key is None:
         return None
     if "key" in asked and found.key.is_binary:
-        return _keys_of_ones(found.table, found.key, "bonafide", "spoof")
-    return classes_of(found.table, found.key, f"bonafide or spoof, or words that mean the same (understood: {found})")
+        return _ones(found.table, found.key)
+    require_classes(found.table, found.key, f"bonafide or spoof, or words that mean the same (understood: {found})")
+    return found.is_bonafide
 
 
-def _keys_of_ones(table: Table, column: Column, one_means: str, other: str) -> list[str]:
-    broken = [row for row, cell in enumerate(column.cells) if cell not in ("0", "1")]
-    if broken:
-        table.lines.refuse(broken[0], f"{shown(column.cells[broken[0]])} in {column}", "0 or 1")
-    return [one_means if cell == "1" else other for cell in column.cells]
+def _ones(table: Table, column: Column) -> NDArray[np.bool_]:
+    """Whether each cell of a column of 0 and 1 is 1 [N]."""
+    row = next((row for row, cell in enumerate(column.cells) if cell not in ("0", "1")), None)
+    if row is not None:
+        table.lines.refuse(row, f"{shown(column.cells[row])} in {column}", "0 or 1")
+    return np.fromiter(map("1".__eq__, column.cells), np.bool_, len(column.cells))
 
 
-def _spoof_attacks(table: Table, attacks: Sequence[str], keys: Sequence[str] | None) -> list[str]:
-    if keys is None:
+def _spoof_attacks(table: Table, attacks: list[str], is_bonafide: NDArray[np.bool_] | None) -> list[str]:
+    """The attack of each trial, UNKNOWN for bona fide, for which scorers write `-`, `A00` or `bonafide`."""
+    if is_bonafide is None:
         return [UNKNOWN if not attack or class_of(attack) == "bonafide" else attack for attack in attacks]
-    misplaced = {(attack, "spoof") for attack in set(attacks) if class_of(attack) == "bonafide"}
-    for row, (attack, key) in enumerate(zip(attacks, keys, strict=True)) if misplaced else ():
-        if (attack, key) in misplaced:
-            found = f"attack {shown(attack)} with key spoof"
-            table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
-    # scorers write `-`, `A00` or `bonafide` as the attack of bona fide trials; they have none
-    return [UNKNOWN if key == "bonafide" else attack or UNKNOWN for attack, key in zip(attacks, keys, strict=True)]
+    of_bonafide, of_spoof = (set(compress(attacks, of.tolist())) for of in (is_bonafide, ~is_bonafide))
+    misplaced = {attack for attack in of_spoof if class_of(attack) == "bonafide"}
+    if misplaced:
+        row = next(row for row in np.flatnonzero(~is_bonafide).tolist() if attacks[row] in misplaced)
+        found = f"attack {shown(attacks[row])} with key spoof"
+        table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
+    if of_bonafide <= {UNKNOWN} and "" not in of_spoof:
+        return attacks
+    return [
+        UNKNOWN if is_true else name or UNKNOWN for name, is_true in zip(attacks, is_bonafide.tolist(), strict=True)
+    ]
 
 
 def _check_unique(table: Table, names: Sequence[str]) -> None:
-    """Refuse a name that is there twice, and a bare name beside the name of its file: they are one trial."""
+    """Refuse a name that occurs twice, and a bare name next to the name of its file, because both are one trial."""
     every = set(names)
-    bare = {name for name in every if is_audio(name) and without_ending(name) in every} if _has_dot(names) else set()
+    bare: set[str] = set()
+    if "." in "".join(names):
+        bare = {
+            name for name, stem in zip(names, map(without_ending, names), strict=True) if stem != name and stem in every
+        }
     if len(every) == len(names) and not bare:
         return
     first: dict[str, int] = {}
@@ -117,20 +127,16 @@ def _check_unique(table: Table, names: Sequence[str]) -> None:
             table.lines.refuse(row, found, "every trial once")
 
 
-def _has_dot(names: Sequence[str]) -> bool:
-    return "." in "".join(names)
-
-
 def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray:
     """The cells of a column as float64 [N].
 
     Raises:
         TableError: a cell that is no decimal number within ±LARGEST; the message names its line.
     """
-    together = "".join(column.values) if len(column.values) < len(column.cells) else "".join(column.cells)
+    together = "".join(column.cells)
     is_plain = together.isascii() and "_" not in together  # Python reads 1_0 as ten, and the digits of every script
-    numbers = np.array(column.numbers or [], dtype=np.float64)
-    if not (is_plain and numbers.size == len(column.cells) and (np.abs(numbers) <= LARGEST).all()):
+    numbers = column.numbers
+    if numbers is None or not is_plain or not (np.abs(numbers) <= LARGEST).all():
         row = next(row for row, cell in enumerate(column.cells) if not _is_score(cell))
         expected = f"a finite number within ±{LARGEST:g}{understood}"
         table.lines.refuse(row, f"score {shown(column.cells[row])}", expected)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 
 from spoofcache.common.names import is_audio
@@ -132,13 +133,12 @@ def _find_key(table: Table, free: Sequence[Column], chosen: Mapping[str, Column 
 
 def _find_attack(table: Table, free: Sequence[Column], key: Column) -> Column | None:
     """The column of the attacks: found by its header or, without a header, by its contents for bona fide trials."""
-    is_bonafide = [class_of(cell) == "bonafide" for cell in key.cells]
     if not table.header:
-        return find_attack(table, free, is_bonafide)
+        return find_attack(table, free, key.means_bonafide)
     named = named_by_header("attack", free)
     if len(named) != 1 or plain(named[0].header) == "attack":
         return named[0] if len(named) == 1 else None
-    genuine = {cell.lower() for cell, is_true in zip(named[0].cells, is_bonafide, strict=True) if is_true}
+    genuine = {cell.lower() for cell in set(compress(named[0].cells, key.means_bonafide.tolist()))}
     return named[0] if genuine <= NO_ATTACK else None
 
 

@@ -5,9 +5,12 @@ column: `nan` among numbers stays a number that is wrong.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spoofcache.common.tables.layout import (
     DECIMAL_COMMA,
@@ -19,7 +22,7 @@ from spoofcache.common.tables.layout import (
     readings,
     shown,
 )
-from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, plain
+from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
 
 NUMBER_LIKE = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
 BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
@@ -29,7 +32,9 @@ PART = re.compile(r"(.+)\[(\d+)\]", re.ASCII)
 """How a user names one of the numbers in the cells of a column: `logits[2]`, or `3[2]` by the column's number."""
 INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)
 LOOKED_AT = 200
-"""Cells of a column, evenly spread, by which it is judged whether most are numbers."""
+"""Number of cells, evenly spread over a column, by which it is judged whether most are numbers."""
+FIRST = 8
+"""Number of cells that are looked at first; they show of most columns that not all cells are of some kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +52,12 @@ class Column:
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """The different cells."""
+        """The different cells. Of a million names, this takes as long as reading them."""
         return frozenset(self.cells)
+
+    def consists_of(self, words: Collection[str]) -> bool:
+        """Whether every cell is one of the words."""
+        return all(cell in words for cell in self.cells[:FIRST]) and all(value in words for value in self.values)
 
     @property
     def meaning(self) -> str | None:
@@ -67,51 +76,53 @@ class Column:
         return 2 * sum(bool(NUMBER_LIKE.fullmatch(cell)) for cell in sample) > len(sample)
 
     @cached_property
-    def numbers(self) -> list[float] | None:
-        """The cells as numbers; None where a cell is none."""
+    def numbers(self) -> NDArray[np.float64] | None:
+        """The cells as numbers [N]; None where a cell is not one."""
         try:
-            return list(map(float, self.cells))
+            return np.fromiter(map(float, self.cells), np.float64, len(self.cells))
         except ValueError:
             return None
 
-    @cached_property
+    @property
     def is_constant(self) -> bool:
-        """Whether all cells are the same, of two or more."""
-        return len(self.values) == 1 and len(self.cells) > 1
+        """Whether there are two cells or more, and all are the same."""
+        n = len(self.cells)
+        return n > 1 and self.cells[0] == self.cells[-1] and self.cells.count(self.cells[0]) == n
 
-    @cached_property
+    @property
     def is_binary(self) -> bool:
         """Whether all cells are 0 or 1."""
-        return self.values <= {"0", "1"}
+        return self.consists_of(("0", "1"))
 
     @cached_property
     def is_index(self) -> bool:
         """Whether the cells count the rows, from 0 or 1 on."""
-        first = self.cells[0]
-        return (
-            len(self.cells) > 2
-            and first in ("0", "1")
-            and self.cells == [str(n + int(first)) for n in range(len(self.cells))]
-        )
+        first, n = self.cells[0], len(self.cells)
+        if n < 3 or first not in ("0", "1") or self.cells[-1] != str(n - 1 + int(first)):
+            return False
+        return self.cells == list(map(str, range(int(first), n + int(first))))
 
     @cached_property
     def classes(self) -> frozenset[str | None]:
-        """`bonafide` and `spoof` where a cell means that, None where a cell means neither."""
-        together = "\n".join(self.values).lower()  # at once: most columns have a value for each trial
-        if not any(word in together for word in CLASSES):
+        """`bonafide` and `spoof` where a cell means that class, None where a cell means neither."""
+        if self.numbers is not None:  # a number means neither
             return frozenset({None})
-        words = set(together.split("\n"))
-        known = {CLASSES[word] for word in words & CLASSES.keys()}
-        return frozenset(known if words <= CLASSES.keys() else {*known, None})
+        return frozenset(map(CLASSES.get, map(str.lower, self.values)))
 
     @property
     def is_class(self) -> bool:
         """Whether every cell means bona fide or spoof."""
-        return None not in self.classes
+        return all(map(class_of, self.cells[:FIRST])) and None not in self.classes
+
+    @cached_property
+    def means_bonafide(self) -> NDArray[np.bool_]:
+        """Whether each cell means bona fide [N]."""
+        genuine = {value for value in self.values if class_of(value) == "bonafide"}
+        return np.fromiter(map(genuine.__contains__, self.cells), np.bool_, len(self.cells))
 
     @property
     def is_broken_class(self) -> bool:
-        """Whether cells mean bona fide and others spoof, but not all of them do."""
+        """Whether some cells mean bona fide and others spoof, but not all of them mean a class."""
         return self.classes == {"bonafide", "spoof", None}
 
     @cached_property
@@ -136,8 +147,8 @@ class Column:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no cell says anything."""
-        return self.values <= {"", UNKNOWN}
+        """Whether no cell has any content."""
+        return self.consists_of(("", UNKNOWN))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +166,7 @@ class Table:
 
     @property
     def n_rows(self) -> int:
-        return len(self.lines.texts)
+        return len(self.lines.numbers)
 
     def column(self, reference: str) -> Column | None:
         """The column that a user means by a header (exactly, or else in any letter case) or by a number from 1 on.
@@ -210,19 +221,18 @@ def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
     below = [Column(n, "", column[1:]) for n, column in enumerate(cells.columns, 1)]
     has_header = _is_header(first, below, asked)
     if cells.is_first_short and not (has_header and below[0].is_index):  # else a header may lack a name elsewhere
-        lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.texts[0])}", f"{len(first)}, as in the lines below")
+        lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.first)}", f"{len(first)}, as in the lines below")
     if not has_header:
         columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
-        return Table(lines, cells.separator, columns, "", lines.texts[0])
-    if len(lines.texts) == 1:
+        return Table(lines, cells.separator, columns, "", lines.first)
+    if len(lines.numbers) == 1:
         lines.refuse(0, "no row below the header", "one row per trial")
     twice = next((name for name in first if name and first.count(name) > 1), None)
     if twice is not None:
         found = f"header {' '.join(first)} has {first.count(twice)} columns {shown(twice)}"
         lines.refuse(0, found, "every name once")
     columns = [Column(n, name, column.cells) for n, (name, column) in enumerate(zip(first, below, strict=True), 1)]
-    rows = Lines(lines.path, lines.texts[1:], lines.numbers[1:], lines.comments)
-    return Table(rows, cells.separator, columns, lines.texts[0], lines.texts[0])
+    return Table(lines.below_first(), cells.separator, columns, lines.first, lines.first)
 
 
 def _is_header(first: Sequence[str], below: Sequence[Column], asked: Sequence[str]) -> bool:

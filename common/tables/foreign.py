@@ -32,7 +32,7 @@ def _what_it_is(table: Table) -> str:
     columns = table.columns
     if any(one.is_class and len(one.classes) == 2 for one in columns):
         return ""
-    verification = [one for one in columns if one.values <= ASV_KEYS and one.values & VERIFICATION]
+    verification = [one for one in columns if one.consists_of(ASV_KEYS) and one.values & VERIFICATION]
     numeric = [one for one in columns if one.is_numeric]
     if is_2021(table):
         return ASV_2021

@@ -1,11 +1,15 @@
 """How a text is a table: its lines, separator, quotes and cells; what the cells mean is another module's matter."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+
+import numpy as np
 
 from spoofcache.common.errors import InputError
 
@@ -13,6 +17,12 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bar
 """What may separate cells, the preferred one first: a name may hold blanks, and a number with a decimal comma."""
 
 COMMENT = "#"
+"""What a line of comment begins with."""
+END_OF_LINE = "\0"
+"""A cell that marks the end of a line while a text is split as a whole; no text that is read contains it."""
+VISIBLE = bytes((9, 10, *range(32, 127)))
+"""The characters of ASCII that can be seen, blanks, tabs and line feeds."""
+ASCII_BLANKS = tuple(character for character in map(chr, range(128)) if character.isspace() and character != "\n")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 """A decimal number, NaN or infinity, as a part of other patterns that disregard case and know no other digits."""
@@ -29,14 +39,29 @@ class TableError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """The lines of a text that hold something."""
+    """The lines of a file without its blank lines and its comments."""
 
     path: Path
-    texts: list[str]
+    text: str
+    """The lines, joined by line feeds, without one at the end."""
     numbers: Sequence[int]
-    """Line number of each."""
+    """The number of each line in the file, from 1 on."""
     comments: list[tuple[int, str]]
-    """Line number and text of the lines that begin with COMMENT, which are not among `texts`."""
+    """Number and text of each line that begins with COMMENT."""
+
+    @property
+    def first(self) -> str:
+        """The first line."""
+        return self.text.partition("\n")[0]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The lines one by one. Regular tables are split as a whole and do not need them."""
+        return self.text.split("\n")
+
+    def below_first(self) -> "Lines":
+        """The lines without the first one; there must be others."""
+        return Lines(self.path, self.text.partition("\n")[2], self.numbers[1:], self.comments)
 
     def refuse(self, row: int, found: str, expected: str) -> NoReturn:
         """Raise a TableError about the line of a row."""
@@ -58,39 +83,60 @@ def shown(text: str, most: int = 60) -> str:
 
 
 def read_lines(path: Path, expected: str, printable: bool = True) -> Lines:
-    """The lines of a UTF-8 text without blank lines and comments, with or without a byte-order mark.
+    """Read the lines of a UTF-8 file, which may begin with a byte-order mark, without blank lines and comments.
 
     Args:
         path: the file.
-        expected: what an error says was expected.
-        printable: whether characters that cannot be seen are refused. They would part or join columns unnoticed.
+        expected: what an error message says was expected.
+        printable: whether invisible characters are refused, because they would divide or join columns unnoticed.
 
     Raises:
-        TableError: bytes that are no text, characters that cannot be seen, or no line that holds anything.
+        TableError: the file is not UTF-8 text, contains invisible characters, or has no line with any content.
     """
-    text = _decoded(path, expected)
-    texts = text.split("\n")
-    if texts[-1] == "":
-        texts.pop()  # what follows the last line end is no line
-    if "\0" in text or (printable and not text.replace("\n", "").replace("\t", "").isprintable()):
-        _refuse_unseen(Lines(path, texts, range(1, len(texts) + 1), []))
-    kept, comments = range(1, len(texts) + 1), []  # type: Sequence[int], list[tuple[int, str]]
-    if not all(map(str.strip, texts)) or text.lstrip().startswith(COMMENT) or f"\n{COMMENT}" in text:
-        comments = [(n, line) for n, line in enumerate(texts, 1) if line.startswith(COMMENT)]
-        kept = [n for n, line in enumerate(texts, 1) if line.strip() and not line.startswith(COMMENT)]
-        texts = [texts[n - 1] for n in kept]
-    if not texts:
-        raise TableError(f"{path}: {'nothing but comments' if comments else 'empty'}; expected {expected}")
-    return Lines(path, texts, kept, comments)
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    content = (content.replace(b"\r\n", b"\n") if b"\r" in content else content).removesuffix(b"\n")
+    text = _decoded(path, content, expected)
+    numbers = range(1, text.count("\n") + 2)
+    if content.translate(None, VISIBLE) and ("\0" in text or (printable and not _is_printable(text))):
+        _refuse_unseen(Lines(path, text, numbers, []))
+    if _all_lines_have_content(content):
+        return Lines(path, text, numbers, [])
+    return _without_comments(Lines(path, text, numbers, []), expected)
 
 
-def _decoded(path: Path, expected: str) -> str:
+def _decoded(path: Path, content: bytes, expected: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        found = f"byte {error.object[error.start]:#04x} is not text"
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte {content[error.start]:#04x} is not text"
         raise TableError(f"{path}:{line}: {found}; expected {expected}") from error
+
+
+def _is_printable(text: str) -> bool:
+    return text.replace("\n", "").replace("\t", "").isprintable()
+
+
+def _all_lines_have_content(content: bytes) -> bool:
+    """Whether every line begins with a visible ASCII character that no comment or quoted cell begins with.
+
+    Then no line is blank or a comment. Where the answer is no, the lines have to be examined one by one.
+    """
+    characters = np.frombuffer(content, dtype=np.uint8)
+    starts = characters[np.flatnonzero(characters[:-1] == ord("\n")) + 1]
+    least, most = ord(COMMENT), ord("~")
+    if not (characters.size and least < characters[0] <= most and characters[-1] != ord("\n")):
+        return False
+    return bool(((starts > least) & (starts <= most)).all())
+
+
+def _without_comments(lines: Lines, expected: str) -> Lines:
+    numbered = list(enumerate(lines.texts, 1))
+    comments = [(number, text) for number, text in numbered if text.startswith(COMMENT)]
+    kept = [(number, text) for number, text in numbered if text.strip() and not text.startswith(COMMENT)]
+    if not kept:
+        raise TableError(f"{lines.path}: {'nothing but comments' if comments else 'empty'}; expected {expected}")
+    return Lines(lines.path, "\n".join(text for _, text in kept), [number for number, _ in kept], comments)
 
 
 def _refuse_unseen(lines: Lines) -> NoReturn:
@@ -103,10 +149,10 @@ def _refuse_unseen(lines: Lines) -> NoReturn:
 
 
 def readings(lines: Lines) -> Iterator[Cells]:
-    """The cells under each separator that gives every line the same number of cells, two or more.
+    """Split the lines by each separator that divides all of them into the same number of cells, two or more.
 
     Raises:
-        TableError: there is none; the message names the first line that differs from those above it.
+        TableError: no separator does; the message names the first line that differs from those above it.
     """
     found = False
     for separator in SEPARATORS:
@@ -119,77 +165,90 @@ def readings(lines: Lines) -> Iterator[Cells]:
 
 
 def _split(lines: Lines, separator: str) -> Cells | None:
-    texts = lines.texts
-    if separator != " " and separator not in texts[0]:
+    text = _with_quoted_lists(lines.text)
+    first_text, _, below = text.partition("\n")
+    first = _cells(first_text, separator)
+    if first is None or len(first) < 2:
         return None
-    columns = _columns(texts, separator)
-    if columns is not None or len(texts) < 2:
+    columns = _columns(text, separator)
+    if columns is not None or not below:
         return Cells(separator, columns) if columns else None
-    columns, first = _columns(texts[1:], separator), _columns(texts[:1], separator)
-    if columns is None or first is None or len(first) != len(columns) - 1:
+    second = _cells(below.partition("\n")[0], separator)
+    if second is None or len(second) != len(first) + 1:
         return None
-    return Cells(separator, [["", *columns[0]], *(f + c for f, c in zip(first, columns[1:], strict=True))], True)
-
-
-def _columns(texts: Sequence[str], separator: str) -> list[list[str]] | None:
-    """The cells column by column; None where the lines have not the same number of them, two or more."""
-    together = "".join(texts)
-    if "[" in together or "(" in together:
-        texts = [BARE_LIST.sub(r'"\1"', text) for text in texts]
-        together = "".join(texts)
-    if '"' in together:
-        return _even_columns(_quoted_rows(texts, separator))
-    return _bare_blanks(texts) if separator == " " else _bare(texts, separator)
-
-
-def _bare(texts: Sequence[str], separator: str) -> list[list[str]] | None:
-    n = texts[0].count(separator)
-    if n == 0 or any(text.count(separator) != n for text in texts):
+    columns = _columns(below, separator)
+    if columns is None:
         return None
-    cells = separator.join(texts).split(separator)
-    columns = [cells[k :: n + 1] for k in range(n + 1)]
-    return [list(map(str.strip, column)) if any(map(_is_padded, column)) else column for column in columns]
+    return Cells(separator, [["", *columns[0]], *([f, *c] for f, c in zip(first, columns[1:], strict=True))], True)
 
 
-def _is_padded(cell: str) -> bool:
-    return cell != cell.strip()
+def _with_quoted_lists(text: str) -> str:
+    """The text with quotation marks around every cell that is a list of numbers in brackets."""
+    if "[" not in text and "(" not in text:
+        return text
+    return "\n".join(BARE_LIST.sub(r'"\1"', line) for line in text.split("\n"))
 
 
-def _bare_blanks(texts: Sequence[str]) -> list[list[str]] | None:
-    # one split of the whole is several times faster than one of each line; NUL, which no line holds, marks their ends
-    n, n_rows = len(texts[0].split()), len(texts)
-    cells = " \0 ".join(texts).split()
-    if n < 2 or len(cells) != n_rows * (n + 1) - 1 or cells[n :: n + 1].count("\0") != n_rows - 1:
+def _columns(text: str, separator: str) -> list[list[str]] | None:
+    """The cells of a text column by column; None where its lines do not have the same number of them, two or more.
+
+    Each line has the cells that `_cells` gives it. Where no cell is quoted, one split of the whole text yields the
+    same cells, several times faster.
+    """
+    return _columns_by_line(text, separator) if '"' in text else _columns_at_once(text, separator)
+
+
+def _columns_by_line(text: str, separator: str) -> list[list[str]] | None:
+    rows: list[list[str]] = []
+    for line in text.split("\n"):
+        row = _cells(line, separator)
+        if row is None or len(row) != len(rows[0] if rows else row) or len(row) < 2:
+            return None
+        rows.append(row)
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _columns_at_once(text: str, separator: str) -> list[list[str]] | None:
+    first = text.partition("\n")[0]
+    n_rows, n = text.count("\n") + 1, len(first.split() if separator == " " else first.split(separator))
+    if n < 2 or (separator != " " and text.count(separator) != n_rows * (n - 1)):
         return None
-    return [cells[k :: n + 1] for k in range(n)]
+    marked = text.replace("\n", f"{separator}{END_OF_LINE}{separator}")
+    cells = marked.split() if separator == " " else marked.split(separator)
+    if len(cells) != n_rows * (n + 1) - 1 or cells[n :: n + 1].count(END_OF_LINE) != n_rows - 1:
+        return None
+    columns = [cells[k :: n + 1] for k in range(n)]
+    return [list(map(str.strip, one)) for one in columns] if _may_have_padding(text, separator) else columns
 
 
-def _quoted_rows(texts: Sequence[str], separator: str) -> list[list[str]] | None:
-    """The rows with quotation marks read as CSV does; None where a quotation does not end on its line."""
-    rows = [_quoted_row(text, separator) for text in texts]
-    return None if None in rows else rows  # type: ignore[return-value]
+def _may_have_padding(text: str, separator: str) -> bool:
+    """Whether cells may begin or end with blanks, which do not belong to them."""
+    if separator == " ":
+        return False
+    return not text.isascii() or any(blank in text for blank in ASCII_BLANKS if blank != separator)
 
 
-def _quoted_row(text: str, separator: str) -> list[str] | None:
-    text = text.replace("\t", " ").strip() if separator == " " else text
-    try:  # line by line: a quotation that is not closed ends with its line
-        (row,) = csv.reader((text,), delimiter=separator, strict=True, skipinitialspace=True)
+def _cells(line: str, separator: str) -> list[str] | None:
+    """The cells of a line; None where a quotation does not end on it."""
+    if '"' in line:
+        return _quoted_cells(line, separator)
+    return line.split() if separator == " " else [cell.strip() for cell in line.split(separator)]
+
+
+def _quoted_cells(line: str, separator: str) -> list[str] | None:
+    line = line.replace("\t", " ").strip() if separator == " " else line
+    try:  # each line by itself, so that a quotation that is not closed ends with its line
+        (row,) = csv.reader((line,), delimiter=separator, strict=True, skipinitialspace=True)
     except csv.Error:
         return None
     return [cell.strip() for cell in row]
 
 
-def _even_columns(rows: list[list[str]] | None) -> list[list[str]] | None:
-    if rows is None or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        return None
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 def _refuse_uneven(lines: Lines) -> NoReturn:
     """Name the first line that has another number of cells than the first one."""
-    if JSON.match(lines.texts[0]):
+    if JSON.match(lines.first):
         raise TableError(f"{lines.path}: this looks like JSON; expected a table with one line per trial")
-    separator = next((s for s in SEPARATORS if s in lines.texts[0].strip()), " ")
+    separator = next((s for s in SEPARATORS if s in lines.first.strip()), " ")
     rows = [_cells(text, separator) for text in lines.texts]
     if None in rows:
         row = rows.index(None)
@@ -200,9 +259,3 @@ def _refuse_uneven(lines: Lines) -> NoReturn:
     if row == 0:
         lines.refuse(0, found, "two columns or more, separated by blanks, tabs, commas or semicolons")
     lines.refuse(row, found, f"{widths[0]}, separated by {SEPARATORS[separator]}, as in line {lines.numbers[0]}")
-
-
-def _cells(text: str, separator: str) -> list[str] | None:
-    if '"' in text:
-        return _quoted_row(text, separator)
-    return text.split() if separator == " " else text.split(separator)

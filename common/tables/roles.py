@@ -5,7 +5,11 @@ meant, nothing is guessed: the error shows the first line and both readings.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spoofcache.common.names import utterance_of
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table, tables
@@ -35,9 +39,11 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
         TableError: there is no such separator; the error is that of the likeliest one.
     """
     refused: TableError | None = None
-    candidates = list(tables(lines, list(asked.values())))
-    for table in candidates:
-        _refuse_decimal_commas(table)
+    candidates: Iterable[Table] = tables(lines, list(asked.values()))
+    if "," in lines.text:  # else the likeliest table usually suffices
+        candidates = list(candidates)
+        for table in candidates:
+            _refuse_decimal_commas(table)
     for table in candidates:
         try:
             return meaning_of(table)
@@ -52,11 +58,12 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
 def _refuse_decimal_commas(table: Table) -> None:
     """`u1 0,5` has two cells, or two others with a comma between them: nobody means the latter."""
     for column in table.columns if table.separator != "," else ():
-        if "," not in "".join(column.values):
+        if "," not in "".join(column.cells):
             continue
-        commas = [DECIMAL_COMMA.fullmatch(cell) is not None for cell in column.cells]
-        if any(commas) and all(NUMBER_LIKE.fullmatch(cell.replace(",", ".", 1)) for cell in column.cells):
-            row = commas.index(True)
+        if not all(NUMBER_LIKE.fullmatch(cell.replace(",", ".", 1)) for cell in column.cells):
+            continue
+        row = next((row for row, cell in enumerate(column.cells) if DECIMAL_COMMA.fullmatch(cell)), None)
+        if row is not None:
             found = f"{shown(column.cells[row])} in {column}"
             table.lines.refuse(row, found, "numbers with a decimal point, not a comma")
 
@@ -149,28 +156,20 @@ def find_key(table: Table, free: Sequence[Column]) -> Column | None:
     if not found:
         broken = [one for one in free if one.is_broken_class]
         return broken[0] if len(broken) == 1 else None
-    said = [[class_of(cell) for cell in one.cells] for one in found] if len(found) > 1 else []
-    if any(one != said[0] for one in said):
+    if any((one.means_bonafide != found[0].means_bonafide).any() for one in found[1:]):
         raise two_readings(table, "key", found)
     return found[-1]  # the class stands behind the attack where both say `bonafide`
 
 
-def classes_of(table: Table, column: Column, expected: str = "") -> list[str]:
-    """`bonafide` or `spoof` for each cell.
-
-    Raises:
-        TableError: a cell that means neither.
-    """
-    meaning = {value: class_of(value) for value in column.values}
-    if None in meaning.values():
-        row = next(r for r, cell in enumerate(column.cells) if meaning[cell] is None)
-        table.lines.refuse(
-            row, f"key {shown(column.cells[row])}", expected or "spoof or bonafide, or words that mean the same"
-        )
-    return list(map(meaning.__getitem__, column.cells))  # type: ignore[arg-type]
+def require_classes(table: Table, column: Column, expected: str) -> None:
+    """Raise a TableError about the first cell that means neither bona fide nor spoof; it says what was `expected`."""
+    strange = {value for value in column.values if class_of(value) is None}
+    if strange:
+        row = next(row for row, cell in enumerate(column.cells) if cell in strange)
+        table.lines.refuse(row, f"key {shown(column.cells[row])}", expected)
 
 
-def find_attack(table: Table, free: Sequence[Column], is_bonafide: Sequence[bool] | None) -> Column | None:
+def find_attack(table: Table, free: Sequence[Column], is_bonafide: NDArray[np.bool_] | None) -> Column | None:
     """The column of the attacks: by its header, or by what it says of bona fide trials.
 
     There it says that there is no attack, or one word that no spoof has. Without classes, ids of attacks are known by
@@ -184,12 +183,12 @@ def find_attack(table: Table, free: Sequence[Column], is_bonafide: Sequence[bool
     return found[0] if len(found) == 1 else None
 
 
-def _is_attack(column: Column, is_bonafide: Sequence[bool] | None) -> bool:
-    if is_bonafide is None or not any(is_bonafide):
+def _is_attack(column: Column, is_bonafide: NDArray[np.bool_] | None) -> bool:
+    if is_bonafide is None or not is_bonafide.any():
         ids = [value for value in column.values if ATTACK_ID.fullmatch(value)]
         return column.is_attack_like and bool(ids)
-    genuine = {cell for cell, is_true in zip(column.cells, is_bonafide, strict=True) if is_true}
-    attacks = {cell for cell, is_true in zip(column.cells, is_bonafide, strict=True) if not is_true}
+    genuine = set(compress(column.cells, is_bonafide.tolist()))
+    attacks = set(compress(column.cells, (~is_bonafide).tolist()))
     if not attacks or attacks <= {UNKNOWN, ""}:
         return False
     return any(cell.lower() in NO_ATTACK for cell in genuine) or (len(genuine) == 1 and not genuine & attacks)
