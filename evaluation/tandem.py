@@ -7,7 +7,7 @@ from spoofcache.evaluation.checks import separation_warning
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.measures import MEASURES, Tandem
 from spoofcache.evaluation.trials import Group, TrialList, first_of, pooled_group
-from spoofcache.metrics.det import EqualErrorRate, FloatArray, ScoreError, equal_error_rate, verification_curve
+from spoofcache.metrics.det import EqualErrorRate, FloatArray, ScoreError, verification_curve
 from spoofcache.metrics.scores import UNKNOWN, AsvScores
 from spoofcache.metrics.tdcf import AsvErrorRates, asv_error_rates, coefficients_2019, coefficients_2021
 
@@ -32,8 +32,8 @@ def asv_performance(asv: AsvScores, trials: TrialList, group: Group) -> AsvPerfo
         ScoreError: the ASV scores have no trials of one of the group's attacks.
     """
     spoof = _asv_spoof(asv, trials, group)
-    eer = equal_error_rate(asv.target, asv.nontarget)
-    return AsvPerformance(eer, asv_error_rates(asv.target, asv.nontarget, spoof, eer.threshold), spoof.size)
+    rates = asv_error_rates(asv.target, asv.nontarget, spoof, asv.eer.threshold)
+    return AsvPerformance(asv.eer, rates, spoof.size)
 
 
 def tandem_behind(evaluated: EvaluationSet, group: Group, measures: Sequence[str]) -> Tandem:

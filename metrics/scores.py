@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spoofcache.metrics.det import FloatArray, ScoreError
+from spoofcache.metrics.det import EqualErrorRate, FloatArray, ScoreError, equal_error_rate
 
 UNKNOWN = "-"
 """The attack of a bona fide trial, and of a spoof trial whose attack is not known."""
@@ -79,6 +79,11 @@ class AsvScores:
     spoof: FloatArray
     spoof_attacks: list[str]
     """Attack of each spoof score."""
+
+    @cached_property
+    def eer(self) -> EqualErrorRate:
+        """The equal error rate between target and nontarget trials, computed once for all groups of trials."""
+        return equal_error_rate(self.target, self.nontarget)
 
     @cached_property
     def _attack_codes(self) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
