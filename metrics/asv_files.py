@@ -6,6 +6,7 @@ published `speaker-codec utterance-codec score` and, apart from it, the trial li
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from spoofcache.common.tables.foreign import is_2021
 from spoofcache.common.tables.layout import TableError, read_lines, readings, shown
 from spoofcache.common.tables.roles import table_error, understand
 from spoofcache.common.tables.words import NO_ATTACK
-from spoofcache.metrics.det import ScoreError
+from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_files import numbers_of
 from spoofcache.metrics.scores import UNKNOWN, AsvScores
 
@@ -54,7 +55,7 @@ def _asv_scores(table: Table) -> AsvScores:
             table.lines.refuse(row, f"key {shown(cell)}", " or ".join(ASV_KEYS))
         if (name, cell) in wrong:
             table.lines.refuse(row, f"{name} with key {cell}", "`bonafide` or `-` with target and nontarget only")
-    return asv_scores(table.lines.path, key.cells, attack.cells, numbers_of(table, score).tolist())
+    return asv_scores(table.lines.path, key.cells, attack.cells, numbers_of(table, score))
 
 
 def _is_contradictory(attack: str, key: str) -> bool:
@@ -79,18 +80,21 @@ def _is_attack(column: Column) -> bool:
     return any(value.lower() in NO_ATTACK for value in column.values)
 
 
-def asv_scores(path: Path, keys: Sequence[str], attacks: Sequence[str], scores: Sequence[float]) -> AsvScores:
+def asv_scores(
+    path: Path, keys: Sequence[str], attacks: Sequence[str], scores: Sequence[float] | FloatArray
+) -> AsvScores:
     """Scores [N] by the class of each trial [N]; `attacks` [N] are those of spoof trials.
 
     Raises:
         ScoreError: one of the three classes is missing; the message begins with the path.
     """
-    numbers, classes = np.array(scores), np.array(keys)
-    target, nontarget, spoof = (numbers[classes == key] for key in ASV_KEYS)
+    numbers, number_of = np.asarray(scores), {key: number for number, key in enumerate(ASV_KEYS)}
+    classes = np.fromiter(map(number_of.__getitem__, keys), np.int8, len(keys))
+    target, nontarget, spoof = (numbers[classes == number] for number in number_of.values())
     for key, found in zip(ASV_KEYS, (target, nontarget, spoof), strict=True):
         if not found.size:
             raise ScoreError(f"{path}: no {key} trial in {len(keys)} lines; expected all of {', '.join(ASV_KEYS)}")
-    return AsvScores(target, nontarget, spoof, [a for a, k in zip(attacks, keys, strict=True) if k == "spoof"])
+    return AsvScores(target, nontarget, spoof, list(compress(attacks, (classes == number_of["spoof"]).tolist())))
 
 
 def is_asv_2021(path: Path) -> bool:
