@@ -1,14 +1,20 @@
 """Settings and fixtures that the whole test tree shares."""
 
+import gc
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from spoofcache.common import machine
+
+if TYPE_CHECKING:
+    import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Set before anything imports torch, and inherited by child processes: tests run in several processes and their arrays
@@ -36,6 +42,22 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture
+def gpu() -> Iterator["torch.device"]:
+    """The device `cuda`: this machine's GPU, or else a pretended one, with which the test fails if it saw a race."""
+    import torch
+
+    from tests.pretended_gpu import pretended_gpu
+
+    if torch.cuda.is_available():
+        yield torch.device("cuda")
+        return
+    with pretended_gpu() as report:
+        yield torch.device("cuda")
+        gc.collect()  # memory that is freed while it is in use is noticed when it is freed
+    assert not report.races
 
 
 @pytest.fixture(scope="session")

@@ -214,3 +214,23 @@ def test_an_update_uses_the_learning_rate_of_its_step(batch):
 def test_after_its_last_epoch_a_cosine_stays_at_lr_min():
     found = rates(ScheduleConfig("cosine_per_epoch", epochs=2, lr_min=0.1), epochs=4)
     assert found[4:] == pytest.approx([0.1] * 4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_updates_on_a_gpu_are_those_of_the_cpu(gpu, optimizer, precision):
+    losses = {}
+    for device in (torch.device("cpu"), gpu):
+        torch.manual_seed(0)
+        model = Countermeasure(PooledLinear((5, 4)), LOSSES["cross_entropy"](torch.tensor([2.0, 1.0]), 4)).to(device)
+        config = ExperimentConfig(
+            BackendConfig("pooled_linear"),
+            optimizer=OptimizerConfig(optimizer, lr=0.1, clip_norm=1.0),
+            train=TrainConfig(batch_size=6, micro_batch=4, precision=precision),
+        )
+        updater = Updater(model, config, 3, device)
+        features = torch.randn(6, 5, 4, generator=torch.Generator().manual_seed(1)).half().to(device)
+        losses[device.type] = [updater.update(step, features, torch.tensor([0, 1, 1, 0, 1, 1])) for step in range(3)]
+    allowed = 1e-5 if precision == "float32" else 1e-2
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=allowed)
+    assert len(set(losses["cuda"])) == 3  # every update changes the weights

@@ -14,6 +14,7 @@ from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import load_last, load_model
 from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
+from spoofcache.engine.processes import ALONE, Processes
 from spoofcache.engine.score import run_network, score_partition
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
@@ -74,13 +75,13 @@ def interrupt_after(utterances):
     return Listener(advance=interrupt)
 
 
-def assert_resumes(config, caches, folder, utterances):
+def assert_resumes(config, caches, folder, utterances, processes=ALONE):
     """Interrupted after so many utterances and resumed, a training ends as one that is not."""
     whole, interrupted = folder / "whole", folder / "interrupted"
-    fit(config, *caches, whole)
+    fit(config, *caches, whole, FitOptions(processes=processes))
     with pytest.raises(KeyboardInterrupt):
-        fit(config, *caches, interrupted, FitOptions(listener=interrupt_after(utterances)))
-    fit(config, *caches, interrupted, FitOptions(resume=True))
+        fit(config, *caches, interrupted, FitOptions(listener=interrupt_after(utterances), processes=processes))
+    fit(config, *caches, interrupted, FitOptions(resume=True, processes=processes))
     assert_same_weights(last_weights(whole), last_weights(interrupted))
     for name in ("model", "average"):
         if (whole / f"{name}.json").exists():
@@ -125,6 +126,13 @@ def test_a_training_with_any_recipe_resumes_bit_for_bit(experiment, caches, tmp_
 def test_dropout_and_batch_norms_resume_bit_for_bit(experiment, caches, tmp_path):
     config = experiment(*LCNN, "train.epochs=2", "train.average=ema", "train.balanced=true", "train.micro_batch=4")
     assert_resumes(config, caches, tmp_path, EPOCH + 20)
+
+
+def test_a_training_on_a_gpu_resumes_bit_for_bit(experiment, caches, tmp_path, gpu):
+    config = experiment(*LCNN, "train.epochs=2", "train.average=ema", "optimizer.clip_norm=1", "train.precision=auto")
+    if torch.cuda.get_device_name() != "pretended GPU":
+        pytest.skip("the kernels of a GPU add in any order")
+    assert_resumes(config, caches, tmp_path, EPOCH + 20, Processes(gpu))
 
 
 def test_killed_before_it_wrote_the_best_weights_a_resumed_run_writes_them(experiment, caches, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The way to the front-end and back, on the CPU; and what is told of the pace."""
+"""The way to the front-end and back, on the CPU and on a GPU; and what is reported about the pace."""
 
 import numpy as np
 import pytest
@@ -29,10 +29,9 @@ class TestDevice:
         launched = device.launch(np.ones((1, 100), np.float32))
         assert 0 <= seconds_between(before, launched.start) <= seconds_between(before, launched.stop)
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-    def test_a_gpu_gives_the_same(self):
+    def test_a_gpu_gives_the_same(self, gpu):
         waveforms = np.random.default_rng(0).standard_normal((8, 400)).astype(np.float32)
-        device = Device(torch.device("cuda"), Frames().extract, "float16")
+        device = Device(gpu, Frames().extract, "float16")
         before = device.stamp()
         launched = [device.launch(waveforms * k) for k in range(5)]
         for k, one in enumerate(launched):

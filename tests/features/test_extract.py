@@ -72,6 +72,12 @@ class TestNumbers:
             extract(trials, tmp_path / name, Frames(), options)
         assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
+    def test_a_gpu_changes_no_byte(self, corpus, tmp_path, gpu):
+        trials = corpus(10)
+        for name, options in {"a": OPTIONS, "b": replace(OPTIONS, device=gpu)}.items():
+            extract(trials, tmp_path / name, Frames(gains=(1, 0.5)), options)  # exact in any arithmetic
+        assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
     def test_processes_that_decode_change_no_byte(self, corpus, tmp_path, monkeypatch):
         trials = corpus(10)
         extract(trials, tmp_path / "threads", Frames())

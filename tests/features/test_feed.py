@@ -10,7 +10,6 @@ from spoofcache.features.plan import Identity, StoreError
 from tests.corpora import IDENTITY, make_trials, write_cache
 
 CPU = torch.device("cpu")
-DEVICES = [CPU, *([torch.device("cuda")] if torch.cuda.is_available() else [])]
 PLACES = ["device", "pinned", "mapped"]
 ROWS = np.random.default_rng(0).standard_normal((12, 5, 4)).astype("float16")
 
@@ -26,7 +25,11 @@ def parts(tmp_path, monkeypatch):
     return [CachedFeatures(folder) for folder in folders]
 
 
-@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    return CPU if request.param == "cpu" else request.getfixturevalue("gpu")
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_rows_are_numbered_through_all_partitions(parts, device, place):
     asked = [[0, 7, 11], [6, 6, 2], [11], [3, 4, 5, 0]]
