@@ -1,9 +1,9 @@
 """A GPU for machines without one: `cuda:0` as far as Python code can tell, with its numbers in the host's memory.
 
-The CPU build of torch has no kernels for a GPU, but what our code does around them can be tested: which tensor is where,
-what runs on which stream, who waits for whom. Each tensor "on the GPU" is a `Gpu`, a wrapper that hands every operator
-to the CPU tensor inside. On the way it raises what a GPU would raise, and reports in `Report` what a GPU would leave to
-chance:
+The CPU build of torch has no kernels for a GPU, but what our code does around them can be tested: which tensor is
+where, what runs on which stream, who waits for whom. Each tensor "on the GPU" is a `Gpu`, a wrapper that hands every
+operator to the CPU tensor inside. On the way it raises what a GPU would raise, and notes in a `Report` what a GPU would
+leave to chance:
 
 * Operands on both devices raise RuntimeError, and so does a conversion to NumPy.
 * Streams and events keep vector clocks. A tensor that is used on a stream that does not wait for the stream that wrote
@@ -15,6 +15,7 @@ Randomness and rounding are those of the CPU, so that results agree to the last 
 sizes, speed, the compiler, several GPUs.
 """
 
+import math
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -104,7 +106,7 @@ class Event:
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False) -> None:
         self.enable_timing, self.blocking = enable_timing, blocking
-        self.clock, self.copies, self._time = _Clock(), list[_Copy](), None
+        self.clock, self.copies, self._time = _Clock(), list[_Copy](), float("nan")
 
     def record(self, stream: Stream | None = None) -> None:
         stream = stream or current_stream()
@@ -116,7 +118,7 @@ class Event:
 
     def elapsed_time(self, other: "Event") -> float:
         for event in (self, other):
-            if not event.enable_timing or event._time is None:
+            if not event.enable_timing or math.isnan(event._time):
                 raise RuntimeError("Both events must be created with enable_timing=True, and recorded")
             if not all(_host.has_seen(stream, moment) for stream, moment in event.clock.items()):
                 raise RuntimeError("Both events must be completed before calculating elapsed time")
@@ -217,7 +219,7 @@ class Memory:
 class Gpu(torch.Tensor):
     """A tensor whose device is `cuda:0` in Python. For torch's C++ code it is a CPU tensor without memory."""
 
-    inner: torch.Tensor
+    inner: torch.Tensor  # type: ignore[assignment]  # there is a function torch.Tensor.inner
     memory: Memory
 
     @staticmethod
@@ -228,7 +230,7 @@ class Gpu(torch.Tensor):
         made.inner, made.memory = inner, memory or Memory()
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
     device = property(lambda self: CUDA)
     is_cuda = property(lambda self: True)
     is_cpu = property(lambda self: False)
@@ -240,7 +242,7 @@ class Gpu(torch.Tensor):
     def __tensor_unflatten__(inner, context, size, stride):
         return Gpu(inner["inner"])
 
-    def __repr__(self, *, tensor_contents=None) -> str:
+    def __repr__(self, *, tensor_contents=None):
         return f"Gpu({self.inner!r})"
 
     def __reduce_ex__(self, protocol):  # torch.save writes the numbers; torch.load gives them to the CPU
@@ -269,7 +271,7 @@ class Gpu(torch.Tensor):
     def cpu(self):
         return self.to(CPU)
 
-    def record_stream(self, stream: Stream) -> None:
+    def record_stream(self, stream):
         self.memory.record(stream)
 
     @classmethod
@@ -475,7 +477,7 @@ KERNELS = {
     "hamming_window.periodic": _without_device(torch.hamming_window),
 }
 
-OF_CUDA = {
+OF_CUDA: dict[str, Any] = {
     "is_available": lambda: True,
     "device_count": lambda: 1,
     "current_device": lambda: 0,
