@@ -42,6 +42,10 @@ machine.sleep_soon()  # every command imports this file, and none has imported t
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SECONDS_BETWEEN_LINES = 30.0
+GPU_FULL = (
+    "the GPU is out of memory; in a training, a smaller train.micro_batch or train.features=pinned may help, elsewhere "
+    "a smaller --batch-size, and otherwise --device cpu"
+)
 MEMORY_FULL = "out of memory; a smaller batch size (train.batch_size or train.micro_batch) may help"
 
 
@@ -74,7 +78,7 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                     raise Sentence(MEMORY_FULL) from error
                 if type(error).__name__ != "OutOfMemoryError":  # compared by name to avoid importing torch
                     raise
-                raise Sentence("the GPU is out of memory; a smaller batch size, or --device cpu, may help") from error
+                raise Sentence(GPU_FULL) from error
             except KeyboardInterrupt as interrupt:
                 click.echo(f"Interrupted; no incomplete file was left behind. {after_interrupt}".strip(), err=True)
                 click.get_current_context().exit(exit_status(interrupt))
@@ -144,6 +148,11 @@ def resolve_device(name: str) -> "torch.device":
         raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k") from None
     if device.type not in ("cpu", "cuda"):
         raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k")
+    if device.type == "cuda" and not torch.cuda.is_available():  # devices are counted even if the driver is too old
+        raise Sentence(
+            f"--device {name}: torch {torch.__version__} can use no GPU here; expected cpu, or a GPU, a driver that is "
+            "new enough for it, and a build of torch with CUDA"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise Sentence(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device

@@ -45,8 +45,7 @@ class _Running(Average):
     def _move(self, weights: Weights, share: float) -> None:
         if not self._mean:
             self._mean = _copy(weights)
-        for name, mean in self._mean.items():
-            mean.lerp_(weights[name], share)
+        torch._foreach_lerp_(list(self._mean.values()), [weights[name] for name in self._mean], share)
 
     def weights(self) -> Weights | None:
         return self._mean or None

@@ -121,12 +121,12 @@ class CompileChoice:
             require_compiler(updater.forward.model, processes.device, "train.compile is on")
 
     def decide(self, features: torch.Tensor, labels: torch.Tensor, seconds_per_step: float) -> str:
-        """Decide after the first update; returns a phrase that says how the training computes, and why.
+        """Decide after the first updates; returns a phrase that says how the training computes, and why.
 
         Args:
             features: this process's share [B, …] of a batch, which the trial uses.
             labels: class indices [B].
-            seconds_per_step: duration of the first update, which takes longer than the later ones.
+            seconds_per_step: duration of an update that was not the first one, which would hold the start-up of a GPU.
         """
         phrase = ""
         if self._processes.is_main:

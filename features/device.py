@@ -65,7 +65,7 @@ class Device:
         """The current time; on a GPU, the time at which it finishes everything launched so far."""
         if self._device.type != "cuda":
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True, blocking=True)  # a host that waits sleeps instead of spinning
         event.record(torch.cuda.current_stream(self._device))
         return event
 
@@ -81,7 +81,7 @@ class Device:
     def _download(self, stored: Stored, start: Stamp) -> Launched:
         stop = self.stamp()
         self._down.wait_stream(torch.cuda.current_stream(self._device))
-        done = torch.cuda.Event()
+        done = torch.cuda.Event(blocking=True)
         with torch.cuda.stream(self._down):
             here = stored._replace(  # in pinned memory
                 rows=stored.rows.to("cpu", non_blocking=True), largest=stored.largest.to("cpu", non_blocking=True)

@@ -66,8 +66,7 @@ class Feed:
         self.place: str = self._fitting_place() if place == "auto" else place
         self._on_gpu = device.type == "cuda"
         if self.place != "mapped":
-            self._kept = self._room()
-            self._is_kept = torch.zeros(len(self), dtype=torch.bool)
+            self._make_room(may_do_without=place == "auto")
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -101,17 +100,23 @@ class Feed:
             return "mapped"
         return fitting_place(self.n_bytes, free, host)
 
-    def _room(self) -> torch.Tensor:
-        """Memory for all rows, not yet filled."""
+    def _make_room(self, may_do_without: bool) -> None:
+        """Take memory for all rows, not yet filled. If it is refused, the rows stay mapped, or StoreError is raised."""
         where = self._device if self.place == "device" else torch.device("cpu")
         pinned = self._on_gpu and self.place == "pinned"
         try:
-            return torch.empty(len(self), *self._shape, dtype=self._dtype, device=where, pin_memory=pinned)
-        except torch.OutOfMemoryError as error:  # a smaller batch would not help
+            self._kept = torch.empty(len(self), *self._shape, dtype=self._dtype, device=where, pin_memory=pinned)
+        except (torch.OutOfMemoryError, torch.AcceleratorError) as error:  # the latter if memory cannot be pinned
+            if may_do_without:
+                self.place = "mapped"
+                return
+            memory = "pinned memory, of which this system allows less" if pinned else "the GPU's memory"
+            others = "auto or mapped" if pinned else "auto, pinned or mapped"
             raise StoreError(
-                f"{self._data[0].folder}: {self.n_bytes / 1e9:.2f} GB of features do not fit into the GPU's memory; "
-                "expected train.features=auto, pinned or mapped"
+                f"{self._data[0].folder}: {self.n_bytes / 1e9:.2f} GB of features do not fit into {memory}; "
+                f"expected train.features={others}"
             ) from error
+        self._is_kept = torch.zeros(len(self), dtype=torch.bool)
 
     def _take(self, rows: Sequence[int]) -> Batch:
         features = self._read(rows) if self.place == "mapped" else self._from_kept(rows)

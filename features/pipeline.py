@@ -25,6 +25,9 @@ from spoofcache.protocols.trial import Trial
 BATCHES_IN_FLIGHT = 4
 """Largest number of batches that are launched and not yet written."""
 
+BYTES_IN_FLIGHT = 2**30
+"""Largest size of their features, which lie in pinned memory; a single batch may be larger."""
+
 COMMITS_IN_FLIGHT = 2
 
 SUSPICIOUS = 4
@@ -133,7 +136,7 @@ class Pipeline:
         while batch := _timed(held_up, "decoding", lambda: next(batches, None)):
             self._launch(batch, held_up)
             held_up = {"decoding": 0.0, "writing": 0.0}
-            while self._in_flight and (len(self._in_flight) > BATCHES_IN_FLIGHT or self._in_flight[0].written.done()):
+            while self._in_flight and (self._is_full() or self._in_flight[0].written.done()):
                 self._finish_oldest(held_up)
         while self._in_flight:
             self._finish_oldest(held_up)
@@ -141,6 +144,11 @@ class Pipeline:
             self._commits.popleft().result()
         self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": math.inf})
         self._pace.seconds += time.perf_counter() - begin
+
+    def _is_full(self) -> bool:
+        """Whether the oldest batch must be written before another one is launched."""
+        n_bytes = sum(each.launched.stored.rows.nbytes for each in self._in_flight)
+        return len(self._in_flight) > BATCHES_IN_FLIGHT or n_bytes > BYTES_IN_FLIGHT
 
     def open(self, shard: OpenShard) -> None:
         """Open the shard of the next trials. If none of its utterances is to come, it is committed at once."""

@@ -77,9 +77,14 @@ def decode(request: Request) -> Decoded:
         info = read_info(file, request.start) if request.demuxer == "flac" else None
         file.seek(0)
         source = BytesIO(b"".join(_parts(file, request.segments))) if request.segments else file
-        container = av.open(source, format=request.demuxer, options=OPEN, metadata_errors="replace")
+        container = av.open(source, format=request.demuxer, options=OPEN, **text_options(av.__version__))
         with container:
             return _Decoding(container, request, info).run()
+
+
+def text_options(version: str) -> dict[str, Any]:
+    """Arguments with which this version of PyAV opens files whose texts are not UTF-8; from 19 on it needs none."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 
 
 def _parts(file: BinaryIO, segments: list[tuple[int, int]]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from spoofcache.engine import compiling
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import load_last
 from spoofcache.engine.countermeasure import Countermeasure
-from spoofcache.engine.optim import Forward
+from spoofcache.engine.optim import Forward, Updater
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
@@ -133,3 +133,22 @@ def test_the_network_is_compiled_for_the_largest_part_of_a_batch(
         experiment("train.epochs=1", "train.compile=on", f"train.micro_batch={micro_batch}"), caches, tmp_path / "run"
     )
     assert sizes == [size]
+
+
+def test_the_first_update_says_nothing_about_how_long_a_training_takes(experiment, caches, tmp_path, monkeypatch):
+    # as on a GPU, the first update takes far longer than the others
+    seconds, update, clock = [], Updater.update, [0.0]
+
+    def timed(self, step, *batch):
+        clock[0] += 100.0 if step == 0 else 1.0
+        return update(self, step, *batch)
+
+    def decide(self, features, labels, seconds_per_step):
+        seconds.append(seconds_per_step)
+        return "eager"
+
+    monkeypatch.setattr(Updater, "update", timed)
+    monkeypatch.setattr(compiling.CompileChoice, "decide", decide)
+    monkeypatch.setattr("spoofcache.engine.train.time.perf_counter", lambda: clock[0])
+    fit(experiment("train.epochs=2"), *caches, tmp_path / "run")
+    assert seconds == [1.0]

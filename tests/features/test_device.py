@@ -38,6 +38,17 @@ class TestDevice:
             np.testing.assert_array_equal(one.wait().rows.numpy().ravel(), (waveforms * k).astype("float16").ravel())
         assert seconds_between(before, launched[-1].stop) > 0
 
+    def test_a_host_that_waits_for_a_gpu_sleeps(self, gpu, monkeypatch):
+        event, blocking = torch.cuda.Event, []
+
+        def recorded(*args, **options):
+            blocking.append(options.get("blocking"))
+            return event(*args, **options)
+
+        monkeypatch.setattr(torch.cuda, "Event", recorded)
+        Device(gpu, Frames().extract, "float16").launch(np.ones((1, 100), np.float32)).wait()
+        assert blocking == [True, True, True]
+
 
 class TestPace:
     def test_it_tells_the_rate_and_what_the_device_waited_for(self):

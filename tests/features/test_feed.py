@@ -132,3 +132,26 @@ def test_pinned_memory_comes_in_powers_of_two():
     # 9 bytes take 16, 8 take 8
     assert [fitting_place(n, device_bytes=0, host_bytes=31) for n in (8, 9)] == ["pinned", "mapped"]
     assert fitting_place(9, device_bytes=0, host_bytes=32) == "pinned"
+
+
+@pytest.mark.parametrize(("place", "ends_in"), [("auto", "mapped"), ("pinned", "")])
+def test_where_memory_cannot_be_pinned_auto_maps_the_rows(parts, gpu, monkeypatch, place, ends_in):
+    empty = torch.empty
+
+    def refuses_to_pin(*size, pin_memory=False, **options):
+        if pin_memory and size[0] == 12:
+            raise torch.AcceleratorError("CUDA error: OS call failed or operation not supported on this OS")
+        return empty(*size, pin_memory=pin_memory, **options)
+
+    monkeypatch.setattr("spoofcache.features.feed._free_on_gpu", lambda device: 0)
+    monkeypatch.setattr(torch, "empty", refuses_to_pin)
+    if not ends_in:
+        with pytest.raises(
+            StoreError, match=r"do not fit into pinned memory, .*; expected train\.features=auto or mapped"
+        ):
+            Feed(parts, gpu, place)
+        return
+    feed = Feed(parts, gpu, place)
+    assert feed.place == ends_in
+    (batch,) = feed.batches([[0, 11]])
+    np.testing.assert_array_equal(batch.features.cpu().numpy(), ROWS[[0, 11]])

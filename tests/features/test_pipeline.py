@@ -1,5 +1,6 @@
 """What happens between files and shards; the numbers that come out are in test_extract.py."""
 
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import torch
 from spoofcache.common.files import Claim
 from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device, Pace
-from spoofcache.features.pipeline import OpenShard, Pipeline
+from spoofcache.features.pipeline import OpenShard, Pipeline, _InFlight
 from spoofcache.features.plan import StoreError
 from spoofcache.features.store import ShardReader, ShardWriter
 from spoofcache.features.waveform import AudioError
@@ -139,3 +140,13 @@ class TestPipeline:
             running.run(trials_of(running, *shards))
         shards[1].writer.abandon()
         assert len(ShardReader(tmp_path / "shard-00000.h5").utt_ids) == 3
+
+
+@pytest.mark.parametrize(("n_bytes", "in_flight"), [(2**30, 5), (1, 1)])
+def test_few_large_batches_are_in_flight(monkeypatch, n_bytes, in_flight):
+    monkeypatch.setattr("spoofcache.features.pipeline.BYTES_IN_FLIGHT", n_bytes)
+    with pipeline(Frames()) as running:
+        launched = Device(torch.device("cpu"), Frames().extract, "float16").launch(np.ones((3, 1_000), np.float32))
+        while not running._is_full():
+            running._in_flight.append(_InFlight(launched, {}, 3, Future()))
+    assert len(running._in_flight) == in_flight
