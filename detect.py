@@ -203,8 +203,9 @@ def _detector(options: Options) -> "Detector":
     keep_freed_memory()
     device = cli.resolve_device(options.device)
     if options.run:
-        model, about = load_model(options.run, "best")
-        features = rebuild_features(Identity(about.identity), options.weights or weights_folder(options.run), device)
+        weights = options.weights or weights_folder(options.run)
+        model, about = load_model(options.run, "best", weights)
+        features = rebuild_features(Identity(about.identity), about.front_end_weights(weights), device)
     elif options.model in HEAR_WAVEFORMS:
         assert options.checkpoint is not None
         features = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions())

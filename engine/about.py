@@ -3,13 +3,14 @@
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import EXPECTED, PluginChanged, PluginError, find_part, origins
 from spoofcache.engine.description import require_types
+from spoofcache.features.encoder import EncoderSpec
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
 from spoofcache.protocols.trial import CLASS_INDEX
@@ -34,6 +35,7 @@ class About:
     `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
     `plugins` are the parts of the user's own among back-end and loss, `package.module:Name` → hash of their source.
     `data` stands for the trials and features of `train` and `dev`, view by view; two runs of the same have it equal.
+    `speech_model` are the fields of an EncoderSpec where a part of the speech model was trained too, otherwise empty.
     `weights_sha256` is the SHA-256 of the weights' file; empty in runs of earlier versions, which are not checked.
     """
 
@@ -53,6 +55,24 @@ class About:
     data: Mapping[str, str] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     weights_sha256: str = field(default="", compare=False)
+    speech_model: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> EncoderSpec | None:
+        """The part of the speech model that was trained; None if the back-end takes the features as they are."""
+        return EncoderSpec.from_mapping(self.speech_model) if self.speech_model else None
+
+    def front_end_weights(self, folder: Path | None) -> Path | None:
+        """The folder of a speech model, where the front-end needs it; None where the network itself holds the model."""
+        encoder = self.encoder
+        return None if encoder is not None and encoder.takes_waveforms else folder
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON types; without `speech_model` where there is none."""
+        fields = asdict(self)
+        if not fields["speech_model"]:
+            del fields["speech_model"]
+        return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":

@@ -133,7 +133,8 @@ def load_average(model: nn.Module, weights: Weights, batches: Iterable[torch.Ten
     has no batch norms, no batch is read. All other buffers keep their values.
     """
     for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])
+        if name in weights:  # frozen ones have no average
+            parameter.copy_(weights[name])
     torch.optim.swa_utils.update_bn(batches, model)
 
 

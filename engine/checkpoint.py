@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from torch import nn
 from spoofcache.common.files import atomic_path
 from spoofcache.engine.about import About, RunError, first_line
 from spoofcache.engine.countermeasure import Countermeasure, build_countermeasure
+from spoofcache.features.encoder import rebuild_encoder
+from spoofcache.features.plan import weights_folder
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
@@ -60,7 +62,7 @@ def _save_pair(weights_path: Path, about_path: Path, model: nn.Module, about: Ab
     with atomic_path(weights_path) as path:  # not safetensors' own writing, whose error on a full disk is no OSError
         path.write_bytes(content)
     with atomic_path(about_path) as path:
-        path.write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(about.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def save_last(run: Path, state: Mapping[str, Any]) -> None:
@@ -96,15 +98,23 @@ def load_last(
     return state
 
 
-def load_model(run: Path, which: str) -> tuple[Countermeasure, About]:
+def load_model(run: Path, which: str, speech_model: Path | None = None) -> tuple[Countermeasure, About]:
     """Network in evaluation mode, on the CPU, with the `best`, the `last` or the `average` weights of a run.
+
+    Args:
+        run: the run folder.
+        which: `best`, `last` or `average`.
+        speech_model: folder of the speech model's checkpoint, which only runs with LoRA matrices need. By default, the
+            folder that the run was trained with if it still exists, and otherwise the hub.
 
     Raises:
         RunError: no such weights there, or not ours.
     """
     weights, about = _read_last(run) if which == "last" else _read_pair(run, *PAIRS[which])
     try:
-        model = build_countermeasure(about)
+        spec = about.encoder
+        encoder = rebuild_encoder(spec, speech_model or weights_folder(run)) if spec else None
+        model = build_countermeasure(about, encoder=encoder)
         model.load_state_dict(weights)
     except (TypeError, RuntimeError, AttributeError, KeyError) as error:
         raise RunError(f"{run}: weights and description do not fit ({first_line(error)})") from error

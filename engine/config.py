@@ -223,6 +223,69 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class EncoderConfig:
+    """The upper part of the speech model, or all of it, that is trained together with the back-end.
+
+    Without this table, the back-end alone is trained. The cache must hold the hidden state that enters the first
+    trainable block. The rate of the encoder follows `[schedule]` in the same proportion as that of the back-end.
+    """
+
+    trainable_from: Literal["waveform"] | int = field(
+        metadata={
+            "help": "Number of blocks that stay frozen below the first trainable one: 22 takes a cache of `--layer 22` "
+            'and trains the blocks 23 and 24 of XLS-R-300M. `"waveform"` takes a cache of `--frontend raw` and trains '
+            "the whole model.",
+            "at_least": 0,
+        }
+    )
+    weights: str = _key(
+        "",
+        "Speech model: a name such as `xls-r-300m`, `owner/name` of the hub, or a folder. If empty, the one that the "
+        'cache was made with; required with `trainable_from = "waveform"`.',
+    )
+    mode: Literal["full", "lora"] = _key(
+        "full",
+        "`full` trains all weights of the blocks; `lora` trains two small matrices beside each of their linear layers "
+        "(LoRA, Hu et al. 2022), and needs the library peft.",
+    )
+    rank: int = _key(8, "Rank of the LoRA matrices.", at_least=1)
+    alpha: float = _key(16.0, "Scale of the LoRA matrices, which are multiplied by alpha / rank.", above=0)
+    lr: float = _key(1e-6, "Learning rate of the encoder at the start of the schedule.", above=0)
+    weight_decay: float = _key(0.0, "Weight decay of the encoder.", at_least=0)
+    layers_out: Literal["last"] | tuple[str, ...] = _key(
+        "last",
+        "Hidden states that the back-end gets: `last`, or a list of names as `--layer` of preprocess.py takes them, "
+        "from the boundary on.",
+    )
+    combine: Literal["sum", "stack"] = _key(
+        "sum",
+        "What becomes of several `layers_out`: `sum` adds them with learnt weights (soft-max), `stack` hands all of "
+        "them to the back-end, which must take layers.",
+    )
+    dropout: float = _key(0.0, "Probability of every dropout in the encoder.", at_least=0, below=1)
+    layer_drop: float = _key(
+        0.0, "Probability with which a block is skipped for a batch during training.", at_least=0, below=1
+    )
+    mask_time: float = _key(
+        0.0,
+        "Share of frames that are masked during training, in spans of 10 frames that may overlap, as in the "
+        'pre-training of wav2vec 2.0; only with `trainable_from = "waveform"`.',
+        at_least=0,
+        below=1,
+    )
+    gradient_checkpointing: bool = _key(
+        False, "Compute the blocks again in the backward pass, which takes less memory and more time."
+    )
+    train_extractor: bool = _key(
+        False, 'Train the convolutions that take the waveform; only with `trainable_from = "waveform"`.'
+    )
+    normalize: Literal["checkpoint", "zero-mean-unit-variance", "none"] = _key(
+        "checkpoint",
+        'Normalisation of the waveform with `trainable_from = "waveform"`: what the checkpoint says, or one of these.',
+    )
+
+
+@dataclass(frozen=True)
 class ExperimentConfig:
     """A whole experiment: what main_train.py needs beside the caches and the run folder."""
 
@@ -237,6 +300,9 @@ class ExperimentConfig:
         default_factory=ScheduleConfig, metadata={"help": "How the learning rate changes."}
     )
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "How the training runs."})
+    encoder: EncoderConfig | None = field(
+        default=None, metadata={"help": "The part of the speech model that is trained with the back-end."}
+    )
     features: Mapping[str, Any] = field(
         default_factory=dict,
         metadata={
@@ -246,7 +312,8 @@ class ExperimentConfig:
     )
 
     def to_toml(self) -> str:
-        """The whole experiment as TOML, including the defaults."""
+        """The whole experiment as TOML, including the defaults. Without an encoder there is no such table."""
         import tomli_w  # imported here, since only a new run folder needs it
 
-        return tomli_w.dumps(dataclasses.asdict(self))
+        tables = dataclasses.asdict(self)
+        return tomli_w.dumps({name: table for name, table in tables.items() if table is not None})

@@ -6,14 +6,15 @@ import inspect
 import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import EXPECTED, PluginError, find_part
 from spoofcache.common.toml import DEEPEST, TomlError, parse_toml, read_toml
-from spoofcache.engine.config import ExperimentConfig, TrainConfig
+from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.config_checks import check_average, check_encoder, check_rates, check_views
+from spoofcache.engine.config_source import ConfigError, Source, shown
 from spoofcache.models import BACKENDS
 from spoofcache.models.losses import LOSSES
 
@@ -50,36 +51,6 @@ ALIASES: Mapping[str, Sequence[str]] = {
 """Known key → what other training tools call the same thing."""
 
 
-SHOWN = 100
-"""Letters of a value that an error message shows."""
-
-
-class ConfigError(InputError):
-    """A mistake in a configuration. The message names its source, the key, the value, and what was expected."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where the values of an experiment come from: a file, and the overrides by the dotted key that they set."""
-
-    path: Path
-    overrides: dict[str, str] = field(default_factory=dict)
-
-    def of(self, *keys: str) -> str:
-        """The override that set one of the keys, or a table around one; otherwise the file."""
-        for key in keys:
-            parts = key.split(".")
-            for length in range(len(parts), 0, -1):
-                override = self.overrides.get(".".join(parts[:length]))
-                if override is not None:
-                    return f"--set {_shown(override)}"
-        return str(self.path)
-
-    def error(self, message: str, *keys: str) -> ConfigError:
-        """An error about the value of these keys."""
-        return ConfigError(f"{self.of(*keys)}: {message}")
-
-
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment from a TOML file, and apply `section.key=value` overrides to it.
 
@@ -92,7 +63,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentCo
         tables = read_toml(path)
     except TomlError as error:
         raise ConfigError(f"{path}: not TOML ({error})") from error
-    source = _Source(path)
+    source = Source(path)
     for override in overrides:
         _apply_override(tables, override, source)
     config = _parse(ExperimentConfig, tables, source, "")
@@ -101,26 +72,27 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentCo
     # a back-end is built from the feature shape and its settings, a loss from class weights, embedding size and its own
     _check_settings(backend, 1, config.backend.settings, source, "backend.settings.")
     _check_settings(loss, 2, config.loss.settings, source, "loss.settings.")
-    _check_average(config.train, source)
-    _check_views(config.train, source)
-    _check_rates(config, source)
+    check_average(config.train, source)
+    check_views(config.train, source)
+    check_rates(config, source)
+    check_encoder(config, source)
     return config
 
 
-def _apply_override(tables: dict[str, Any], override: str, source: _Source) -> None:
+def _apply_override(tables: dict[str, Any], override: str, source: Source) -> None:
     """Apply `section.key=value`; the value is TOML, or else text without quotes."""
     name, equals, text = override.partition("=")
     *sections, key = (part.strip() for part in name.split("."))
     name = ".".join((*sections, key))
     if not (equals and sections and all(sections) and key and len(sections) < DEEPEST):
-        raise ConfigError(f"--set {_shown(repr(override))}; expected section.key=value")
+        raise ConfigError(f"--set {shown(repr(override))}; expected section.key=value")
     value = _override_value(override, text.strip())
     for depth, section in enumerate(sections, 1):
         if section not in tables:
             source.overrides[".".join(sections[:depth])] = override
         tables = tables.setdefault(section, {})
         if not isinstance(tables, dict):
-            raise ConfigError(f"--set {_shown(repr(override))}: {section} is not a section")
+            raise ConfigError(f"--set {shown(repr(override))}: {section} is not a section")
     tables[key] = value
     source.overrides[name] = override
 
@@ -135,27 +107,21 @@ def _override_value(override: str, text: str) -> Any:
         parsed = parse_toml(f"value = {text}")
     except TomlError as error:
         if "\n" in text or not isinstance(error.__cause__, tomllib.TOMLDecodeError):
-            raise ConfigError(f"--set {_shown(repr(override))}: {_shown(str(error))}; expected one value") from error
+            raise ConfigError(f"--set {shown(repr(override))}: {shown(str(error))}; expected one value") from error
         return text
     if list(parsed) != ["value"]:
         raise ConfigError(
-            f"--set {_shown(repr(override))} sets several keys; expected one, and --set again for each other"
+            f"--set {shown(repr(override))} sets several keys; expected one, and --set again for each other"
         )
     return parsed["value"]
 
 
-def _shown(value: Any) -> str:
-    """A value as it stands in a sentence: long ones are cut, and control characters are written as escapes."""
-    text = value if isinstance(value, str) and value.isprintable() else repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def _parse(kind: type[Table], values: Any, source: _Source, prefix: str) -> Table:
+def _parse(kind: type[Table], values: Any, source: Source, prefix: str) -> Table:
     """A table of the file as the dataclass `kind`."""
     if not isinstance(values, dict):
         name = prefix.rstrip(".")
         raise source.error(f"{name} is {values!r}; expected a table", name)
-    types = get_type_hints(kind)
+    types = {name: without_none(of_key) for name, of_key in get_type_hints(kind).items()}
     for key in values:
         _require_known(key, list(types), source, prefix)
     specs = dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -170,7 +136,12 @@ def _parse(kind: type[Table], values: Any, source: _Source, prefix: str) -> Tabl
     return kind(**parsed)
 
 
-def _check_limits(limits: Mapping[str, Any], value: Any, source: _Source, name: str) -> None:
+def without_none(kind: Any) -> Any:
+    """The type X of a key that may be absent, `X | None`; any other type as it is."""
+    return next(each for each in get_args(kind) if each is not NoneType) if isinstance(kind, UnionType) else kind
+
+
+def _check_limits(limits: Mapping[str, Any], value: Any, source: Source, name: str) -> None:
     """ConfigError unless the number, or each number of a tuple, is finite and within its limits."""
     for number in value if isinstance(value, tuple) else () if isinstance(value, str) else (value,):
         expected = ""
@@ -185,12 +156,12 @@ def _check_limits(limits: Mapping[str, Any], value: Any, source: _Source, name: 
         elif "below" in limits and not number < limits["below"]:
             expected = f"a number below {limits['below']}"
         if expected:
-            raise source.error(f"{name} is {_shown(repr(number))}; expected {expected}", name)
+            raise source.error(f"{name} is {shown(repr(number))}; expected {expected}", name)
 
 
-def _require_known(key: str, known: Sequence[str], source: _Source, prefix: str) -> None:
+def _require_known(key: str, known: Sequence[str], source: Source, prefix: str) -> None:
     if key not in known:
-        raise source.error(f"unknown key {_shown(prefix + key)}; {_suggestion(key, known, prefix)}", prefix + key)
+        raise source.error(f"unknown key {shown(prefix + key)}; {_suggestion(key, known, prefix)}", prefix + key)
 
 
 def _suggestion(key: str, known: Sequence[str], prefix: str) -> str:
@@ -213,25 +184,29 @@ def _suggestion(key: str, known: Sequence[str], prefix: str) -> str:
 def _all_keys(kind: type, prefix: str) -> list[str]:
     """Every key of a dataclass and of its tables, by dotted name."""
     names: list[str] = []
-    for name, inner in get_type_hints(kind).items():
+    for name, of_key in get_type_hints(kind).items():
+        inner = without_none(of_key)
         names += [prefix + name, *(_all_keys(inner, f"{prefix}{name}.") if dataclasses.is_dataclass(inner) else ())]  # type: ignore[arg-type]
     return names
 
 
-def _value(kind: Any, value: Any, source: _Source, name: str) -> Any:
+def _value(kind: Any, value: Any, source: Source, name: str) -> Any:
     """`value` as the type of its field."""
     if dataclasses.is_dataclass(kind):
         return _parse(kind, value, source, f"{name}.")  # type: ignore[arg-type]
     if get_origin(kind) is Union:
         words, numbers = get_args(kind)
+        if numbers is int:
+            if value not in get_args(words) and type(value) is not int:
+                expected = f"{', '.join(get_args(words))} or a whole number"
+                raise source.error(f"{name} is {shown(repr(value))}; expected {expected}", name)
+            return value
         if value not in get_args(words) and not isinstance(value, list):
-            raise source.error(
-                f"{name} is {_shown(repr(value))}; expected {', '.join(get_args(words))} or a list", name
-            )
+            raise source.error(f"{name} is {shown(repr(value))}; expected {', '.join(get_args(words))} or a list", name)
         kind = numbers if isinstance(value, list) else words
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise source.error(f"{name} is {_shown(repr(value))}; expected one of {', '.join(get_args(kind))}", name)
+            raise source.error(f"{name} is {shown(repr(value))}; expected one of {', '.join(get_args(kind))}", name)
         return value
     if get_origin(kind) is tuple:
         return _tuple(kind, value, source, name)
@@ -239,17 +214,17 @@ def _value(kind: Any, value: Any, source: _Source, name: str) -> Any:
         return float(value)
     wanted = dict if get_origin(kind) is not None else kind
     if type(value) is not wanted:
-        raise source.error(f"{name} is {_shown(repr(value))}; expected {_plain_name(wanted)}", name)
+        raise source.error(f"{name} is {shown(repr(value))}; expected {_plain_name(wanted)}", name)
     return value
 
 
-def _tuple(kind: Any, value: Any, source: _Source, name: str) -> tuple[Any, ...]:
+def _tuple(kind: Any, value: Any, source: Source, name: str) -> tuple[Any, ...]:
     """A list of the file as `tuple[X, ...]`, or as the pair `tuple[X, X]`."""
     first, *others = get_args(kind)
     any_length = others == [...]
     if not isinstance(value, list) or not (any_length or len(value) == 1 + len(others)):
         raise source.error(
-            f"{name} is {_shown(repr(value))}; expected {'a list' if any_length else 'two numbers'}", name
+            f"{name} is {shown(repr(value))}; expected {'a list' if any_length else 'two numbers'}", name
         )
     return tuple(_value(first, each, source, name) for each in value)
 
@@ -259,7 +234,7 @@ def _plain_name(kind: type) -> str:
     return names.get(kind, kind.__name__)
 
 
-def _find_part(name: str, registry: Mapping[str, Callable[..., Any]], source: _Source, key: str) -> Callable[..., Any]:
+def _find_part(name: str, registry: Mapping[str, Callable[..., Any]], source: Source, key: str) -> Callable[..., Any]:
     """The part of that name in a registry, or `package.module:Name` of the user's own; ConfigError if there is none."""
     try:
         return find_part(name, registry)
@@ -270,7 +245,7 @@ def _find_part(name: str, registry: Mapping[str, Callable[..., Any]], source: _S
 
 
 def _check_settings(
-    constructor: Callable[..., Any], n_given: int, settings: Mapping[str, Any], source: _Source, prefix: str
+    constructor: Callable[..., Any], n_given: int, settings: Mapping[str, Any], source: Source, prefix: str
 ) -> None:
     """ConfigError for a setting that the constructor has no parameter for, after those that it is always given."""
     parameters = inspect.signature(constructor).parameters
@@ -279,54 +254,3 @@ def _check_settings(
     known = list(parameters)[n_given:]
     for key in settings:
         _require_known(key, known, source, prefix)
-
-
-def _check_rates(config: ExperimentConfig, source: _Source) -> None:
-    schedule, start, keys = config.schedule, config.optimizer.lr, ("schedule.lr_min", "schedule.name")
-    if schedule.lr_min and not (schedule.name.startswith("cosine") or schedule.name == "sgdr"):
-        raise source.error(
-            f"schedule.lr_min is {schedule.lr_min}; expected 0, since only cosine schedules and sgdr have a final "
-            f"learning rate, and schedule.name is {schedule.name}",
-            *keys,
-        )
-    if schedule.lr_min >= start:
-        raise source.error(
-            f"schedule.lr_min is {schedule.lr_min}; expected less than optimizer.lr, {start}",
-            "schedule.lr_min",
-            "optimizer.lr",
-        )
-    if config.optimizer.nesterov and not config.optimizer.momentum:
-        raise source.error(
-            "optimizer.nesterov is true; expected a momentum above 0 with it",
-            "optimizer.nesterov",
-            "optimizer.momentum",
-        )
-
-
-def _check_average(train: TrainConfig, source: _Source) -> None:
-    if train.average == "swa" and train.average_from >= train.epochs:
-        message = f"train.average_from is {train.average_from}; expected at most {train.epochs - 1}, the last epoch"
-        raise source.error(message, "train.average_from", "train.epochs", "train.average")
-
-
-def _check_views(train: TrainConfig, source: _Source) -> None:
-    if not train.views:
-        raise source.error(
-            "train.views is empty; expected random, all, or a list of view numbers, where 0 is the clean view",
-            "train.views",
-        )
-    if train.augment and not (isinstance(train.views, str) or any(train.views)):
-        raise source.error(
-            f"train.augment is {list(train.augment)}, but train.views is {list(train.views)} and uses no augmented "
-            "view; expected train.views to be random, all, or a list with numbers above 0",
-            "train.augment",
-            "train.views",
-        )
-    some_drawn = train.views == "random" or (train.views != "all" and 0 in train.views and len(set(train.views)) > 1)
-    if train.growth.eer_threshold and not some_drawn:
-        raise source.error(
-            f"train.growth.eer_threshold is {train.growth.eer_threshold}, but train.views is {train.views}; expected "
-            "train.views to be random, or a list of 0 and other views, so that views are drawn at random",
-            "train.growth.eer_threshold",
-            "train.views",
-        )

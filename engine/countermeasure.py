@@ -1,6 +1,6 @@
 """The network of a run: the back-end and the objective that it is trained with, and how they are built."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,23 +16,34 @@ from spoofcache.protocols.trial import CLASS_INDEX
 OBJECTIVE = "objective."
 """What the objective's names begin with among the weights; the back-end's stand as they are."""
 
+SPEECH_MODEL = "speech_model."
+"""The same for the trainable part of the speech model."""
+
 
 class Countermeasure(nn.Module):
     """A back-end with the objective that it is trained with: features [B, …] → BackendOutput, and its score [B].
+
+    In fine-tuning, the trainable part of the speech model stands before the back-end, as `speech_model`.
 
     In its state the back-end's tensors keep their own names, so that the files are those of the bare network; the
     objective's stand beside them as `objective.…`.
     """
 
-    def __init__(self, backend: nn.Module, objective: Objective) -> None:
+    def __init__(self, backend: nn.Module, objective: Objective, speech_model: nn.Module | None = None) -> None:
         super().__init__()
-        self.backend, self.objective = backend, objective
+        self.speech_model, self.backend, self.objective = speech_model, backend, objective
         self.register_state_dict_post_hook(_without_prefix)
         self.register_load_state_dict_pre_hook(_with_prefix)
 
     def forward(self, features: torch.Tensor) -> BackendOutput:
+        if self.speech_model is not None:
+            features = self.speech_model(features)
         output: BackendOutput = self.backend(features)
         return output
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that are trained, by name."""
+        return {name: each for name, each in self.named_parameters() if each.requires_grad}
 
     def score(self, output: BackendOutput) -> torch.Tensor:
         """Countermeasure score [B] in float32, higher = more bona fide: that of the objective."""
@@ -46,8 +57,13 @@ def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: A
 
 def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     for name in list(state):
-        if not name.startswith(OBJECTIVE):
+        if not name.startswith(_kept_prefixes(module)):
             state[f"backend.{name}"] = state.pop(name)
+
+
+def _kept_prefixes(module: nn.Module) -> tuple[str, ...]:
+    """What the names of entries begin with that are not the back-end's; a back-end may have a `speech_model` itself."""
+    return (OBJECTIVE,) if getattr(module, "speech_model", None) is None else (OBJECTIVE, SPEECH_MODEL)
 
 
 def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
@@ -65,18 +81,24 @@ def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[s
         raise RunError(f"back-end {name} with settings {dict(settings)}: {first_line(error)}") from error
 
 
-def build_countermeasure(about: About, class_weights: torch.Tensor | None = None) -> Countermeasure:
+def build_countermeasure(
+    about: About, class_weights: torch.Tensor | None = None, encoder: nn.Module | Callable[[], nn.Module] | None = None
+) -> Countermeasure:
     """The network and the objective of that description, with weights as they are drawn.
 
     Args:
         about: its `epoch` and dev figures do not matter.
         class_weights: [2] by class index, of the loss; scores do without.
+        encoder: the trainable part of the speech model, or a function that makes it after the back-end was drawn, so
+            that the back-end has the same weights with it and without it; None where `about` has none.
 
     Raises:
         RunError: names, settings or a feature shape that nothing takes.
     """
-    backend = build_backend(about.backend, about.feature_shape, about.settings)
-    size = _embedding_size(about.backend, backend, about.feature_shape)
+    spec = about.encoder
+    shape = spec.output_shape(about.feature_shape) if spec else about.feature_shape
+    backend = build_backend(about.backend, shape, about.settings)
+    size = _embedding_size(about.backend, backend, shape)
     try:
         weights = torch.ones(len(CLASS_INDEX)) if class_weights is None else class_weights
         objective = find_registered("loss", about.loss, LOSSES)(weights, size, **about.loss_settings)
@@ -84,7 +106,8 @@ def build_countermeasure(about: About, class_weights: torch.Tensor | None = None
         raise RunError(str(error)) from error
     except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
         raise RunError(f"loss {about.loss} with settings {dict(about.loss_settings)}: {first_line(error)}") from error
-    return Countermeasure(backend, objective)
+    made = encoder if encoder is None or isinstance(encoder, nn.Module) else encoder()
+    return Countermeasure(backend, objective, made)
 
 
 def _embedding_size(name: str, backend: nn.Module, feature_shape: tuple[int, ...]) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 def require_types(fields: Mapping[str, Any]) -> None:
     """TypeError for a field of a description that has another type than `About` says."""
     texts, tables = ("backend", "loss", "weights_sha256"), ("settings", "identity", "class_index", "versions", "data")
-    kinds: dict[str, Any] = dict.fromkeys(texts, str) | dict.fromkeys((*tables, "loss_settings", "plugins"), Mapping)
+    kinds: dict[str, Any] = dict.fromkeys(texts, str) | dict.fromkeys(
+        (*tables, "loss_settings", "plugins", "speech_model"), Mapping
+    )
     for name, kind in kinds.items():
         if name in fields and not isinstance(fields[name], kind):
             raise TypeError(f"{name} is {str(fields[name])[:80]!r}")

@@ -41,7 +41,7 @@ class LoadedRun:
     @cached_property
     def features(self) -> OnlineFeatures:
         """The front-end that the network was trained behind; it is loaded when it is first used."""
-        return rebuild_features(Identity(self.about.identity), self.weights, self.device)
+        return rebuild_features(Identity(self.about.identity), self.about.front_end_weights(self.weights), self.device)
 
     @torch.inference_mode()
     def score_features(self, features: ArrayLike) -> NDArray[np.float64]:
@@ -106,5 +106,6 @@ def load_run(
         RunError: the folder has no such weights, or a plug-in of the run cannot be imported.
     """
     on = torch.device(device)
-    model, about = load_model(Path(folder), checkpoint)
-    return LoadedRun(model.to(on), about, on, weights_folder(Path(folder)) if weights is None else Path(weights))
+    speech_model = weights_folder(Path(folder)) if weights is None else Path(weights)
+    model, about = load_model(Path(folder), checkpoint, speech_model)
+    return LoadedRun(model.to(on), about, on, speech_model)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import torch
 
 from spoofcache.engine.config import ExperimentConfig, OptimizerConfig, ScheduleConfig
-from spoofcache.engine.countermeasure import Countermeasure
+from spoofcache.engine.countermeasure import SPEECH_MODEL, Countermeasure
 from spoofcache.engine.processes import ALONE, Processes, even_parts
 from spoofcache.models.output import BackendOutput
 
-Parameters = Iterable[torch.nn.Parameter]
+Parameters = Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
 
 
 def _adam(kind: type[torch.optim.Optimizer]) -> Callable[[Parameters, OptimizerConfig], torch.optim.Optimizer]:
@@ -152,7 +152,7 @@ class Updater:
     ) -> None:
         self._model, self._config, self.steps_per_epoch, self._device = model, config, steps_per_epoch, device
         self._processes = processes
-        self._optimizer = OPTIMIZERS[config.optimizer.name](model.parameters(), config.optimizer)
+        self._optimizer = OPTIMIZERS[config.optimizer.name](_groups(model, config), config.optimizer)
         self.precision = _precision(config.train.precision, device)
         self.forward = Forward(model)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
@@ -173,7 +173,7 @@ class Updater:
             labels: class indices [B] on any device.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = self.rate(step)
+            group["lr"] = self.rate(step) * group.get("share", 1.0)
         self._optimizer.zero_grad(set_to_none=True)
         own_weight = self._model.objective.batch_weight(labels)
         sums = self._processes.total(torch.tensor([own_weight, len(labels)], dtype=torch.float64))
@@ -243,6 +243,22 @@ class Updater:
         """Inverse of `state_dict`; other entries are ignored."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
+
+
+def _groups(model: Countermeasure, config: ExperimentConfig) -> Parameters:
+    """All parameters, or with an encoder those of the back-end and the objective, and those of the encoder.
+
+    `share` is the learning rate of a group as a multiple of that of the back-end, all through the schedule.
+    """
+    encoder = config.encoder
+    if encoder is None:
+        return model.parameters()
+    trained = model.trained()
+    upper = [each for name, each in trained.items() if name.startswith(SPEECH_MODEL)]
+    head = [each for name, each in trained.items() if not name.startswith(SPEECH_MODEL)]
+    share, decay = encoder.lr / config.optimizer.lr, encoder.weight_decay
+    groups = [{"params": head, "share": 1.0}, {"params": upper, "share": share, "weight_decay": decay}]
+    return [group for group in groups if group["params"]]
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:

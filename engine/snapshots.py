@@ -1,7 +1,7 @@
 """What a training writes into its run folder after every epoch, and how a resumed run continues from there."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Snapshots:
         if self._writes:
             append_line(self._run / METRICS, line._asdict())
         is_best = setup.history.add(line)
-        setup.average.after_epoch(dict(setup.model.named_parameters()), line.epoch, setup.history.rank(line))
+        setup.average.after_epoch(setup.model.trained(), line.epoch, setup.history.rank(line))
         about = replace(setup.about, epoch=line.epoch, dev_eer=line.dev_eer, dev_loss=line.dev_loss)
         if self._writes:
             save_last(self._run, self._state(about))
@@ -47,7 +47,7 @@ class Snapshots:
         setup = self._setup
         return {
             **setup.history.state_dict(),
-            "about": asdict(about),
+            "about": about.to_json(),
             "conditions": dict(setup.conditions),
             "compiled": setup.compiling.is_compiled,
             "model": setup.model.state_dict(),
@@ -126,8 +126,8 @@ class Snapshots:
 
     def _keep_weights_folder(self) -> None:
         """Record where the speech model's checkpoint lies, if the caches know it, so that detect.py finds it."""
-        for corpus in self._setup.train.corpora:
-            folder = weights_folder(corpus.folder)
+        trained = self._setup.speech_model_folder
+        for folder in (trained, *(weights_folder(corpus.folder) for corpus in self._setup.train.corpora)):
             if folder is not None:
                 keep_weights_folder(self._run, folder)
 

@@ -171,7 +171,7 @@ class _Training:
                 seconds = time.perf_counter() - start
                 self._listener.note(f"network: {setup.compiling.decide(batch.features, batch.label, seconds)}")
             mean.add(self._update(step, batch), setup.model.objective.batch_weight(batch.label))
-            setup.average.after_update(dict(setup.model.named_parameters()))
+            setup.average.after_update(setup.model.trained())
             self._listener.advance(batch_size)
         return mean.over(setup.processes)
 

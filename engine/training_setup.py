@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 import torch
 
@@ -12,6 +13,7 @@ from spoofcache.engine.batch_norm import over_all_processes
 from spoofcache.engine.compiling import CompileChoice
 from spoofcache.engine.config import ExperimentConfig, TrainConfig
 from spoofcache.engine.countermeasure import build_countermeasure
+from spoofcache.engine.fine_tuning import open_encoder
 from spoofcache.engine.history import History
 from spoofcache.engine.optim import Updater
 from spoofcache.engine.processes import Processes, even_parts
@@ -38,6 +40,7 @@ class TrainingSetup:
         dev: as given.
         train_feed: where the rows of `train` are read from.
         validator: evaluates the network on the dev partition.
+        speech_model_folder: local folder of the speech model that is fine-tuned; None for the hub, or without one.
         about: the description of the network, before the first epoch.
         model: the network and its objective, on the device.
         updater: updates the weights of `model`.
@@ -61,10 +64,14 @@ class TrainingSetup:
         self.train = TrainingSet([train], config) if isinstance(train, CachedFeatures) else train
         self.train.require_dev(dev)
         _require_shares(len(self.train), settings, processes)
+        opened = open_encoder(config.encoder, self.train.corpora[0]) if config.encoder else None
+        self.speech_model_folder = opened and opened.folder
         self.about = _describe(config, self.train, dev)
+        if opened is not None:
+            self.about = replace(self.about, speech_model=asdict(opened.spec))
         torch.manual_seed(settings.seed)
         class_weights = torch.tensor(config.loss.class_weights.by_index())
-        self.model = build_countermeasure(self.about, class_weights).to(device)
+        self.model = build_countermeasure(self.about, class_weights, opened and opened.encoder).to(device)
         if processes.count > 1 and settings.batch_norm == "global":
             over_all_processes(self.model, device)
         steps_per_epoch = math.ceil(len(self.train) / settings.batch_size)
@@ -79,7 +86,8 @@ class TrainingSetup:
     @property
     def conditions(self) -> Mapping[str, str]:
         """What a resumed run must share with its beginning beside the configuration."""
-        return {
+        spec = self.about.encoder
+        return ({"speech model": spec.weights_sha256} if spec else {}) | {
             "train cache": self.about.data["train"],
             "dev cache": self.about.data["dev"],
             "content of the train cache": _checksums(self.train.caches),

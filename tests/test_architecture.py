@@ -96,7 +96,7 @@ def test_a_room_imports_only_the_rooms_it_may(room):
 
 
 def test_only_extraction_reaches_the_front_ends():
-    extraction = {f"features/{name}.py" for name in ("options", "request", "extract", "estimate", "online")}
+    extraction = {f"features/{name}.py" for name in ("options", "request", "extract", "estimate", "online", "encoder")}
     allowed = {"preprocess.py", "detect.py", *extraction}
     for path in [*ROOT.glob("*.py"), *(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))]:
         name = path.relative_to(ROOT).as_posix()

@@ -85,8 +85,9 @@ def caches(shared, tmp_path_factory):
 
 
 def layers(front_end):
-    """Those of the config that the stand-in has."""
-    return [layer for layer in front_end["layers"] if layer == "last" or int(layer) <= BLOCKS]
+    """Those of the config that the stand-in has; where it has none of them, one below its last two blocks."""
+    found = [layer for layer in front_end["layers"] if layer == "last" or int(layer) <= BLOCKS]
+    return found or [str(BLOCKS - 2)]
 
 
 @pytest.mark.corpus
@@ -95,6 +96,8 @@ def test_two_epochs_and_a_score_for_every_utterance(path, caches, tmp_path):
     train, dev = caches(path)
     front_end = tomllib.loads(path.read_text())["features"]["front_end"]
     stand_in = [f"features.front_end.layers={json.dumps(layers(front_end))}"] if "layers" in front_end else []
+    if "encoder" in tomllib.loads(path.read_text()):
+        stand_in += [f"encoder.trainable_from={BLOCKS - 2}"]
     overrides = (*SMALL, *stand_in)
     settings = [word for override in overrides for word in ("--set", override)]
     run(main_train.main, "--config", path, "--train", train, "--dev", dev, "--out", tmp_path / "run", *settings)

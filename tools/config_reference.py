@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 import click
 
 from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.config_file import without_none
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
@@ -49,7 +50,8 @@ class Section(NamedTuple):
 def sections(name: str = "", keys: Any = ExperimentConfig) -> Iterator[Section]:
     """Every table of the experiment, each followed by the tables that it contains."""
     yield Section(name, keys)
-    for key, kind in get_type_hints(keys).items():
+    for key, of_key in get_type_hints(keys).items():
+        kind = without_none(of_key)
         if dataclasses.is_dataclass(kind):
             yield from sections(f"{name}.{key}".lstrip("."), kind)
 
@@ -100,7 +102,7 @@ def table(section: Section) -> list[str]:
     hints = get_type_hints(section.keys)
     rows = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
     for spec in dataclasses.fields(section.keys):
-        if not dataclasses.is_dataclass(hints[spec.name]):
+        if not dataclasses.is_dataclass(without_none(hints[spec.name])):
             kind = ", ".join(filter(None, (type_in_words(hints[spec.name]), limits_in_words(spec.metadata))))
             rows.append(f"| `{spec.name}` | {kind} | {default_in_toml(spec)} | {spec.metadata['help']} |")
     return rows if len(rows) > 2 else []

@@ -57,7 +57,7 @@ def test_set_reaches_class_weights_by_name(small):
         ("optimizer.learning_rate=1", r"unknown key optimizer\.learning_rate; expected optimizer\.lr$"),
         ("train.num_epochs=5", r"unknown key train\.num_epochs; expected train\.epochs$"),
         ("train.BatchSize=5", r"unknown key train\.BatchSize; expected train\.batch_size$"),
-        ("train.learning_rate=1", r"unknown key train\.learning_rate; expected optimizer\.lr$"),
+        ("train.learning_rate=1", r"unknown key train\.learning_rate; expected optimizer\.lr or encoder\.lr$"),
         ("optimizer.seed=1", r"unknown key optimizer\.seed; expected train\.seed$"),
         ("model.name=lcnn", r"unknown key model; expected backend$"),
         ("loss.class_weights.fake=1", r"unknown key loss\.class_weights\.fake; expected loss\.class_weights\.spoof$"),
