@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on real speech, in minutes
 # make test   style, types and tests, the tests in two processes
 # make faults damaged files by the thousand, in minutes
+# make gpu-check  on a machine with a GPU: right numbers and published speeds, in eight minutes, without make setup
 # make setup  what both need: a virtual environment with the pinned requirements
 PYTHON ?= python3
 FRONTEND ?= lfcc
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test faults
+.PHONY: setup demo test faults gpu-check
 
 setup: $(INSTALLED)
 
@@ -39,3 +40,6 @@ faults: setup
 	$(BIN)/python -m tests.faults.refused_calls
 	$(BIN)/python -m tests.faults.kills
 	$(BIN)/python -m tests.faults.endings 100
+
+gpu-check:
+	PYTHONPATH="$(CURDIR)" $(PYTHON) benchmarks/gpu_check.py

@@ -45,6 +45,7 @@ TINY = {
     "backends.py": "--plain --backend cnn --batch-size 2 --rounds 1",
     "read_cache.py": "--rows 2 --items 2 --rounds 1",
     "half_precision.py": "--help",
+    "gpu_check.py": "--help",
 }
 
 
@@ -56,6 +57,7 @@ TINY = {
         ("backends.py", "cnn"),
         ("read_cache.py", "Feed in batches"),
         ("half_precision.py", "Usage"),
+        ("gpu_check.py", "Usage"),
     ],
 )
 def test_it_runs_with_nothing_carried(tmp_path, script, line):
