@@ -96,7 +96,15 @@ def test_two_epochs_and_a_score_for_every_utterance(path, caches, tmp_path):
     train, dev = caches(path)
     front_end = tomllib.loads(path.read_text())["features"]["front_end"]
     stand_in = [f"features.front_end.layers={json.dumps(layers(front_end))}"] if "layers" in front_end else []
-    if "encoder" in tomllib.loads(path.read_text()):
+    encoder = tomllib.loads(path.read_text()).get("encoder", {})
+    if encoder.get("trainable_from") == "waveform":
+        narrow = tmp_path / "narrow"  # all of it is trained, and written after every epoch
+        run(make_random_ssl.main, "--architecture", "xls-r-300m", "--width", 128, "--layers", 2, "--out", narrow)
+        stand_in += [
+            f"encoder.weights={narrow}",
+            *(['encoder.layers_out=["1","2"]'] if "layers_out" in encoder else ()),
+        ]
+    elif encoder:
         stand_in += [f"encoder.trainable_from={BLOCKS - 2}"]
     overrides = (*SMALL, *stand_in)
     settings = [word for override in overrides for word in ("--set", override)]
