@@ -15,6 +15,7 @@ from spoofcache.common.cli import PackagedFile, device_option, input_folder, out
 if TYPE_CHECKING:  # `--help` must not wait for torch
     from spoofcache.engine.config import ExperimentConfig
     from spoofcache.engine.history import Epoch
+    from spoofcache.engine.processes import Processes
     from spoofcache.engine.train import FitOptions
     from spoofcache.engine.training_set import TrainingSet
     from spoofcache.engine.validation import DevFigures
@@ -40,6 +41,9 @@ Examples:
   python main_train.py … --init runs/theirs --out runs/tuned
   python main_train.py … --out runs/tuned --resume --set train.epochs=200
 \b
+  # see what it would take: parameters, memory, time of an epoch
+  python main_train.py --config configs/speechfake_w2v_aasist.toml --train … --dev … --dry-run
+\b
   # share every batch between two GPUs; accelerate launch --num_processes 2 main_train.py … does the same
   torchrun --nproc_per_node 2 main_train.py … --out runs/lfcc
 """
@@ -53,6 +57,9 @@ SEEDS_HELP = (
 RESUME_HELP = (
     "Continue after the last finished epoch of the run in --out. A larger train.epochs makes the training longer, "
     "unless the schedule depends on it."
+)
+DRY_RUN_HELP = (
+    "Print the number of parameters, the memory and the time of an epoch, measured on one batch. Nothing is written."
 )
 INIT_HELP = (
     "Start from the best weights of this run folder instead of random ones. It may be one that "
@@ -71,12 +78,13 @@ class Options:
     config: Path
     trains: tuple[Path, ...]
     dev: Path
-    out: Path
+    out: Path | None
     overrides: tuple[str, ...]
     seed: int | None
     seeds: int | None
     resume: bool
     init: Path | None
+    dry_run: bool
     device: str
 
 
@@ -84,7 +92,9 @@ class Options:
 @click.option("--config", type=PackagedFile("configs"), required=True, help=CONFIG_HELP)
 @click.option("--train", "trains", type=input_folder, required=True, multiple=True, help=TRAIN_HELP)
 @click.option("--dev", type=input_folder, required=True, help="Cached partition that selects the best epoch.")
-@click.option("--out", type=output, required=True, help="Run folder to create, or to continue with --resume.")
+@click.option(
+    "--out", type=output, help="Run folder to create, or to continue with --resume. Required without --dry-run."
+)
 @click.option(
     "--set",
     "overrides",
@@ -96,6 +106,7 @@ class Options:
 @click.option("--seeds", type=click.IntRange(min=2), help=SEEDS_HELP)
 @click.option("--resume", is_flag=True, help=RESUME_HELP)
 @click.option("--init", type=input_folder, metavar="RUN", help=INIT_HELP)
+@click.option("--dry-run", is_flag=True, help=DRY_RUN_HELP)
 @device_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(**given: Any) -> None:
@@ -104,6 +115,8 @@ def main(**given: Any) -> None:
     The run folder keeps the best epoch, the last epoch and, if the experiment asks for one, an average of the weights.
     """
     options = Options(**given)
+    if options.out is None and not options.dry_run:
+        raise click.UsageError("Missing option '--out'.")
     if options.resume and options.init:
         raise click.UsageError("--init starts a new run, and --resume continues one; expected only one of the two")
     _train(options)
@@ -128,7 +141,10 @@ def _train(options: Options) -> None:
         dev = CachedFeatures(options.dev)
         if processes.is_main:
             _warn_of_partitions(train)
-        runs = _run_folders(options, experiment)
+        if options.out is None or options.dry_run:
+            _forecast(experiment, train, dev, processes)
+            return
+        runs = _run_folders(options.out, options, experiment)
         if options.resume and not any(run.exists() for run in runs):
             raise RunError(f"{options.out}: no such folder; --resume expects the run that it continues")
         for run in runs if processes.is_main and not options.resume else ():
@@ -151,15 +167,24 @@ def _warn_of_partitions(train: "TrainingSet") -> None:
             )
 
 
-def _run_folders(options: Options, experiment: "ExperimentConfig") -> "Mapping[Path, ExperimentConfig]":
+def _forecast(
+    experiment: "ExperimentConfig", train: "TrainingSet", dev: "CachedFeatures", processes: "Processes"
+) -> None:
+    """Print what the training would take."""
+    from spoofcache.engine.dry_run import forecast
+
+    found = forecast(experiment, train, dev, processes)
+    if processes.is_main:
+        click.echo(found)
+
+
+def _run_folders(out: Path, options: Options, experiment: "ExperimentConfig") -> "Mapping[Path, ExperimentConfig]":
     """The run folder of each experiment; evaluate.py takes folders named -seed… as runs of one experiment."""
     if options.seeds is None:
-        return {options.out: experiment}
+        return {out: experiment}
     first = experiment.train.seed
     return {
-        options.out.with_name(f"{options.out.name}-seed{seed}"): replace(
-            experiment, train=replace(experiment.train, seed=seed)
-        )
+        out.with_name(f"{out.name}-seed{seed}"): replace(experiment, train=replace(experiment.train, seed=seed))
         for seed in range(first, first + options.seeds)
     }
 
