@@ -1,7 +1,8 @@
 """Compare a step of fine-tuning from a cached boundary with a step that trains the whole speech model from waveforms.
 
-Each form runs in a process of its own, so that its peak memory is its own, with a model of XLS-R's geometry, random weights
-and, by default, half of its width. A step is forward, backward and an update with Adam on one batch; the first one is not timed.
+Each form runs in a process of its own, so that its peak memory is its own, with a model of XLS-R's geometry, random
+weights and, by default, half of its width. A step is forward, backward and an update with Adam on one batch; the first
+one is not timed.
 """
 
 import resource
