@@ -1,7 +1,5 @@
 """Results for the user's own recordings: scores over time, decisions, and the files with them. Imports no torch."""
 
-import csv
-import io
 import json
 import unicodedata
 from collections import Counter
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spoofcache.common.endings import AUDIO_ENDINGS
+from spoofcache.common.spreadsheets import csv_text
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError
 from spoofcache.protocols.audio import report_others, walk
 
@@ -71,12 +70,8 @@ def one_line(text: str) -> str:
 
 def as_csv(scored: Scored) -> str:
     """The table with a header."""
-    text = io.StringIO()
     names = ("path", "score", *(["decision"] if scored.threshold is not None else []))
-    table = csv.DictWriter(text, names, lineterminator="\n")
-    table.writeheader()
-    table.writerows(scored.table())
-    return text.getvalue()
+    return csv_text(names, ((str(row[names[0]]), *list(row.values())[1:]) for row in scored.table()))
 
 
 def as_json(scored: Scored, made_by: Mapping[str, Any], pictures: Mapping[Path, Path]) -> str:

@@ -1,7 +1,5 @@
 """The matrix of training sets × test sets: a table for each measure, with a row for each experiment."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
@@ -9,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spoofcache.common.spreadsheets import csv_text
 from spoofcache.evaluation.figures import Comparison, Figure
 from spoofcache.evaluation.grids import Grid, Row, cell_of, title_of
 from spoofcache.evaluation.latex import grids_as_latex
@@ -117,9 +116,10 @@ def as_latex(matrix: Matrix) -> str:
 
 def as_csv(matrix: Matrix) -> str:
     """Format every figure as a line of CSV, in full precision, with rates as fractions and the test set's warnings."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_HEADER)
+    return csv_text(CSV_HEADER, _csv_rows(matrix))
+
+
+def _csv_rows(matrix: Matrix) -> Iterator[tuple[object, ...]]:
     tests = {one.test_set: one for one in matrix.comparisons}
     for number, experiment in enumerate(matrix.experiments):
         head = (experiment.name, " ".join(experiment.trained_on), len(experiment.systems))
@@ -128,8 +128,7 @@ def as_csv(matrix: Matrix) -> str:
             counts = (one.pooled.n_bonafide, one.pooled.n_spoof) if one else ("", "")
             warnings = " | ".join(one.warnings if one else matrix.warnings)
             for measure, figures in column.items():
-                writer.writerow((*head, test, *counts, measure, *asdict(figures[number]).values(), warnings))
-    return text.getvalue()
+                yield *head, test, *counts, measure, *asdict(figures[number]).values(), warnings
 
 
 def as_record(matrix: Matrix) -> list[dict[str, Any]]:

@@ -1,13 +1,12 @@
 """A comparison as text for a terminal, as CSV and as JSON."""
 
-import csv
-import io
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
+from spoofcache.common.spreadsheets import csv_text
 from spoofcache.evaluation.figures import Comparison, Figure, Table
 from spoofcache.evaluation.grids import Cell, Grid, grids_of, legend, lines_of, printable
 
@@ -42,17 +41,17 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
 
     The figures of all trials have the column `pooled` and no group. Every line repeats the warnings of its test set.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_HEADER)
+    return csv_text(CSV_HEADER, _csv_rows(comparisons))
+
+
+def _csv_rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[object, ...]]:
     for comparison in comparisons:
         warnings = " | ".join(comparison.warnings)
         for column, group, table in _tables(comparison):
             counts = (table.n_bonafide, table.n_spoof)
             for system, measure, figure in _figures(table):
                 head = (comparison.test_set, column, group, *counts, system, measure)
-                writer.writerow((*head, *asdict(figure).values(), warnings))
-    return text.getvalue()
+                yield *head, *asdict(figure).values(), warnings
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.common.names import below, is_audio, utterance_of, without_ending, word
-from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial import ProtocolError, Trial, require_printable
 
 LOG = logging.getLogger(__name__)
 
@@ -174,6 +174,7 @@ def walk_audio(folder: Path) -> dict[str, Path]:
     files, others = walk(folder)
     for path in files:
         utt_id = utterance_of(os.path.relpath(path, folder))
+        require_printable(utt_id, path)
         if utt_id in found:
             raise ProtocolError(f"{path}: utterance {utt_id} is {found[utt_id]} already; expected every one once")
         found[utt_id] = path

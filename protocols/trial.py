@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,9 +226,16 @@ def key_of(spelling: str, spellings: Mapping[str, str], source: Path, line: int)
 
 
 def check_utterance(utt_id: str, source: Path, line: int) -> None:
-    """Raise ProtocolError if the name of the utterance is missing."""
+    """Raise ProtocolError if the name of the utterance is missing, or has characters that no file of lines can hold."""
     if utt_id in ("", UNKNOWN):
         raise ProtocolError(f"{source}:{line}: no utterance; expected its name")
+    require_printable(utt_id, f"{source}:{line}")
+
+
+def require_printable(utt_id: str, source: Path | str) -> None:
+    """Raise ProtocolError if the name of an utterance contains a control character; `source` is named first."""
+    if not utt_id.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in utt_id):
+        raise ProtocolError(f"{source}: utterance {utt_id!r}; expected a name without control characters")
 
 
 def check_attack(attack: str, key: str, source: Path, line: int) -> None:

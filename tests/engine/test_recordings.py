@@ -53,3 +53,8 @@ def test_a_file_is_taken_whatever_its_ending_and_a_folder_needs_audio(tmp_path):
 def test_it_does_without_torch():
     code = "import sys, spoofcache.engine.recordings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_a_path_that_a_spreadsheet_would_run_is_text():
+    scored = Scored({Path("=1+1.wav"): TRACK}, {}, 32_000, 16_000, 0.0)
+    assert as_csv(scored) == "path,score,decision\n'=1+1.wav,-0.5,spoof\n"

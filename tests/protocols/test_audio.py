@@ -191,3 +191,9 @@ def test_two_files_of_one_utterance_are_refused_and_so_is_a_folder_without_audio
     assert str(refusal.value) == f"{folder}/a/u.wav: utterance u is {folder}/a/u.flac already; expected every one once"
     with pytest.raises(ProtocolError, match=rf"^{tmp_path}/empty: no audio file below it; expected \.flac, \.wav"):
         walk_audio(folder / "empty")
+
+
+def test_a_control_character_in_a_file_name_below_a_folder_is_refused(tmp_path):
+    (tmp_path / "a\x1b[2J.wav").touch()
+    with pytest.raises(ProtocolError, match="without control characters"):
+        walk_audio(tmp_path)

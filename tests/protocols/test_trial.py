@@ -12,6 +12,7 @@ from spoofcache.protocols.trial import (
     ProtocolError,
     Trial,
     check_unique,
+    read_columns,
     read_snapshot,
     read_text,
     snapshot,
@@ -93,3 +94,11 @@ def test_the_byte_that_is_no_text_is_named_behind_a_byte_order_mark_too(tmp_path
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff")
     with pytest.raises(ProtocolError, match=f"^{path}:3: byte 0xff is not text; expected a word$"):
         read_text(path, "a word")
+
+
+@pytest.mark.parametrize("name", ["U\0", "U\x1b[31m", "U\x7f", "U\x85x"])
+def test_a_control_character_in_the_name_of_an_utterance_is_refused(name, tmp_path):
+    path = tmp_path / "protocol.txt"
+    path.write_bytes(f"S1 A - bonafide\nS1 {name} - bonafide\n".encode())
+    with pytest.raises(ProtocolError, match=r"protocol\.txt:2: .*expected"):
+        read_columns(path, "speaker utterance attack key", lambda line: line.rstrip("\n").split(" "))
