@@ -34,7 +34,7 @@ COUNTER = "num_batches_tracked"
 """Entry of a batch norm that old checkpoints lack. It matters only where momentum is None."""
 
 FRONT_END_CONSTANT = re.compile(
-    r"(^|\.)(\w*_fb|fb|dct_mat|l_dct\.weight|window|win|filter_mat|filterbank|mel_basis|spectrogram\.window|preemph\w*)$"
+    r"(^|\.)(\w*_fb|fb|dct_mat|l_dct\.(weight|bias)|window|win|filter_mat|filterbank|mel_basis|spectrogram\.window|preemph\w*)$"
 )
 """Constants of an acoustic front-end within the network: filter banks, windows and the matrix of a cosine transform."""
 

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from spoofcache.engine.about import RunError
 from spoofcache.engine.averaging import load_average
+from spoofcache.engine.before_training import require_room
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.history import Epoch
 from spoofcache.engine.processes import ALONE, Processes, Share, even_parts
@@ -104,6 +105,8 @@ def fit(
     if options.init is not None:
         initial = weights_of(options.init, setup.about.identity)
         start_from(setup.model, initial)  # now, since it is too late for a refusal once there is a folder
+    if options.processes.is_main:
+        require_room(run, setup.model, config)
     with _opened(run, config, options, initial):
         return _Training(setup, Snapshots(run, setup), options.listener).finish(run)
 
@@ -191,16 +194,7 @@ class _Training:
     def _update(self, step: int, batch: Batch) -> float:
         setup = self._setup
         where = "epoch {}, step {}".format(*divmod(step, setup.updater.steps_per_epoch))
-        try:
-            loss = setup.updater.update(step, batch.features, batch.label)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):  # raised by torch's batch norms for one utterance
-                raise
-            raise RunError(
-                f"{where}: {len(setup.train)} utterances in batches of {setup.config.train.batch_size} leave a batch "
-                "of one utterance, of which this network's batch norms cannot take statistics; expected another "
-                "train.batch_size"
-            ) from error
+        loss = setup.updater.update(step, batch.features, batch.label)
         if not np.isfinite(loss):
             raise RunError(
                 f"{where}: the loss is {loss}; expected a finite number (a lower optimizer.lr, or "

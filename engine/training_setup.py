@@ -7,16 +7,17 @@ from dataclasses import asdict, replace
 import torch
 
 from spoofcache.common.plugins import origins
-from spoofcache.engine.about import FORMAT_VERSION, About, RunError, versions
+from spoofcache.engine.about import FORMAT_VERSION, About, versions
 from spoofcache.engine.averaging import AVERAGES, Average
 from spoofcache.engine.batch_norm import over_all_processes
+from spoofcache.engine.before_training import require_shares, require_statistics
 from spoofcache.engine.compiling import CompileChoice
-from spoofcache.engine.config import ExperimentConfig, TrainConfig
+from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.engine.fine_tuning import open_encoder
 from spoofcache.engine.history import History
 from spoofcache.engine.optim import Updater
-from spoofcache.engine.processes import Processes, even_parts
+from spoofcache.engine.processes import Processes
 from spoofcache.engine.training_set import TrainingSet
 from spoofcache.engine.validation import Validator
 from spoofcache.features.dataset import CachedFeatures
@@ -63,7 +64,7 @@ class TrainingSetup:
         self.config, self.processes, self.dev = config, processes, dev
         self.train = TrainingSet([train], config) if isinstance(train, CachedFeatures) else train
         self.train.require_dev(dev)
-        _require_shares(len(self.train), settings, processes)
+        require_shares(len(self.train), settings, processes)
         opened = open_encoder(config.encoder, self.train.corpora[0]) if config.encoder else None
         self.speech_model_folder = opened and opened.folder
         self.about = _describe(config, self.train, dev)
@@ -72,6 +73,7 @@ class TrainingSetup:
         torch.manual_seed(settings.seed)
         class_weights = torch.tensor(config.loss.class_weights.by_index())
         self.model = build_countermeasure(self.about, class_weights, opened and opened.encoder).to(device)
+        require_statistics(self.model, self.about.feature_shape, len(self.train), settings, processes)
         if processes.count > 1 and settings.batch_norm == "global":
             over_all_processes(self.model, device)
         steps_per_epoch = math.ceil(len(self.train) / settings.batch_size)
@@ -95,20 +97,6 @@ class TrainingSetup:
             "precision": str(self.updater.precision).removeprefix("torch."),
             "number of processes": str(self.processes.count),
         }
-
-
-def _require_shares(n_rows: int, settings: TrainConfig, processes: Processes) -> None:
-    """RunError unless every process has a share of every part of every batch in an epoch of `n_rows` rows."""
-    batches = torch.arange(n_rows).split(settings.batch_size)
-    parts = [part for batch in (batches[0], batches[-1]) for part in even_parts(batch, settings.micro_batch)]
-    smallest = min(map(len, parts))
-    if smallest < processes.count:
-        limit = f" and parts of {settings.micro_batch}" if settings.micro_batch else ""
-        raise RunError(
-            f"{n_rows} utterances in batches of {settings.batch_size}{limit} leave {smallest} utterances for "
-            f"{processes.count} processes at least once; expected one or more for each process, by another "
-            "train.batch_size or train.micro_batch"
-        )
 
 
 def _describe(config: ExperimentConfig, train: TrainingSet, dev: CachedFeatures) -> About:

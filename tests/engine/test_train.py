@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from spoofcache.common.files import exclusive
 from spoofcache.engine import checkpoint
 from spoofcache.engine.about import RunError
-from spoofcache.engine.checkpoint import load_last, load_model
+from spoofcache.engine.checkpoint import MODEL, load_last, load_model
 from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
 from spoofcache.engine.processes import ALONE, Processes
@@ -456,12 +457,36 @@ def test_dev_is_evaluated_with_the_score_of_the_loss(experiment, caches, tmp_pat
     assert about.dev_loss == pytest.approx(np.average(per_utterance, weights=1 + labels.numpy()), rel=1e-5)
 
 
-def test_a_batch_of_one_utterance_that_batch_norms_cannot_take_is_refused_in_a_sentence(experiment, caches, tmp_path):
-    config = experiment("backend.name=ecapa_w2v", "train.batch_size=47")  # of 48
-    with pytest.raises(
-        RunError, match=r"48 utterances in batches of 47 leave a batch of one utterance, .* another train.batch_size"
-    ):
+@pytest.mark.parametrize("sizes", [["train.batch_size=47"], ["train.batch_size=24", "train.micro_batch=1"]])  # of 48
+def test_a_batch_of_one_utterance_that_batch_norms_cannot_take_is_refused_before_the_run_folder_is_made(
+    experiment, caches, tmp_path, sizes
+):
+    config = experiment("backend.name=ecapa_w2v", *sizes)
+    with pytest.raises(RunError, match=r"leave a batch of one utterance, .* another train.batch_size"):
         fit(config, *caches, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_looking_for_a_batch_of_one_changes_no_random_number(experiment, caches, tmp_path, monkeypatch):
+    config = experiment("train.batch_size=47", "train.epochs=1", "train.average=none")
+    fit(config, *caches, tmp_path / "looked")
+    monkeypatch.setattr("spoofcache.engine.training_setup.require_statistics", lambda *_: None)
+    fit(config, *caches, tmp_path / "not_looked")
+    assert (tmp_path / "looked" / MODEL).read_bytes() == (tmp_path / "not_looked" / MODEL).read_bytes()
+
+
+@pytest.mark.parametrize("average", ["none", "swa", "best"])
+def test_a_disk_without_room_for_the_checkpoints_is_known_before_training(
+    experiment, caches, tmp_path, monkeypatch, average
+):
+    config = experiment("train.epochs=1", f"train.average={average}")
+    fit(config, *caches, tmp_path / "run")
+    weights = 4 * sum(tensor.numel() for tensor in load_file(tmp_path / "run" / MODEL).values())
+    # twice the weights with the two numbers of Adam for each (`last.ckpt` while it is replaced), and the best weights
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=7 * weights - 1))
+    with pytest.raises(RunError, match=r"other/run: the checkpoints of this training need [\d,]+ MB .*; expected more"):
+        fit(config, *caches, tmp_path / "other" / "run")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_training_whose_features_were_changed_under_the_same_names_is_not_resumed(experiment, caches, tmp_path):
