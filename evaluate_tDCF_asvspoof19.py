@@ -34,8 +34,6 @@ ASV_HELP = """Read the ASV scores from this file (`attack-or-bonafide target|non
 them, only the EER is computed."""
 COLUMN_HELP = """Name a column of the scores or the protocol where its contents leave it open (utterance, score, key,
 attack, bonafide or spoof), as in evaluate.py. Repeat the option for several columns."""
-ASV_KEY_HELP = """Read what each ASV trial is from this file, for ASV scores of ASVspoof 2021, which do not state it
-(keys/LA/ASV/trial_metadata.txt)."""
 ANYWAY_HELP = "Use the ASV scores even if they seem to belong to another edition than the protocol."
 EXPLAIN_HELP = "Print how the columns of every file were understood to standard error."
 PROTOCOL_HELP = "Read the trials and their keys from this CM protocol, and require a score for each of its trials."
@@ -51,7 +49,6 @@ OVERWRITE_HELP = "Replace the JSON file and the pictures if they already exist."
 @click.option(
     "--column", "columns", multiple=True, callback=cli.named_columns, metavar="NAME=HEADER-or-number", help=COLUMN_HELP
 )
-@click.option("--asv-key", type=cli.input_file, help=ASV_KEY_HELP)
 @click.option("--asv-anyway", is_flag=True, help=ANYWAY_HELP)
 @click.option("--explain", is_flag=True, help=EXPLAIN_HELP)
 @click.option("--json", "json_path", type=OUTPUT, help=JSON_HELP)
@@ -63,7 +60,6 @@ def main(
     asv_path: Path | None,
     protocol_path: Path | None,
     columns: Mapping[str, str],
-    asv_key: Path | None,
     asv_anyway: bool,
     explain: bool,
     json_path: Path | None,
@@ -73,11 +69,10 @@ def main(
     """Compute the EER and the minimum t-DCF (ASVspoof 2019 form) of a countermeasure, pooled and per attack."""
     pictures = [plots / f"{cm_path.stem}_{kind}.png" for kind in ("det", "histogram")] if plots else []
     inputs = {"cm_scores": cm_path, "asv_scores": asv_path, "protocol": protocol_path}
-    read = filter(None, [*inputs.values(), asv_key])
-    cli.check_outputs([*([json_path] if json_path else []), *pictures], read, overwrite)
+    cli.check_outputs([*([json_path] if json_path else []), *pictures], filter(None, inputs.values()), overwrite)
     protocols = [NamedFile(str(protocol_path), protocol_path)] if protocol_path else []
     asv_paths = [asv_path] if asv_path else []
-    reading = Reading(columns, asv_key=asv_key, asv_anyway=asv_anyway, explain=explain)
+    reading = Reading(columns, asv_anyway=asv_anyway, explain=explain)
     (evaluated,) = evaluation_sets([NamedFile(str(cm_path), cm_path)], protocols, asv=asv_paths, reading=reading)
     evaluation = evaluate_2019(evaluated)
     if json_path:

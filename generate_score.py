@@ -94,8 +94,9 @@ def _score(options: Options) -> None:
         click.echo(f"Note: {options.features} is an augmented view, by {data.plan.identity.effect}", err=True)
     with progress("scoring", len(data)) as advance:
         scores = score_partition(model, data, options.batch_size, resolve_device(options.device), advance)
-    with atomic_path(options.out) as path:
-        path.write_text("".join(format_cm_scores(scores, options.form)), encoding="utf-8")
+    lines = format_cm_scores(scores, options.form)
+    with atomic_path(options.out) as path, path.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
     missing = data.plan.n_trials - len(data)
     if missing:
         skipped = options.features / SKIPPED

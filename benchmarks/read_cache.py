@@ -31,7 +31,8 @@ from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
 from spoofcache.features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, StoreError, write_manifest
 from spoofcache.features.store import ShardWriter
-from spoofcache.protocols.trial import Trial, snapshot
+from spoofcache.protocols.snapshot import snapshot
+from spoofcache.protocols.trial import Trial
 
 ROW_SHAPE = (201, 1024)
 """The shape of the hidden states of XLS-R-300M for 64,600 samples."""

@@ -158,6 +158,23 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def occupied(folder: Path, alone: bool) -> Iterator[None]:
+    """Hold a folder while the block runs: alone, or together with other processes that do not need it alone.
+
+    On a file system without locks, every process is let in.
+
+    Raises:
+        BlockingIOError: another live process holds it, and one of the two needs it alone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class Claim:
     """The right to make `path`, which one live process holds. `Claim.take` acquires it.
 
@@ -219,14 +236,14 @@ def clear_claims(folder: Path) -> None:
             claim.abandon()
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock a file for this process; returns False if the file system has no locks.
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock a file for this process alone, or share the lock; returns False if the file system has no locks.
 
     Raises:
         BlockingIOError: another process holds it.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError:

@@ -4,12 +4,13 @@ This is a pure function of the random seed and the epoch and, if augmentation gr
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from spoofcache.engine.config import GrowthConfig, TrainConfig
@@ -26,7 +27,7 @@ class Pool:
             recipe in `train.augment`, from 1 on, for an augmented one.
     """
 
-    labels: Sequence[Sequence[int]]
+    labels: Sequence[Sequence[int] | NDArray[np.int8]]
     strengths: Sequence[int] = (0,)
 
     @property
@@ -109,15 +110,15 @@ def bonafide_share(pool: Pool, config: TrainConfig) -> float:
     >>> round(bonafide_share(Pool([[1], [0, 1]]), TrainConfig(balanced=True, corpus_weights=(1.0, 1.0))), 2)
     0.75
     """
-    labels = np.array(list(chain.from_iterable(pool.labels)))
+    labels = np.concatenate(pool.labels)
     return float(np.average(labels == CLASS_INDEX["bonafide"], weights=_weights(pool, config)))
 
 
-def _draw_numbers(n_draws: int, weights: Sequence[float] | None, batch_size: int) -> torch.Tensor:
+def _draw_numbers(n_draws: int, weights: NDArray[np.float64] | None, batch_size: int) -> torch.Tensor:
     """Numbers [n_draws] below n_draws: each once in random order, or drawn by the weights, repeated for each view."""
     sampler = None
     if weights is not None:
-        sampler = ByWeight(list(weights) * (n_draws // len(weights)), n_draws)
+        sampler = ByWeight(np.tile(weights, n_draws // len(weights)), n_draws)
     numbers: Sequence[int] = range(n_draws)
     loader: DataLoader[int] = DataLoader(
         numbers,  # type: ignore[arg-type]
@@ -136,7 +137,7 @@ class ByWeight(Sampler[int]):
     more rows.
     """
 
-    def __init__(self, weights: Sequence[float] | torch.Tensor, n_draws: int) -> None:
+    def __init__(self, weights: Sequence[float] | NDArray[np.float64] | torch.Tensor, n_draws: int) -> None:
         self._weights, self._n_draws = weights, n_draws
 
     def __len__(self) -> int:
@@ -148,14 +149,21 @@ class ByWeight(Sampler[int]):
         yield from torch.searchsorted(up_to / up_to[-1], chance).tolist()
 
 
-def _weights(pool: Pool, config: TrainConfig) -> list[float] | None:
+def _weights(pool: Pool, config: TrainConfig) -> NDArray[np.float64] | None:
     """The weight of each utterance; None if every utterance is drawn once."""
     if not config.corpus_weights:
-        count = Counter(chain.from_iterable(pool.labels))
-        return [1 / count[label] for label in chain.from_iterable(pool.labels)] if config.balanced else None
-    weights: list[float] = []
+        return _per_class(np.concatenate(pool.labels), lambda count, n_classes: 1 / count) if config.balanced else None
+    weights = []
     for share, labels in zip(config.corpus_weights, pool.labels, strict=True):
-        count = Counter(labels)
-        of_class = {label: 1 / len(count) / count[label] if config.balanced else 1 / len(labels) for label in count}
-        weights += [share * of_class[label] for label in labels]
-    return weights
+        n = len(labels)
+        if config.balanced:
+            weights.append(share * _per_class(labels, lambda count, n_classes: 1 / n_classes / count))
+        else:
+            weights.append(np.full(n, share * (1 / n)))
+    return np.concatenate(weights)
+
+
+def _per_class(labels: Sequence[int] | NDArray[np.int8], weight: Callable[[int, int], float]) -> NDArray[np.float64]:
+    """The weight [N] of each utterance, given the number of utterances of its class and the number of classes."""
+    _, class_of, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    return np.array([weight(count, len(counts)) for count in counts.tolist()])[class_of]

@@ -12,6 +12,7 @@ from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed, rows_in_order
 from spoofcache.metrics.scores import CmScores
 from spoofcache.models.output import BackendOutput
+from spoofcache.protocols.trial import CLASS_INDEX, UNKNOWN
 
 
 class Labelled(NamedTuple):
@@ -68,8 +69,8 @@ def score_partition(
     batches = run_network(model.to(device), feed, batch_size, device, advance=advance)
     scores = torch.cat([model.score(batch.output) for batch in batches])
     return CmScores(
-        utt_ids=[trial.utt_id for trial in data.trials],
-        attacks=[trial.attack for trial in data.trials],
-        is_bonafide=np.array([trial.key == "bonafide" for trial in data.trials]),
+        utt_ids=data.trials.names,
+        attacks=data.trials.column("attack", UNKNOWN),
+        is_bonafide=data.labels == CLASS_INDEX["bonafide"],
         scores=scores.cpu().numpy().astype(np.float64),
     )

@@ -299,7 +299,7 @@ class _Search:
 def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
     """Class index [N] of each utterance, from the trials if the data set is a cache: its rows need not be read then."""
     if isinstance(dataset, CachedFeatures):
-        return np.array([trial.label for trial in dataset.trials])
+        return dataset.labels.astype(np.int64)
     return np.array([int(dataset[index][1]) for index in range(len(dataset))])  # type: ignore[arg-type]
 
 

@@ -1,8 +1,8 @@
 """The utterances that a run was trained on (`trained_on.tsv` in its folder), and which partitions share some."""
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from spoofcache.common.files import atomic_path
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import TRAINED_ON
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.protocols.trial import COLUMNS, ProtocolError, Trial, read_text, table_rows
+from spoofcache.protocols.trial import COLUMNS, UNKNOWN, ProtocolError, Trial, table_rows, text_lines
+from spoofcache.protocols.trial_table import TrialTable
 
 HEADER = ("corpus", "partition", *COLUMNS)
 N_COMPARED = 16
@@ -42,13 +43,11 @@ def write_trained_on(run: Path, corpora: Sequence[CachedFeatures]) -> None:
     """Write `trained_on.tsv`, unless it exists."""
     if (run / TRAINED_ON).exists():
         return
-    text = io.StringIO()
-    table = csv.writer(text, delimiter="\t", lineterminator="\n")
-    table.writerow(HEADER)
-    for corpus, partition, trials in map(partition_of, corpora):
-        table.writerows((corpus, partition, t.utt_id, t.speaker, t.attack, t.key) for t in trials)
-    with atomic_path(run / TRAINED_ON) as path:
-        path.write_text(text.getvalue(), encoding="utf-8")
+    with atomic_path(run / TRAINED_ON) as path, path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(HEADER)
+        for corpus, partition, trials in map(partition_of, corpora):
+            table.writerows((corpus, partition, *utterance) for utterance in _described(trials))
 
 
 def read_trained_on(run: Path) -> list[Partition]:
@@ -60,14 +59,16 @@ def read_trained_on(run: Path) -> list[Partition]:
     path = run / TRAINED_ON
     if not path.exists():
         return []
-    partitions: dict[tuple[str, str], list[Trial]] = {}
+    partitions: dict[tuple[str, str], TrialTable] = {}
     try:
-        table = table_rows(read_text(path, f"a table of {' '.join(HEADER)}"), "\t", path)
+        table = table_rows(text_lines(path, f"a table of {' '.join(HEADER)}"), "\t", path)
         found = tuple(next(table, ()))
         if found != HEADER:
             raise ProtocolError(f"{path}:1: header {' '.join(found) or 'missing'}; expected {' '.join(HEADER)}")
-        for corpus, partition, utt_id, speaker, attack, key in table:
-            partitions.setdefault((corpus, partition), []).append(Trial(utt_id, key, attack, speaker))
+        for (corpus, partition), rows in groupby(table, lambda row: (row[0], row[1])):
+            before = partitions.get((corpus, partition), ())
+            trials = (Trial(utt_id, key, attack, speaker) for _, _, utt_id, speaker, attack, key in rows)
+            partitions[corpus, partition] = TrialTable(chain(before, trials))
     except ProtocolError as error:
         raise RunError(str(error)) from error
     return [Partition(*name, trials) for name, trials in partitions.items()]
@@ -78,13 +79,17 @@ def namesakes(one: Partition, other: Partition) -> list[str]:
 
     Names like 0001 recur from corpus to corpus; in different corpora, speaker, attack and key must be equal too.
     """
+    few, many = (TrialTable.of(each.trials) for each in sorted((one, other), key=lambda each: len(each.trials)))
     if one.corpus == other.corpus:
-        return sorted({trial.utt_id for trial in one.trials} & {trial.utt_id for trial in other.trials})
-    return sorted(utt_id for utt_id, *_ in _described(one) & _described(other))
+        return sorted(set(few.names).intersection(many.names))
+    return sorted(utt_id for utt_id, *_ in set(_described(few)).intersection(_described(many)))
 
 
-def _described(partition: Partition) -> set[tuple[str, str, str, str]]:
-    return {(trial.utt_id, trial.speaker, trial.attack, trial.key) for trial in partition.trials}
+def _described(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:
+    """Name, speaker, attack and key of each trial."""
+    table = TrialTable.of(trials)
+    columns = (table.column(name, UNKNOWN) for name in ("speaker", "attack", "key"))
+    return zip(table.names, *columns, strict=True)
 
 
 def shared(one: CachedFeatures, other: CachedFeatures) -> list[str]:
@@ -112,7 +117,7 @@ def require_disjoint(one: CachedFeatures, other: CachedFeatures, harm: str) -> N
 
 
 def _rows(cache: CachedFeatures, utt_ids: set[str]) -> dict[str, np.ndarray]:
-    numbers = {trial.utt_id: row for row, trial in enumerate(cache.trials) if trial.utt_id in utt_ids}
+    numbers = {name: row for row, name in enumerate(cache.trials.names) if name in utt_ids}
     return {utt_id: cache[row].features.float().numpy() for utt_id, row in numbers.items()}
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
+
 from spoofcache.engine.about import RunError
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.sampling import Pool, bonafide_share, draws_per_epoch
@@ -45,7 +47,7 @@ class TrainingSet:
         views = [open_views(corpus, train.views, train.augment) for corpus in corpora]
         _require_same_views(corpora, views)
         self.caches = [view.data for of_corpus in views for view in of_corpus]
-        labels = [[trial.label for trial in corpus.trials] for corpus in corpora]
+        labels = [corpus.labels for corpus in corpora]
         self.pool = Pool(labels, [view.strength for view in views[0]])
         self._settings = train
 
@@ -82,8 +84,9 @@ class TrainingSet:
 
 
 def _require_both_classes(corpora: Sequence[CachedFeatures]) -> None:
-    classes = {trial.key for corpus in corpora for trial in corpus.trials}
-    if classes != set(CLASS_INDEX):
+    found = {label for corpus in corpora for label in np.unique(corpus.labels).tolist()}
+    classes = [key for key, label in CLASS_INDEX.items() if label in found]
+    if len(classes) < len(CLASS_INDEX):
         where = " and ".join(str(corpus.folder) for corpus in corpora)
         raise RunError(f"{where}: all utterances are {', '.join(classes)}; expected both bonafide and spoof")
 

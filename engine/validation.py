@@ -13,6 +13,7 @@ from spoofcache.engine.score import run_network
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
 from spoofcache.metrics.det import equal_error_rate
+from spoofcache.protocols.trial import CLASS_INDEX
 
 
 class DevFigures(NamedTuple):
@@ -52,7 +53,7 @@ class Validator:
     def __init__(self, dev: CachedFeatures, place: str, batch_size: int, processes: Processes) -> None:
         self._batch_size, self._processes = batch_size, processes
         self.feed = Feed([dev], processes.device, place, processes.count_here)
-        self._is_bonafide = np.array([trial.key == "bonafide" for trial in dev.trials])
+        self._is_bonafide = dev.labels == CLASS_INDEX["bonafide"]
 
     @torch.inference_mode()
     def run(self, model: Countermeasure, advance: Callable[[int], None]) -> DevFigures:

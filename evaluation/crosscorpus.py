@@ -37,6 +37,7 @@ from spoofcache.protocols.trial import ProtocolError, Trial
 SCORES = "scores"
 """Name of the folder, within a run folder, that keeps its scores."""
 KEYS = ("cache", "where")
+NAMES_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ class _Cell:
         digest.update(plan.identity.to_json().encode())
         digest.update(plan.trial_list_sha256.encode())
         # only of the rows that exist: extraction may have skipped trials
-        digest.update("\n".join(trial.utt_id for trial in self.data.trials).encode())
+        names = self.data.trials.names
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            digest.update(("\n" * (start > 0) + "\n".join(names[start : start + NAMES_AT_ONCE])).encode())
         digest.update(self.data.content_digest.encode())
         return self.run.folder / SCORES / f"{plan.corpus}-{plan.partition}-{digest.hexdigest()[:12]}.tsv"
 
@@ -163,13 +166,13 @@ class CrossCorpus:
                 changed = f"{cell.run.folder}: its {cell.run.checkpoint} weights changed in the meantime"
                 raise RunError(f"{changed}; expected a finished training")
             try:
-                text = "".join(format_cm_scores(scores, "tsv"))
+                lines = format_cm_scores(scores, "tsv")
             except ScoreError as error:
                 raise ScoreError(f"{cell.run.folder} on {cell.data.folder}: {error}") from error
             path.parent.mkdir(exist_ok=True)
             _checksum_file(path).unlink(missing_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
             with atomic_path(_checksum_file(path)) as temporary:  # the last: without it the scores are made again
                 temporary.write_text(f"{_sha256(path)}  {path.name}\n", encoding="utf-8")
         self._missing = {}

@@ -24,7 +24,7 @@ from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.metrics.track2_files import is_track_2, read_track_2
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.forms import polarity_warning, read_any_protocol
-from spoofcache.protocols.trial import read_text, table_rows
+from spoofcache.protocols.trial import table_rows, text_lines
 
 NO_PROTOCOL = "no protocol was given"
 """How the warning of an evaluation without a protocol begins."""
@@ -235,7 +235,7 @@ def read_costs(path: Path, by: Sequence[str] = ()) -> dict[str, Coefficients]:
     """
     if is_pickled(path):
         return read_official_costs(path, by)
-    table = table_rows(read_text(path, f"{COSTS}, tab-separated"), "\t", path)
+    table = table_rows(text_lines(path, f"{COSTS}, tab-separated"), "\t", path)
     header = " ".join(next(table, []))
     if header != COSTS:
         raise ScoreError(f"{path}:1: header {header!r}; expected {COSTS}, tab-separated")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import UNKNOWN, CmScores
-from spoofcache.protocols.forms import column
-from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 POOLED = "pooled"
 """Name of the group of all trials."""
@@ -20,7 +20,7 @@ POOLED = "pooled"
 class TrialList:
     """The N trials of a test set with their keys; the scores of a system are an array [N] in the same order."""
 
-    utt_ids: list[str]
+    utt_ids: Sequence[str]
     is_bonafide: NDArray[np.bool_]
     """Key of each trial [N]."""
     columns: Mapping[str, NDArray[np.str_]]
@@ -46,22 +46,16 @@ def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Pa
     Raises:
         ProtocolError: all chosen trials are of one class; the message begins with their `source`.
     """
-    names = ["attack", "speaker", *sorted({name for trial in chosen for name in trial.conditions})]
-    keys = [trial.key for trial in chosen]
-    if len(set(keys)) < 2:
-        raise ProtocolError(f"{source}: all {len(keys)} trials are {keys[0]}; expected both bonafide and spoof")
-    utt_ids = [name_of(trial) for trial in chosen]
-    return TrialList(
-        utt_ids,
-        np.array([trial.label for trial in chosen], dtype=bool),
-        {name: np.array(column(chosen, name)) for name in names},
-        frozenset(map(name_of, everything)).difference(utt_ids),
-    )
-
-
-def name_of(trial: Trial) -> str:
-    """The name of a trial as its protocol writes it, with the ending of its file where it is named by a file."""
-    return trial.file or trial.utt_id
+    table = TrialTable.of(chosen)
+    labels = np.frombuffer(table.labels, np.int8)
+    if len(set(labels.tolist())) < 2:
+        raise ProtocolError(f"{source}: all {len(table)} trials are {table[0].key}; expected both bonafide and spoof")
+    utt_ids, excluded = table.names_as_written, frozenset[str]()
+    if len(table) < len(everything):
+        excluded = frozenset(TrialTable.of(everything).names_as_written).difference(utt_ids)
+    names = ("attack", "speaker", *table.condition_names())
+    columns = {name: np.array(table.column(name, UNKNOWN)) for name in names}
+    return TrialList(utt_ids, labels == CLASS_INDEX["bonafide"], columns, excluded)
 
 
 def phase_warnings(trials: TrialList) -> Iterator[str]:

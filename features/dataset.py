@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 
 from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
 from spoofcache.features.store import REMEDY, ShardReader, crc32_of, from_stored, is_finite
-from spoofcache.protocols.trial import Trial
 
 
 class Item(NamedTuple):
@@ -51,16 +50,17 @@ class CachedFeatures(Dataset[Item]):
             plan.identity.clean.require_same(expected.clean, folder)
         self.folder = folder
         self.plan = plan
-        trials = read_trials(folder, plan)
-        self.trials: list[Trial] = []
+        trials, left_out = read_trials(folder, plan), set[int]()
         self._shards: list[_Rows] = []
         for index in range(plan.shard_count):
             shard = ShardReader(plan.shard_path(folder, index))
             shard.require(plan, index)
-            group = trials[plan.group(index)]
-            shard.require_utterances([trial.utt_id for trial in group])
-            self.trials += [trial for trial in group if trial.utt_id not in shard.skipped]
+            group = plan.group(index)
+            names = trials.names[group]
+            shard.require_utterances(names)
+            left_out.update(row for row, name in enumerate(names, group.start) if name in shard.skipped)
             self._shards.append(_Rows.of(shard))
+        self.trials = trials.take(row for row in range(len(trials)) if row not in left_out) if left_out else trials
         if not self.trials:
             raise StoreError(f"{folder}: every utterance was omitted; expected at least one")
         self._ends = list(accumulate(len(shard.rows) for shard in self._shards))
@@ -71,6 +71,11 @@ class CachedFeatures(Dataset[Item]):
     def content_digest(self) -> str:
         """SHA-256 of the checksums of all rows. Caches with equal digests have equal features."""
         return hashlib.sha256(b"".join(shard.checksums.tobytes() for shard in self._shards)).hexdigest()
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """The class index of each row [N]."""
+        return np.frombuffer(self.trials.labels, np.int8)
 
     def __len__(self) -> int:
         return len(self.trials)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from spoofcache.common.files import Claim, atomic_path, clear_claims, remove_leftovers
+from spoofcache.common.files import Claim, clear_claims
 from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.device import Device, Pace
@@ -23,21 +23,18 @@ from spoofcache.features.pipeline import OpenShard, Pipeline
 from spoofcache.features.plan import (
     FORMAT_VERSION,
     MANIFEST,
-    TRIALS,
     Identity,
     Plan,
     ShardMismatch,
     StoreError,
     keep_weights_folder,
     read_earlier_lists,
-    read_manifest,
-    require_trial_list,
     write_manifest,
 )
-from spoofcache.features.relabel import relabel
 from spoofcache.features.store import DamagedShard, ShardReader, ShardWriter
+from spoofcache.features.trial_list import kept_list
 from spoofcache.features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
-from spoofcache.protocols.trial import Trial, snapshot
+from spoofcache.protocols.trial import Trial
 
 SECONDS_BETWEEN_LOOKS = 0.5
 PROCESSES_FROM = 1_000
@@ -58,7 +55,7 @@ class ExtractOptions:
         skip_bad_audio: omit unusable utterances instead of stopping.
         compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
         device: the device that the front-end runs on.
-        relabel: replace the trial list of a partition that has the same utterances; see `features.relabel`.
+        relabel: replace the trial list of a partition that has the same utterances; see `features.trial_list`.
         repair: read every row of the finished shards, and recompute the damaged shards.
         trust_audio: accept finished shards without checking that the audio files have not changed since.
     """
@@ -152,37 +149,25 @@ def extract_partition(
         EffectError: the effect of the view cannot be applied to a recording.
         StoreError: the folder contains something else, a feature does not fit its number type, or writing fails.
     """
-    was_complete = _is_complete(folder, plan)
-    if not was_complete:
+    with ExitStack() as stack:
         with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(folder)
-            if options.relabel:
-                relabel(folder, plan, trials)
-            _keep_trial_list(folder, plan, trials)
-    plan = replace(plan, earlier_lists=read_earlier_lists(folder))
-    extraction = _Extraction(trials, plan, frontend, folder, options, advance)
-    made = extraction.run()
-    skipped: dict[str, str] = {}
-    for index in range(plan.shard_count):
-        skipped |= ShardReader(plan.shard_path(folder, index)).skipped
-    if was_complete and not made:  # nothing is written, so that a finished cache may be on a read-only disk
-        return Extracted(made, plan.shard_count, skipped, extraction.pace, extraction.unusual)
-    with _writing(folder):
-        clear_claims(folder)
-        write_manifest(folder, plan, skipped)
-        if frontend.weights:
-            keep_weights_folder(folder, frontend.weights)
+            is_complete = stack.enter_context(kept_list(folder, plan, trials, options.relabel))
+        plan = replace(plan, earlier_lists=read_earlier_lists(folder))
+        extraction = _Extraction(trials, plan, frontend, folder, options, advance)
+        made = extraction.run()
+        skipped = extraction.skipped
+        if made or not is_complete:  # otherwise nothing is written, since a finished cache may be on a read-only disk
+            with _writing(folder):
+                _complete(folder, plan, skipped, frontend)
     return Extracted(made, plan.shard_count - made, skipped, extraction.pace, extraction.unusual)
 
 
-def _is_complete(folder: Path, plan: Plan) -> bool:
-    """Whether the manifest and the trial list of the folder say that this plan is complete there."""
-    try:
-        require_trial_list(folder / TRIALS, plan)
-        return read_manifest(folder) == plan
-    except StoreError:
-        return False
+def _complete(folder: Path, plan: Plan, skipped: Mapping[str, str], frontend: FrontEnd) -> None:
+    """Write what marks a partition as complete, and remove what killed processes left."""
+    clear_claims(folder)
+    write_manifest(folder, plan, skipped)
+    if frontend.weights:
+        keep_weights_folder(folder, frontend.weights)
 
 
 @contextmanager
@@ -195,15 +180,6 @@ def _writing(folder: Path) -> Iterator[None]:
         raise StoreError(f"{folder}: cannot be written ({reason}); expected a folder for the cache") from error
 
 
-def _keep_trial_list(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:
-    path = folder / TRIALS
-    if path.exists():
-        require_trial_list(path, plan)
-        return
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(snapshot(trials))
-
-
 @dataclass(frozen=True)
 class _Extraction:
     trials: Sequence[Trial]
@@ -214,6 +190,17 @@ class _Extraction:
     advance: Callable[[int], None]
     pace: Pace = field(default_factory=Pace)
     unusual: Counter[str] = field(default_factory=Counter)
+    _left_out: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    """Index of each finished shard that was read → the utterances that it left out, with their reasons."""
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """The utterances that finished shards leave out, with their reasons; shards that were made here are read."""
+        skipped: dict[str, str] = {}
+        for index in range(self.plan.shard_count):
+            known = self._left_out.get(index)
+            skipped |= ShardReader(self._path(index)).skipped if known is None else known
+        return skipped
 
     def run(self) -> int:
         """Repeat until every shard of the plan is finished; return the number of shards that this process wrote."""
@@ -257,14 +244,17 @@ class _Extraction:
 
     def _is_finished(self, index: int) -> bool:
         """Whether the shard exists and follows this plan. One that omits utterances counts only if skipping is on."""
-        if not self._path(index).exists():
-            return False
-        shard = self._read(index)
+        if index in self._left_out:
+            return True
+        shard = self._read(index) if self._path(index).exists() else None
         if shard is None:
             return False
         if not self.options.trust_audio:
             self._require_same_audio(shard, index)
-        return self.options.skip_bad_audio or not shard.skipped
+        if shard.skipped and not self.options.skip_bad_audio:
+            return False
+        self._left_out[index] = shard.skipped
+        return True
 
     def _read(self, index: int) -> ShardReader | None:
         """Open a shard of this plan; return None if it must be recomputed.

@@ -7,6 +7,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -59,7 +60,7 @@ class Feed:
     ) -> None:
         self._data, self._device, self._beside = list(data), device, beside
         self._ends = list(accumulate(len(each) for each in self._data))
-        self._labels = torch.tensor([trial.label for each in self._data for trial in each.trials])
+        self._labels = torch.from_numpy(np.concatenate([each.labels for each in self._data]))
         plan = self._data[0].plan
         self._dtype, self._shape = TORCH_DTYPE[plan.identity.dtype], plan.row_shape
         self.n_bytes = len(self) * prod(self._shape) * self._dtype.itemsize
@@ -79,7 +80,7 @@ class Feed:
     def utt_id(self, row: int) -> str:
         """The name of the utterance in a row."""
         data, index = self._locate(row)
-        return data.trials[index].utt_id
+        return data.trials.names[index]
 
     def batches(self, batches: Iterable[Sequence[int]]) -> Iterator[Batch]:
         """Yield the batch of each sequence of row numbers, in order."""
@@ -120,7 +121,7 @@ class Feed:
 
     def _take(self, rows: Sequence[int]) -> Batch:
         features = self._read(rows) if self.place == "mapped" else self._from_kept(rows)
-        return Batch(from_stored(features), self._labels[list(rows)], rows)
+        return Batch(from_stored(features), self._labels[list(rows)].long(), rows)
 
     def _from_kept(self, rows: Sequence[int]) -> torch.Tensor:
         """Stored rows [B, *row] on the device. Rows that are requested for the first time are read."""

@@ -20,7 +20,9 @@ from typing import Any
 from spoofcache.common.errors import InputError
 from spoofcache.common.files import atomic_path
 from spoofcache.common.records import flatten
-from spoofcache.protocols.trial import Trial, read_snapshot, snapshot, snapshot_sha256
+from spoofcache.protocols.snapshot import read_snapshot, sha256_of_file, snapshot, snapshot_sha256
+from spoofcache.protocols.trial import Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 FORMAT_VERSION = 1
 SHARD_ROWS = 512
@@ -260,7 +262,7 @@ def weights_folder(folder: Path) -> Path | None:
     return weights if weights.is_dir() else None
 
 
-def read_trials(folder: Path, plan: Plan) -> list[Trial]:
+def read_trials(folder: Path, plan: Plan) -> TrialTable:
     """The partition's trials, after checking that `trials.tsv` is the list that was divided into the shards."""
     path = folder / TRIALS
     require_trial_list(path, plan)
@@ -268,10 +270,15 @@ def read_trials(folder: Path, plan: Plan) -> list[Trial]:
 
 
 def require_trial_list(path: Path, plan: Plan) -> None:
-    """ShardMismatch unless the snapshot at `path` is the plan's trial list."""
+    """Check that the snapshot at `path` is the plan's trial list.
+
+    Raises:
+        StoreError: there is no snapshot.
+        ShardMismatch: it is of another trial list.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: no such file; expected the trial list that the shards beside it were cut from")
-    if snapshot_sha256(path.read_bytes()) != plan.trial_list_sha256:
+    if sha256_of_file(path) != plan.trial_list_sha256:
         raise ShardMismatch(
             f"{path}: another trial list than the requested one; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
             "Pass --relabel if the utterances are the same, or the same with others behind them; otherwise give the "

@@ -24,7 +24,7 @@ def verify_partition(folder: Path, advance: Callable[[int], None] = lambda n: No
 def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
     try:
         plan = read_manifest(folder)
-        expected = [trial.utt_id for trial in read_trials(folder, plan)]
+        expected = read_trials(folder, plan).names
     except StoreError as error:
         yield str(error)
         return

@@ -1,6 +1,6 @@
 """The scores of a countermeasure and those of an automatic speaker verification (ASV) system, in memory."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ their differences overflow."""
 class CmScores:
     """Countermeasure scores of N trials, with what their file states about each trial, in the order of the file."""
 
-    utt_ids: list[str]
+    utt_ids: Sequence[str]
     """Names of the utterances as the file writes them."""
     attacks: list[str] | None
     """Attack of each trial, UNKNOWN for bona fide and where it is not known; None where the file does not state it."""

@@ -1,6 +1,7 @@
 """Writing countermeasure scores, in any of the forms that other projects read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat, starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,9 @@ def format_cm_scores(scores: CmScores, form: str) -> Iterator[str]:
             f"{scores.path or 'these scores'}: no column states whether a trial is bonafide or spoof, which form "
             f"{form} needs; expected scores with keys, or a protocol (--protocol)"
         )
-    attacks = scores.attacks or [UNKNOWN] * scores.scores.size
-    bonafide = np.zeros(scores.scores.size, bool) if scores.is_bonafide is None else scores.is_bonafide
-    keys = [KEYS[is_bonafide] for is_bonafide in bonafide.tolist()]  # unknown keys are never written
-    rows = [_Row(*row) for row in zip(scores.utt_ids, attacks, keys, scores.scores.tolist(), strict=True)]
-    for row in rows:
+    for row in _rows(scores):
         _check_writable(row, form)
-    return _lines(rows, FORMS[form])
+    return _lines(_rows(scores), FORMS[form])
 
 
 class _Row(NamedTuple):
@@ -58,6 +55,14 @@ class _Row(NamedTuple):
     attack: str
     key: str
     score: float
+
+
+def _rows(scores: CmScores) -> Iterator[_Row]:
+    """The rows one by one, since all of them together would take much more memory than the scores."""
+    attacks = scores.attacks or repeat(UNKNOWN, scores.scores.size)
+    bonafide = np.zeros(scores.scores.size, bool) if scores.is_bonafide is None else scores.is_bonafide
+    keys = (KEYS[is_bonafide] for is_bonafide in map(bool, bonafide))  # unknown keys are never written
+    return starmap(_Row, zip(scores.utt_ids, attacks, keys, map(float, scores.scores), strict=True))
 
 
 def _check_writable(row: _Row, form: str) -> None:
@@ -76,7 +81,7 @@ def _is_readable(row: _Row) -> bool:
     return name.isprintable() and len(name.split()) == 2
 
 
-def _lines(rows: Sequence[_Row], form: Form) -> Iterator[str]:
+def _lines(rows: Iterable[_Row], form: Form) -> Iterator[str]:
     if form.header:
         yield f"{form.header}\n"
     for row in rows:

@@ -20,7 +20,8 @@ from spoofcache.protocols import (
 )
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
-from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial import ProtocolError
+from spoofcache.protocols.trial_table import TrialTable
 
 __all__ = ["AUDIO_ENDINGS", "CORPORA", "Corpus", "Location", "find_audio", "find_corpus", "load_trials"]
 
@@ -63,7 +64,7 @@ def find_corpus(name: str) -> Corpus:
     return own
 
 
-def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
+def load_trials(corpus: str, where: Location, partition: str) -> TrialTable:
     """The trials of one partition in the order of the protocol, each with its audio file, or None if there is none.
 
     Raises:
@@ -73,4 +74,4 @@ def load_trials(corpus: str, where: Location, partition: str) -> list[Trial]:
     """
     found = find_corpus(corpus)
     found.check(corpus, where, partition)
-    return found.read(where, partition)
+    return TrialTable.of(found.read(where, partition))

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.columns import read_columns
 from spoofcache.protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
-from spoofcache.protocols.trial import Trial, read_columns
+from spoofcache.protocols.trial_table import TrialTable
 
 COLUMNS = "speaker utterance environment attack key"
 PROTOCOL_SUFFIX: Mapping[str, str] = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
@@ -21,12 +22,12 @@ COUNTS: Mapping[str, Mapping[str, Counts]] = {
 }
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read a five-column protocol file in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS)
 
 
-def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
+def read_partition(where: Location, partition: str, scenario: str) -> TrialTable:
     """The trials of one partition of `LA` or `PA` with their audio, in the official layout below the root.
 
     The root contains `ASVspoof2019_LA_cm_protocols`, `ASVspoof2019_LA_train`, ….
@@ -42,7 +43,7 @@ def read_partition(where: Location, partition: str, scenario: str) -> list[Trial
     return find_audio(trials, root / f"ASVspoof2019_{scenario}_{partition}" / "flac")
 
 
-def read_one_file(where: Location, partition: str) -> list[Trial]:
+def read_one_file(where: Location, partition: str) -> TrialTable:
     """The trials of a protocol file of this form, with the audio of a folder."""
     return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
 

@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.columns import read_columns
 from spoofcache.protocols.corpus import Corpus, Location, check_counts, require
-from spoofcache.protocols.trial import ProtocolError, Trial, read_columns
+from spoofcache.protocols.trial import UNKNOWN, ProtocolError
+from spoofcache.protocols.trial_table import TrialTable
 
 COLUMNS: Mapping[str, str] = {
     "LA": "speaker utterance codec transmission attack key trim phase",
@@ -24,7 +26,7 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
-def read_protocol(path: Path, scenario: str) -> list[Trial]:
+def read_protocol(path: Path, scenario: str) -> TrialTable:
     """Read the trial metadata of `LA`, `DF` or `PA` in its order; ProtocolError names the malformed line.
 
     All columns except speaker, utterance, attack and key are conditions. PA names no attacks; its spoofs have `-`.
@@ -39,7 +41,7 @@ TOTALS: Mapping[str, int] = {"LA": 181_566, "DF": 611_829}
 EVAL_TOTALS: Mapping[str, int] = {"LA": 148_176, "DF": 533_928}
 
 
-def read_partition(where: Location, partition: str, scenario: str) -> list[Trial]:
+def read_partition(where: Location, partition: str, scenario: str) -> TrialTable:
     """The trials of one phase of `LA`, `DF` or `PA` with their audio, in the official layout below the root.
 
     The root contains `keys/LA/CM/trial_metadata.txt` and `ASVspoof2021_LA_eval/flac`.
@@ -50,12 +52,12 @@ def read_partition(where: Location, partition: str, scenario: str) -> list[Trial
     root = where.folder("root")
     path = require(root / f"keys/{scenario}/CM/trial_metadata.txt", f"the official ASVspoof 2021 layout below {root}")
     trials = read_protocol(path, scenario)
-    for line, trial in enumerate(trials, 1):
-        if trial.conditions.get("phase") not in PHASES:
-            found = trial.conditions.get("phase", "-")
-            raise ProtocolError(f"{path}:{line}: phase {found!r}; expected one of {', '.join(PHASES)}")
+    phases = trials.column("phase", UNKNOWN)
+    for line, phase in enumerate(phases, 1):
+        if phase not in PHASES:
+            raise ProtocolError(f"{path}:{line}: phase {phase!r}; expected one of {', '.join(PHASES)}")
     check_counts(trials, TOTALS.get(scenario, len(trials)), path)
-    chosen = [trial for trial in trials if PHASES[trial.conditions["phase"]] == partition]
+    chosen = trials.take(row for row, phase in enumerate(phases) if PHASES[phase] == partition)
     if partition == "eval":
         check_counts(chosen, EVAL_TOTALS.get(scenario, len(chosen)), path)
     return find_audio(chosen, root / f"ASVspoof2021_{scenario}_eval" / "flac")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spoofcache.protocols.audio import find_audio
+from spoofcache.protocols.columns import read_columns
 from spoofcache.protocols.corpus import OFFICIAL, Corpus, Counts, Location, check_counts, require
-from spoofcache.protocols.trial import UNKNOWN, Trial, read_columns
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.protocols.trial_table import TrialTable
 
 COLUMNS = "speaker utterance sex codec codec_quality codec_seed attack_tag attack key column_10"
 CODEC = COLUMNS.split().index("codec")
@@ -34,7 +36,7 @@ PARTITIONS: Mapping[str, Partition] = {
 }
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read a protocol of track 1 in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS, _split)
 
@@ -48,7 +50,7 @@ def _split(line: str) -> list[str]:
     return values
 
 
-def read_partition(where: Location, partition: str) -> list[Trial]:
+def read_partition(where: Location, partition: str) -> TrialTable:
     """The trials of one partition with their audio.
 
     The root contains the protocols and the folders `flac_T`, `flac_D` and `flac_E_eval`.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.common.names import below, is_audio, utterance_of, without_ending, word
 from spoofcache.protocols.trial import ProtocolError, Trial, require_printable
+from spoofcache.protocols.trial_table import TrialTable
 
 LOG = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ LITTER = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lo
 SPECIAL = "pipes, sockets or devices"
 
 
-def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
+def find_audio(trials: Sequence[Trial], audio_dir: Path) -> TrialTable:
     """Give each trial its audio file below the folder.
 
     If the file that the protocol names exists, with its ending, it is used. Otherwise the file is `<utt_id>.<ending>`,
@@ -36,14 +37,16 @@ def find_audio(trials: Sequence[Trial], audio_dir: Path) -> list[Trial]:
         OSError: the folder cannot be read.
     """
     folders: dict[str, _Folder | None] = {"": _Folder(audio_dir)}
-    placed = [replace(trial, path=_find(trial, folders)) for trial in trials]
-    for trial in placed:
-        if trial.path is None and _leads_out(trial.file):
-            raise ProtocolError(
-                f"{audio_dir}: no {trial.file} below it; expected paths that begin there, "
-                "neither absolute nor with '..'"
-            )
-    return placed
+    return TrialTable(_placed(trial, audio_dir, folders) for trial in trials)
+
+
+def _placed(trial: Trial, audio_dir: Path, folders: dict[str, "_Folder | None"]) -> Trial:
+    path = _find(trial, folders)
+    if path is None and _leads_out(trial.file):
+        raise ProtocolError(
+            f"{audio_dir}: no {trial.file} below it; expected paths that begin there, neither absolute nor with '..'"
+        )
+    return replace(trial, path=path)
 
 
 def _leads_out(file: str) -> bool:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spoofcache.protocols.audio import find_audio, utterance_of
+from spoofcache.protocols.columns import read_columns
 from spoofcache.protocols.corpus import Corpus, Location, check_counts, require
-from spoofcache.protocols.trial import UNKNOWN, Trial, read_columns
+from spoofcache.protocols.trial import UNKNOWN
+from spoofcache.protocols.trial_table import TrialTable
 
 COLUMNS = "utterance key codec"
 SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}
@@ -19,7 +21,7 @@ TEST_SETS = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "A1", "A2", "A3")
 TOTALS: Mapping[str, int] = {"train": 740_747, "dev": 92_596, **dict.fromkeys(TEST_SETS[:6], 26_456)}
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read a label file in its order; ProtocolError names the malformed line."""
     return read_columns(path, COLUMNS, _split, SPELLINGS, utterance_of)
 
@@ -32,7 +34,7 @@ def _split(line: str) -> list[str]:
     return values
 
 
-def read_partition(where: Location, partition: str) -> list[Trial]:
+def read_partition(where: Location, partition: str) -> TrialTable:
     """The trials of one partition with their audio.
 
     Raises:

@@ -7,20 +7,22 @@ speech is VCTK itself, which is given with --bonafide-dir. The layout is known f
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from spoofcache.protocols.corpus import Corpus, Location, require
 from spoofcache.protocols.folders import read_bonafide, read_folder
 from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 FOLDER = "processed"
 NAME = re.compile(r"(?P<codec>[^+]+)\+(?P<speaker>[^_+]+)_.+")
 VCTK_NAME = re.compile(r"(?P<speaker>[ps]\d+)_.+")
 
 
-def read_corpus(where: Location, partition: str) -> list[Trial]:
+def read_corpus(where: Location, partition: str) -> TrialTable:
     """All spoofs, and the bona fide speech that the user gives; ProtocolError if a file has an unexpected name."""
     folder = require(where.folder("root") / FOLDER, "the folder of CodecFake's resynthesised speech")
-    return read_folder(folder, "spoof", FOLDER, _tell) + read_bonafide(where, _tell_speaker)
+    return TrialTable(chain(read_folder(folder, "spoof", FOLDER, _tell), read_bonafide(where, _tell_speaker)))
 
 
 def _tell(trial: Trial, folders: Sequence[str]) -> Trial:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from spoofcache.protocols.forms import column
 from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 CONDITION = re.compile(r"(?P<name>[^!<>=]+)(?P<sign>!=|<=|>=|=|<|>)(?P<values>.*)", re.DOTALL)
 EXPECTED = "NAME=VALUE, NAME!=VALUE, NAME<VALUE, NAME<=VALUE, NAME>VALUE or NAME>=VALUE (in quotation marks in a shell)"
@@ -46,7 +47,7 @@ def parse_condition(text: str) -> Condition:
     return condition
 
 
-def select(trials: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
+def select(trials: Sequence[Trial], conditions: Sequence[str]) -> TrialTable:
     """Select the trials that meet every condition, in their order.
 
     `=` selects the trials that have one of the values (separated by commas), and `!=` those that have none of them.
@@ -58,14 +59,14 @@ def select(trials: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
         ProtocolError: a condition of another form, a column that the trials do not have, a value that none of the
             remaining trials has, values that cannot be compared, or a condition that no remaining trial meets.
     """
-    selected = list(trials)
+    selected = TrialTable.of(trials)
     for text in conditions:
         condition = parse_condition(text)
         found = column(selected, condition.name)
         met = _ordered(condition, found) if condition.sign in ORDERS else _listed(condition, found)
         if not met:
             raise ProtocolError(f"condition {text}: no trial meets it; expected some of {_some_of(found)}")
-        selected = [trial for trial, value in zip(selected, found, strict=True) if value in met]
+        selected = selected.take(row for row, value in enumerate(found) if value in met)
     return selected
 
 

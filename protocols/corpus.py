@@ -58,7 +58,7 @@ class Corpus:
         published: partition → published number of trials, if there is one.
     """
 
-    read: Callable[[Location, str], list[Trial]]
+    read: Callable[[Location, str], Sequence[Trial]]
     needs: tuple[str, ...] = ("root",)
     may: tuple[str, ...] = ()
     partitions: tuple[str, ...] = ()

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from spoofcache.protocols.corpus import OFFICIAL, Corpus, Location, require
 from spoofcache.protocols.folders import read_classes
-from spoofcache.protocols.trial import Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 SPELLINGS: Mapping[str, str] = {"real": "bonafide", "fake": "spoof"}
 FOLDERS: Mapping[str, str] = dict(zip(OFFICIAL, ("training", "validation", "testing"), strict=True))
 
 
-def read_partition(where: Location, partition: str) -> list[Trial]:
+def read_partition(where: Location, partition: str) -> TrialTable:
     """The trials of one partition with their audio; ProtocolError if the layout is another."""
     root, name = where.folder("root"), FOLDERS[partition]
     folder = require(root / name, "a version of Fake-or-Real, for-norm or the like, with training, validation, testing")

@@ -13,6 +13,7 @@ from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
 from spoofcache.protocols.key_columns import EXPECTED, POLARITY, key_columns
 from spoofcache.protocols.table import read_keys
 from spoofcache.protocols.trial import KEYS, UNKNOWN, ProtocolError, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 LOOKED_AT = 1000
 """Number of lines from which a form without a header is recognised."""
@@ -21,7 +22,7 @@ LOOKED_AT = 1000
 class Form(NamedTuple):
     """A form of lines without a header, as a corpus uses it."""
 
-    read: Callable[[Path], list[Trial]]
+    read: Callable[[Path], TrialTable]
     columns: str
     """Names of the columns, which include `utterance` and `key`."""
     spellings: Mapping[str, str] = KEYS
@@ -43,7 +44,7 @@ NAMES: Mapping[int, str] = {n: form.columns for n, form in OFFICIAL.items() if n
 
 def read_any_protocol(
     path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None
-) -> list[Trial]:
+) -> TrialTable:
     """Read a protocol or a key file, in its order (trials without paths).
 
     A protocol of a corpus is recognised by its columns and read by the corpus's own reader; any other table is
@@ -116,9 +117,8 @@ def column(trials: Sequence[Trial], name: str) -> list[str]:
     Raises:
         ProtocolError: no trial has the column.
     """
-    if name in FIELDS:
-        return [getattr(trial, name) for trial in trials]
-    conditions = {condition for trial in trials for condition in trial.conditions}
-    if name not in conditions:
-        raise ProtocolError(f"column {name!r}; expected one of {', '.join((*FIELDS, *sorted(conditions)))}")
-    return [trial.conditions.get(name, UNKNOWN) for trial in trials]
+    table = TrialTable.of(trials)
+    there = (*FIELDS, *table.condition_names())
+    if name not in there:
+        raise ProtocolError(f"column {name!r}; expected one of {', '.join(there)}")
+    return table.column(name, UNKNOWN)

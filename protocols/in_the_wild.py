@@ -9,18 +9,18 @@ from pathlib import Path
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Counts, Location, check_counts, require
 from spoofcache.protocols.table import read_table
-from spoofcache.protocols.trial import Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 SPELLINGS: Mapping[str, str] = {"bona-fide": "bonafide", "spoof": "spoof"}
 COUNTS = Counts(19_963, 11_816)
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read a `meta.csv` in its order; ProtocolError names the malformed line."""
     return read_table(path, SPELLINGS)
 
 
-def read_corpus(where: Location, partition: str) -> list[Trial]:
+def read_corpus(where: Location, partition: str) -> TrialTable:
     """All trials with their audio.
 
     Raises:

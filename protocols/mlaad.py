@@ -9,6 +9,7 @@ attack.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from spoofcache.protocols.audio import find_audio, utterance_of, word
@@ -16,21 +17,20 @@ from spoofcache.protocols.corpus import Corpus, Location, require
 from spoofcache.protocols.folders import read_bonafide
 from spoofcache.protocols.trial import (
     ProtocolError,
-    Seen,
     Trial,
-    check_unique,
     check_utterance,
     known,
-    read_text,
     table_rows,
+    text_lines,
 )
+from spoofcache.protocols.trial_table import TrialTable, check_unique
 
 TABLE = "meta.csv"
 CONDITIONS: Mapping[str, str] = {"architecture": "architecture", "model": "model_name"}
 """Our name of a condition → its column, which older releases lack."""
 
 
-def read_corpus(where: Location, partition: str) -> list[Trial]:
+def read_corpus(where: Location, partition: str) -> TrialTable:
     """All spoofs, and the bona fide speech that the user gives.
 
     Raises:
@@ -41,34 +41,32 @@ def read_corpus(where: Location, partition: str) -> list[Trial]:
     systems = sorted(path for path in fakes.glob("*/*") if path.is_dir())
     if not systems:
         raise ProtocolError(f"{fakes}: empty; expected <language>/<system>/{TABLE}")
-    trials = []
-    for system in systems:
-        trials += read_protocol(require(system / TABLE, f"the table of the system {system.name}"))
-    return find_audio(trials, root) + read_bonafide(where, _tell_language)
+    tables = [read_protocol(require(system / TABLE, f"the table of the system {system.name}")) for system in systems]
+    spoofs = find_audio(TrialTable(chain.from_iterable(tables)), root)
+    return TrialTable(chain(spoofs, read_bonafide(where, _tell_language)))
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read the table of one system in its order; ProtocolError names the malformed line."""
-    language, system = path.parent.parent.name, path.parent.name
-    rows = table_rows(read_text(path, "a table with a header"), "|", path, quotes=False)
+    rows = table_rows(text_lines(path, "a table with a header"), "|", path, quotes=False)
     header = next(rows, [])
     if header.count("path") != 1 or len(set(header)) < len(header):
         raise ProtocolError(f"{path}:1: header {' '.join(header) or 'missing'}; expected `path` and every name once")
-    trials = []
-    seen: Seen = {}
-    for line, row in enumerate(rows, 2):
-        cells = dict(zip(header, row, strict=True))
-        file = os.path.basename(cells["path"])
-        check_utterance(utterance_of(file), path, line)
-        conditions = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
-        file = f"fake/{language}/{system}/{file}"
-        trials.append(
-            Trial(utterance_of(file), "spoof", word(system), conditions=known(conditions, "spoof", seen), file=file)
-        )
+    named = (dict(zip(header, row, strict=True)) for row in rows)
+    trials = TrialTable(_trial(path, line, cells) for line, cells in enumerate(named, 2))
     if not trials:
         raise ProtocolError(f"{path}: no line below the header; expected one per utterance")
     check_unique(trials, path, start=2)
     return trials
+
+
+def _trial(path: Path, line: int, cells: Mapping[str, str]) -> Trial:
+    language, system = path.parent.parent.name, path.parent.name
+    file = os.path.basename(cells["path"])
+    check_utterance(utterance_of(file), path, line)
+    conditions = {ours: cells.get(theirs, "") for ours, theirs in CONDITIONS.items()} | {"language": language}
+    file = f"fake/{language}/{system}/{file}"
+    return Trial(utterance_of(file), "spoof", word(system), conditions=known(conditions, "spoof"), file=file)
 
 
 def _tell_language(trial: Trial, folders: Sequence[str]) -> Trial:

@@ -13,13 +13,14 @@ from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.table import read_table
 from spoofcache.protocols.trial import KEYS, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 SETS = ("BD", "MD")
 
 
-def read_protocol(path: Path) -> list[Trial]:
+def read_protocol(path: Path) -> TrialTable:
     """Read the CSV of an experiment in its order; ProtocolError names the malformed line."""
-    return [_with_system(trial) for trial in read_table(path, KEYS)]
+    return TrialTable(map(_with_system, read_table(path, KEYS)))
 
 
 def _with_system(trial: Trial) -> Trial:
@@ -30,7 +31,7 @@ def _with_system(trial: Trial) -> Trial:
     return replace(trial, conditions=conditions)
 
 
-def read_corpus(where: Location, partition: str) -> list[Trial]:
+def read_corpus(where: Location, partition: str) -> TrialTable:
     """The trials of one CSV with their audio, which is below the folder that contains `BD` and `Real`."""
     return find_audio(read_protocol(where.folder("protocol")), where.folder("audio_dir"))
 

@@ -13,14 +13,15 @@ from spoofcache.common.tables.words import NO_ATTACK, class_of
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.key_columns import KeyColumns, key_columns
-from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Seen, Trial, check_attack, check_utterance, key_of, known
+from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, check_attack, check_utterance, key_of, known
+from spoofcache.protocols.trial_table import TrialTable
 
 SPELLINGS: Mapping[str, str] = {"bonafide": "bonafide", "bona-fide": "bonafide", "spoof": "spoof"}
 
 
 def read_table(
     path: Path, spellings: Mapping[str, str] | None = SPELLINGS, columns: Mapping[str, str] | None = None
-) -> list[Trial]:
+) -> TrialTable:
     """Read a table of trials, in its order, for a corpus whose audio will be looked up.
 
     If the table names files, the name of each utterance is `utterance_of` the path. Every column that is neither
@@ -47,7 +48,7 @@ def read_keys(
     columns: Mapping[str, str] | None = None,
     names: Mapping[int, str] | None = None,
     known_names: Names | None = None,
-) -> list[Trial]:
+) -> TrialTable:
     """Read a table of trials like `read_table`, but allow two files of one utterance (`u1.mp3` and `u1.ogg`).
 
     Args:
@@ -64,11 +65,11 @@ def read_keys(
         found = key_columns(path, columns or {}, known_names, names)
     except TableError as error:
         raise ProtocolError(str(error)) from error
-    return list(_trials(found, spellings))
+    return TrialTable(_trials(found, spellings))
 
 
 def _trials(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Trial]:
-    lines, seen, rows = found.table.lines, Seen(), {}  # type: ignore[var-annotated]
+    lines, rows = found.table.lines, dict[str, int]()
     holds_files, conditions = found.holds_files, found.conditions
     cells = zip(*(one.cells for one in conditions.values()), strict=True) if conditions else None
     for row, (name, spelling) in enumerate(zip(found.utterance.cells, found.key.cells, strict=True)):
@@ -80,7 +81,7 @@ def _trials(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[
             first = f"utterance {shown(name)} is in line {lines.numbers[rows[name]]} already"
             raise ProtocolError(f"{lines.path}:{line}: {first}; expected every utterance once")
         rows[name] = row
-        told = known(dict(zip(conditions, next(cells), strict=True)), key, seen) if cells else {}
+        told = known(dict(zip(conditions, next(cells), strict=True)), key) if cells else {}
         speaker = found.speaker.cells[row] or UNKNOWN if found.speaker else UNKNOWN
         attack = _attack(found, row, key, line)
         yield Trial(utt_id, key, attack, speaker, conditions=told, file=name if holds_files else "")
@@ -108,21 +109,21 @@ def _attack(found: KeyColumns, row: int, key: str, line: int) -> str:
     return attack
 
 
-def unique_utterances(trials: Sequence[Trial], path: Path) -> list[Trial]:
+def unique_utterances(trials: Sequence[Trial], path: Path) -> TrialTable:
     """The trials; raises ProtocolError if two files would be the same utterance."""
-    first: dict[str, Trial] = {}
-    for trial in trials:
-        other = first.setdefault(trial.utt_id, trial)
-        if other is not trial:
-            one, two = quoted(other.file or other.utt_id, trial.file or trial.utt_id)
+    table = TrialTable.of(trials)
+    first: dict[str, int] = {}
+    for row, name in enumerate(table.names):
+        if first.setdefault(name, row) != row:
+            one, two = quoted(*(table[index].file or name for index in (first[name], row)))
             raise ProtocolError(
-                f"{path}: {one} and {two} would both be utterance {trial.utt_id}; expected files whose names differ in "
+                f"{path}: {one} and {two} would both be utterance {name}; expected files whose names differ in "
                 "more than their endings, blanks or Unicode normal forms"
             )
-    return list(trials)
+    return table
 
 
-def read_own(where: Location, partition: str) -> list[Trial]:
+def read_own(where: Location, partition: str) -> TrialTable:
     """The trials of a user's table, with the audio of a folder."""
     trials = read_table(where.folder("protocol"), None, where.columns)
     return find_audio(trials, where.folder("audio_dir"))

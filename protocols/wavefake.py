@@ -6,20 +6,22 @@ name begins with the training data (`ljspeech_melgan`, `jsut_multi_band_melgan`)
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from spoofcache.protocols.audio import word
 from spoofcache.protocols.corpus import Corpus, Location, require
 from spoofcache.protocols.folders import read_bonafide, read_folder
 from spoofcache.protocols.trial import ProtocolError, Trial
+from spoofcache.protocols.trial_table import TrialTable
 
 FOLDER = "generated_audio"
 SOURCES = ("ljspeech", "jsut")
 
 
-def read_corpus(where: Location, partition: str) -> list[Trial]:
+def read_corpus(where: Location, partition: str) -> TrialTable:
     """All spoofs, and the bona fide speech that the user gives; ProtocolError if the layout is another."""
     folder = require(where.folder("root") / FOLDER, "WaveFake's folder of its models")
-    return read_folder(folder, "spoof", FOLDER, _tell) + read_bonafide(where)
+    return TrialTable(chain(read_folder(folder, "spoof", FOLDER, _tell), read_bonafide(where)))
 
 
 def _tell(trial: Trial, folders: Sequence[str]) -> Trial:

@@ -9,7 +9,8 @@ import numpy as np
 from spoofcache.common.files import Claim, atomic_path
 from spoofcache.features.plan import FORMAT_VERSION, TRIALS, Identity, Plan, write_manifest
 from spoofcache.features.store import ShardWriter
-from spoofcache.protocols.trial import Trial, snapshot
+from spoofcache.protocols.snapshot import snapshot
+from spoofcache.protocols.trial import Trial
 
 IDENTITY = Identity(
     {

@@ -16,10 +16,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 BLOCKS = 6
 """Of the random stand-in for XLS-R-300M."""
-SHORT = 6_400
-"""Samples of a window, 0.4 s: what is run here is the road, not the recipe."""
+SHORT = 9_600
+"""Samples of a window, 0.6 s: what is run here is the road, not the recipe."""
 SOURCES = (REPOSITORY / "docs/sources.md").read_text(encoding="utf-8")
-UTTERANCES = 8
+UTTERANCES = 12
 """Of train, and of dev."""
 SMALL = ("train.epochs=2", "train.batch_size=4", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
 
@@ -45,7 +45,7 @@ def test_the_header_says_command_figure_and_source(path):
 
 @pytest.fixture(scope="module")
 def caches(shared, tmp_path_factory):
-    """`caches(config)`: train and dev caches of a few utterances, 0.4 s long, as the config wants them."""
+    """`caches(config)`: train and dev caches of a few utterances, 0.6 s long, as the config wants them."""
     root, corpus = tmp_path_factory.mktemp("configs"), shared / "data/minicorpus"
     weights, made = root / "xls-r", {}
 

@@ -14,11 +14,12 @@ from spoofcache.common.files import atomic_path
 from spoofcache.common.names import without_ending, word
 from spoofcache.evaluation.alignment import align
 from spoofcache.evaluation.reading import Reading
-from spoofcache.evaluation.trials import TrialList, name_of
+from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import CmScores
 from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
 from spoofcache.protocols.forms import read_any_protocol
+from spoofcache.protocols.trial import CLASS_INDEX, UNKNOWN
 
 EXAMPLES = """\b
 Examples:
@@ -84,8 +85,8 @@ def with_protocol(scores: CmScores, protocol: Path, columns: Mapping[str, str] |
         ProtocolError: the protocol is malformed.
     """
     trials = read_any_protocol(protocol, columns)
-    utt_ids, attacks = [name_of(trial) for trial in trials], [trial.attack for trial in trials]
-    is_bonafide = np.array([trial.key == "bonafide" for trial in trials])
+    utt_ids, attacks = trials.names_as_written, trials.column("attack", UNKNOWN)
+    is_bonafide = np.frombuffer(trials.labels, np.int8) == CLASS_INDEX["bonafide"]
     wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
     return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, f"{scores.path} against {protocol}"))
 

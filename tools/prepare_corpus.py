@@ -133,7 +133,7 @@ def _check_options(
         raise cli.Sentence(f"{out} exists already; expected a new folder")
 
 
-def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> list[Trial]:
+def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> Sequence[Trial]:
     if source.is_dir():
         return load_trials("folders", Location(root=source), "")
     return find_audio(unique_utterances(read_any_protocol(source, columns), source), audio_dir)
@@ -155,7 +155,9 @@ def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> Non
             draw(found, temporary)
 
 
-def _usable(trials: list[Trial], analyses: list[Analysis], on_bad_audio: str) -> tuple[list[Trial], list[Analysis]]:
+def _usable(
+    trials: Sequence[Trial], analyses: list[Analysis], on_bad_audio: str
+) -> tuple[Sequence[Trial], list[Analysis]]:
     """The files that could be read; Sentence if some could not and are not to be skipped."""
     pairs = list(zip(trials, analyses, strict=True))
     bad = [f"{trial.utt_id} ({analysis})" for trial, analysis in pairs if not isinstance(analysis, AudioProperties)]

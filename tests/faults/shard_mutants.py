@@ -25,7 +25,7 @@ from spoofcache.features import inspection
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import TRIALS, Plan, write_manifest
 from spoofcache.features.store import ShardWriter
-from spoofcache.protocols.trial import snapshot
+from spoofcache.protocols.snapshot import snapshot
 from tests.corpora import IDENTITY, make_trials
 from tests.faults.outcome import FAULTS, run_command
 from tests.features.shards import changed

@@ -26,7 +26,7 @@ from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.track2_files import read_track_2
 from spoofcache.protocols import Location, load_trials
 from spoofcache.protocols.forms import explain_protocol, read_any_protocol
-from spoofcache.protocols.trial import read_snapshot
+from spoofcache.protocols.snapshot import read_snapshot
 from tests.faults.outcome import Outcome, run_command
 
 SECONDS = 20

@@ -18,7 +18,7 @@ from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.extract import make_identity
 from spoofcache.features.plan import Identity, ShardMismatch, StoreError
-from spoofcache.protocols.trial import snapshot
+from spoofcache.protocols.snapshot import snapshot
 from tests.corpora import IDENTITY, make_trials, write_cache
 from tests.features.frames import OPTIONS, Frames, extract, items
 

@@ -210,8 +210,14 @@ class TestRoom:
         def refuse(*_):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-        for name in ("mkdir", "open", "replace", "unlink", "remove", "rename"):
+        def open_to_read(path, flags, *mode, really=os.open, **keywords):
+            return (
+                refuse() if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else really(path, flags, *mode, **keywords)
+            )
+
+        for name in ("mkdir", "replace", "unlink", "remove", "rename"):
             monkeypatch.setattr(os, name, refuse)
+        monkeypatch.setattr(os, "open", open_to_read)
         assert extract(trials, tmp_path / "cache", Frames())[:3] == (0, 3, {})
 
     def test_a_disk_that_is_too_small_is_known_before_any_work(self, corpus, tmp_path, monkeypatch):
@@ -289,7 +295,7 @@ class TestBadAudio:
     @pytest.fixture
     def broken(self, corpus):
         """Ten trials; the audio of U_0001 is text, that of U_0006 missing."""
-        trials = corpus(10)
+        trials = [*corpus(10)]
         trials[1].path.write_text("no audio")
         trials[6] = replace(trials[6], path=None)
         return trials

@@ -21,7 +21,7 @@ from tests.features.frames import OPTIONS, Frames, by_hand, plan_for
 
 def open_shard(folder, trials, missing=(), index=0):
     """Shard `index` of a partition, all of whose shards are of that size."""
-    plan = plan_for(trials * (index + 1), Frames(), shard_size=len(trials))
+    plan = plan_for([*trials] * (index + 1), Frames(), shard_size=len(trials))
     claim = Claim.take(plan.shard_path(folder, index))
     assert claim is not None
     return OpenShard(ShardWriter(claim, plan, index), trials, dict.fromkeys(missing, "missing"))

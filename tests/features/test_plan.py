@@ -20,7 +20,8 @@ from spoofcache.features.plan import (
     skipped_table,
     write_manifest,
 )
-from spoofcache.protocols.trial import Trial, snapshot
+from spoofcache.protocols.snapshot import snapshot
+from spoofcache.protocols.trial import Trial
 from tests.corpora import IDENTITY, make_trials
 
 MIB = 2**20

@@ -18,7 +18,7 @@ NO_HEADER = ""
 class Form(NamedTuple):
     """A reader, two good rows (bona fide and spoof where there are both), and which cells tell what."""
 
-    read: Callable[[Path], list[Trial]]
+    read: Callable[[Path], Sequence[Trial]]
     header: str
     rows: tuple[str, str]
     separator: str

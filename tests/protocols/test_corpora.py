@@ -9,7 +9,8 @@ from spoofcache.protocols import CORPORA, Location, load_trials
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.corpus import OPTIONS
 from spoofcache.protocols.forms import column
-from spoofcache.protocols.trial import ProtocolError, read_snapshot, snapshot
+from spoofcache.protocols.snapshot import read_snapshot, snapshot
+from spoofcache.protocols.trial import ProtocolError
 from tests.protocols.layouts import LAYOUTS
 
 CONDITIONS = {

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spoofcache.protocols.snapshot import snapshot
 from spoofcache.protocols.table import read_table
-from spoofcache.protocols.trial import Trial, snapshot
+from spoofcache.protocols.trial import Trial
 
 IN_THE_WILD = "file,speaker,label\n0.wav,A Speaker,spoof\n1.wav,Someone Else,bona-fide\n"
 

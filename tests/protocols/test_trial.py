@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spoofcache.protocols.trial import (
-    CLASS_INDEX,
-    ProtocolError,
-    Trial,
-    check_unique,
-    read_columns,
-    read_snapshot,
-    read_text,
-    snapshot,
-    snapshot_sha256,
-)
+from spoofcache.protocols.columns import read_columns
+from spoofcache.protocols.snapshot import read_snapshot, sha256_of_file, snapshot, snapshot_sha256
+from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial, text_lines
+from spoofcache.protocols.trial_table import check_unique
 
 TWO_TRIALS = [Trial("LA_T_1", "bonafide", speaker="LA_0079"), Trial("LA_T_2", "spoof", "A01", "LA_0080")]
 THEIR_SNAPSHOT = b"utt_id\tspeaker\tattack\tkey\nLA_T_1\tLA_0079\t-\tbonafide\nLA_T_2\tLA_0080\tA01\tspoof\n"
@@ -53,8 +46,10 @@ def test_paths_stay_out_of_the_snapshot():
     assert snapshot([here]) == snapshot([there])
 
 
-def test_a_trial_list_is_named_by_the_sha256_of_its_snapshot():
-    assert snapshot_sha256(THEIR_SNAPSHOT) == hashlib.sha256(THEIR_SNAPSHOT).hexdigest()
+def test_a_trial_list_is_named_by_the_sha256_of_its_snapshot(tmp_path):
+    path = tmp_path / "trials.tsv"
+    path.write_bytes(THEIR_SNAPSHOT)
+    assert snapshot_sha256(THEIR_SNAPSHOT) == sha256_of_file(path) == hashlib.sha256(THEIR_SNAPSHOT).hexdigest()
 
 
 @given(st.lists(trials, max_size=5))
@@ -93,7 +88,7 @@ def test_the_byte_that_is_no_text_is_named_behind_a_byte_order_mark_too(tmp_path
     path = tmp_path / "text"
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff")
     with pytest.raises(ProtocolError, match=f"^{path}:3: byte 0xff is not text; expected a word$"):
-        read_text(path, "a word")
+        [*text_lines(path, "a word")]
 
 
 @pytest.mark.parametrize("name", ["U\0", "U\x1b[31m", "U\x7f", "U\x85x"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spoofcache.common import files
-from spoofcache.features import relabel as module
+from spoofcache.features import trial_list as module
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import ShardMismatch, StoreError
 from spoofcache.features.store import ShardReader
