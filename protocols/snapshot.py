@@ -22,8 +22,9 @@ def snapshot(trials: Sequence[Trial]) -> bytes:
     text = io.TextIOWrapper(content, "utf-8", newline="")
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow((*COLUMNS, *conditions))
-    columns = (table.column(name, UNKNOWN) for name in ("speaker", "attack", "key", *conditions))
-    writer.writerows(zip(table.names, *columns, strict=True))
+    columns = [table.column(name, UNKNOWN) for name in COLUMNS[1:]]
+    cells = [table.condition(name, UNKNOWN) for name in conditions]
+    writer.writerows(zip(table.names, *columns, *cells, strict=True))
     text.flush()
     return content.getvalue()
 

@@ -174,10 +174,20 @@ class TrialTable(Sequence[Trial]):
         return array("b", map(values.__getitem__, self._facts.codes))
 
     def column(self, name: str, default: str) -> list[str]:
-        """`key`, `attack`, `speaker` or a condition of each trial; the default where it has no such condition."""
-        shared = self._speakers if name == "speaker" else self._facts
-        values = [text if name == "speaker" else _cell(text, name, default) for text in shared.values]
-        return [*map(values.__getitem__, shared.codes)]
+        """`key`, `attack`, `speaker` or a condition of each trial [N]; the default where it has no such condition."""
+        if name == "speaker":
+            return [*map([*self._speakers.values].__getitem__, self._speakers.codes)]
+        if name in ("key", "attack"):
+            return self._of_facts(lambda key, attack, conditions: key if name == "key" else attack)
+        return self.condition(name, default)
+
+    def condition(self, name: str, default: str) -> list[str]:
+        """A condition of each trial [N]; the default where it has no such condition."""
+        return self._of_facts(lambda key, attack, conditions: conditions.get(name, default))
+
+    def _of_facts(self, choose: Callable[[str, str, Mapping[str, str]], str]) -> list[str]:
+        values = [choose(*_read(text)) for text in self._facts.values]
+        return [*map(values.__getitem__, self._facts.codes)]
 
     def condition_names(self) -> list[str]:
         """The names of all conditions, sorted."""
@@ -261,11 +271,6 @@ def _read(text: str) -> tuple[str, str, Mapping[str, str]]:
     """Key, attack and conditions as `_written`; trials with equal ones share them."""
     key, attack, conditions = json.loads(text)
     return sys.intern(key), sys.intern(attack), conditions
-
-
-def _cell(text: str, name: str, default: str) -> str:
-    key, attack, conditions = _read(text)
-    return key if name == "key" else attack if name == "attack" else conditions.get(name, default)
 
 
 def check_unique(trials: Sequence[Trial], source: Path, start: int = 1) -> None:

@@ -108,6 +108,42 @@ def test_a_list_that_was_edited_by_hand_is_taken_back(old, folder):
     assert verify_partition(folder) == []
 
 
+def test_a_list_is_not_replaced_beside_a_process_that_makes_shards(old, folder):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with files.occupied(folder, alone=False):  # as an extraction does
+        assert extract(old[:10], folder, Frames()).found == 3
+        with pytest.raises(StoreError, match=r"cache: another preprocess\.py makes shards there; expected"):
+            extract(corrected(old[:10]), folder, Frames(), RELABEL)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    refusal = pytest.raises(StoreError, match=r"another preprocess\.py replaces the trial list \(--relabel\)")
+    with files.occupied(folder, alone=True), refusal:
+        extract(old[:10], folder, Frames())
+    assert extract(corrected(old[:10]), folder, Frames(), RELABEL).found == 3
+
+
+def test_while_shards_are_made_the_list_is_held(old, folder):
+    class Curious(Frames):
+        def extract(self, waveforms):
+            with pytest.raises(BlockingIOError), files.occupied(folder, alone=True):
+                pass
+            return super().extract(waveforms)
+
+    assert extract(old, folder, Curious(), RELABEL).made == 3
+
+
+def test_a_finished_shard_is_opened_once(old, folder, monkeypatch):
+    opened = []
+    real = ShardReader.__init__
+
+    def remember(self, path):
+        opened.append(path.name)
+        real(self, path)
+
+    monkeypatch.setattr(ShardReader, "__init__", remember)
+    extract(old[:10], folder, Frames())
+    assert opened == ["shard-00000.h5", "shard-00001.h5", "shard-00002.h5"]
+
+
 @pytest.mark.parametrize("n_new", [0, 8])
 @pytest.mark.parametrize("moment", range(8))
 def test_stopped_at_any_moment_it_is_the_old_cache_or_finished_by_the_same_command(

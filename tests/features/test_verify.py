@@ -125,7 +125,9 @@ def test_a_row_that_vanished_without_a_word_is_found(cache):
             del file[name]
             file[name] = shorter
     (problem,) = verify_partition(cache)
-    assert problem == f"{cache}/shard-00001.h5: its rows and omitted utterances are not the utterances of the trial list"
+    assert (
+        problem == f"{cache}/shard-00001.h5: its rows and omitted utterances are not the utterances of the trial list"
+    )
 
 
 @pytest.mark.parametrize("lost", [[], ["trials.tsv"], ["manifest.json"], ["trials.tsv", "manifest.json"]])
