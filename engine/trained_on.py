@@ -15,6 +15,9 @@ from spoofcache.features.dataset import CachedFeatures
 from spoofcache.protocols.trial import COLUMNS, UNKNOWN, ProtocolError, Trial, table_rows, text_lines
 from spoofcache.protocols.trial_table import TrialTable
 
+BEFORE = "initial_trained_on.tsv"
+"""The utterances that the run was trained on whose weights a training started from, in the new run folder."""
+
 HEADER = ("corpus", "partition", *COLUMNS)
 N_COMPARED = 16
 """Number of rows that are compared if corpora of different names have utterances of the same name."""
@@ -40,23 +43,32 @@ def partition_of(cache: CachedFeatures) -> Partition:
 
 
 def write_trained_on(run: Path, corpora: Sequence[CachedFeatures]) -> None:
-    """Write `trained_on.tsv`, unless it exists."""
+    """Write `trained_on.tsv`, unless it exists: the utterances of these corpora, and those of the run before (BEFORE).
+
+    Raises:
+        RunError: the table of the run before is damaged.
+    """
     if (run / TRAINED_ON).exists():
         return
+    present = [partition_of(corpus) for corpus in corpora]
+    known = {(corpus, partition): TrialTable.of(trials).names for corpus, partition, trials in present}
     with atomic_path(run / TRAINED_ON) as path, path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(HEADER)
-        for corpus, partition, trials in map(partition_of, corpora):
+        for corpus, partition, trials in present:
             table.writerows((corpus, partition, *utterance) for utterance in _described(trials))
+        for corpus, partition, trials in read_trained_on(run, BEFORE):
+            names = set(known.get((corpus, partition), ()))
+            table.writerows((corpus, partition, *each) for each in _described(trials) if each[0] not in names)
 
 
-def read_trained_on(run: Path) -> list[Partition]:
+def read_trained_on(run: Path, name: str = TRAINED_ON) -> list[Partition]:
     """The partitions that a run was trained on; none if the run does not record them.
 
     Raises:
         RunError: the file is not such a table.
     """
-    path = run / TRAINED_ON
+    path = run / name
     if not path.exists():
         return []
     partitions: dict[tuple[str, str], TrialTable] = {}

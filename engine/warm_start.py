@@ -13,7 +13,8 @@ from torch import nn
 
 from spoofcache.common.files import atomic_path
 from spoofcache.engine.about import RunError, first_line
-from spoofcache.engine.checkpoint import MODEL, load_model
+from spoofcache.engine.checkpoint import MODEL, TRAINED_ON, load_model
+from spoofcache.engine.trained_on import BEFORE
 from spoofcache.features.plan import Identity
 
 INITIAL = "initial.safetensors"
@@ -24,10 +25,11 @@ SHOWN = 5
 
 
 class InitialWeights(NamedTuple):
-    """Tensors by name, and where they come from."""
+    """Tensors by name, where they come from, and the folder of their run, while it is at hand."""
 
     tensors: dict[str, torch.Tensor]
     origin: str
+    run: Path | None = None
 
 
 def weights_of(run: Path | str, identity: Mapping[str, Any]) -> InitialWeights:
@@ -44,11 +46,14 @@ def weights_of(run: Path | str, identity: Mapping[str, Any]) -> InitialWeights:
     model, about = load_model(run, "best")
     digest = hashlib.sha256((run / MODEL).read_bytes()).hexdigest()
     others = "" if Identity(about.identity).to_json() == Identity(identity).to_json() else ", trained on other features"
-    return InitialWeights(dict(model.state_dict()), f"{run} (SHA-256 {digest}{others})")
+    return InitialWeights(dict(model.state_dict()), f"{run} (SHA-256 {digest}{others})", run)
 
 
 def keep_initial(run: Path, initial: InitialWeights) -> None:
-    """Write the weights that a training starts from into its run folder."""
+    """Write the weights that a training starts from into its run folder, and the utterances that they have seen."""
+    if initial.run and (initial.run / TRAINED_ON).exists():
+        with atomic_path(run / BEFORE) as path:
+            path.write_bytes((initial.run / TRAINED_ON).read_bytes())
     tensors = {name: tensor.contiguous() for name, tensor in initial.tensors.items()}
     with atomic_path(run / INITIAL) as path:
         path.write_bytes(save(tensors, metadata={"origin": initial.origin}))

@@ -1,16 +1,17 @@
-"""MPEG audio (MP3) and AAC in ADTS: does every frame lead to the next, up to the end of the file?
+"""MPEG audio (MP3), AAC in ADTS, AC-3 and E-AC-3: does every frame lead to the next, up to the end of the file?
 
-Neither format states its length, and decoders silently skip what they do not recognise. Each frame's header states its
-size, so nothing is missing, moved or inserted if the chain of headers is unbroken.
+None of these formats states its length, and decoders silently skip what they do not recognise. Each frame's header
+states its size, so nothing is missing, moved or inserted if the chain of headers is unbroken.
 
-Sources: ISO/IEC 11172-3, 2.4.1.3 and 13818-3 (header of MPEG audio); ISO/IEC 14496-3, 1.A.2.2 (ADTS).
+Sources: ISO/IEC 11172-3, 2.4.1.3 and 13818-3 (header of MPEG audio); ISO/IEC 14496-3, 1.A.2.2 (ADTS);
+ETSI TS 102 366, 4.4.1 and E.2.3 (AC-3 and E-AC-3).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO, NamedTuple
 
-from spoofcache.features.audio.kinds import ADTS, HEAD_BYTES, MPEG, Kind, id3_size
+from spoofcache.features.audio.kinds import AC3, ADTS, EAC3, HEAD_BYTES, MPEG, Kind, id3_size
 from spoofcache.features.audio.result import AudioError
 
 BITRATES = {
@@ -27,6 +28,15 @@ MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_0
 """Sample rate in Hz by the codes of the version and the rate."""
 
 ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+AC3_RATES = (48_000, 44_100, 32_000)
+AC3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+AC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)
+"""Number of channels by the code of their arrangement, without the one for low frequencies."""
+
+EAC3_BLOCKS = (1, 2, 3, 6)
+BLOCK = 256
+"""Samples of a block of AC-3; a frame has six, one of E-AC-3 may have fewer."""
+
 ID3V1_BYTES, APE_BYTES = 128, 32
 SECTOR = 512
 INFO_FRAME_BYTES = 200
@@ -78,7 +88,7 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
         AudioError: a frame is cut off, or bytes between two frames are neither a frame nor a tag. The message does not
             name the file.
     """
-    header: Callable[[bytes], Frame | None] = _adts if kind == ADTS else _mpeg
+    header = HEADERS[kind]
     at, length, count, form = start, 0.0, 0, ""
     segments = [(start, start)]
     with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
@@ -90,7 +100,7 @@ def check_frames(file: BinaryIO, start: int, kind: Kind, seconds: float | None) 
                 segments.append((at, at))
                 continue
             form = form or frame.form
-            if frame.form != form:
+            if frame.samples and frame.form != form:
                 raise AudioError(f"{form} becomes {frame.form} at byte {at}; expected one form")
             at += frame.size
             segments[-1] = (segments[-1][0], at)
@@ -181,3 +191,34 @@ def _adts(head: bytes) -> Frame | None:
     if rate >= len(ADTS_RATES) or size < 7:
         return None
     return Frame(size, 1024 * ((head[6] & 3) + 1), ADTS_RATES[rate], (head[2] & 1) << 2 | head[3] >> 6)
+
+
+def _ac3(head: bytes) -> Frame | None:
+    if len(head) < 7 or head[:2] != b"\x0b\x77":
+        return None
+    rate, code = head[4] >> 6, head[4] & 63
+    if rate == 3 or code >= 2 * len(AC3_BITRATES):
+        return None
+    kilobits, hertz = AC3_BITRATES[code // 2], AC3_RATES[rate]
+    words = kilobits * 96_000 // hertz + (code & 1 if hertz == 44_100 else 0)
+    return Frame(2 * words, 6 * BLOCK, hertz, AC3_CHANNELS[head[6] >> 5])
+
+
+def _eac3(head: bytes) -> Frame | None:
+    if len(head) < 6 or head[:2] != b"\x0b\x77":
+        return None
+    rate, blocks = head[4] >> 6, EAC3_BLOCKS[head[4] >> 4 & 3]
+    if rate == 3:  # half of a rate, which is stated instead of the number of blocks, then always six
+        rate, blocks = head[4] >> 4 & 3, 6
+        if rate == 3:
+            return None
+        hertz = AC3_RATES[rate] // 2
+    else:
+        hertz = AC3_RATES[rate]
+    is_added = head[2] >> 6 == 1  # further channels of the frame before it
+    size = 2 * (((head[2] & 7) << 8 | head[3]) + 1)
+    return Frame(size, 0 if is_added else blocks * BLOCK, hertz, AC3_CHANNELS[head[4] >> 1 & 7])
+
+
+HEADERS: Mapping[Kind, Callable[[bytes], Frame | None]] = {MPEG: _mpeg, ADTS: _adts, AC3: _ac3, EAC3: _eac3}
+"""Formats whose frames state their size → the reader of a frame's header."""

@@ -40,6 +40,11 @@ OGG = Kind("Ogg", "ogg", by_libsndfile=True)
 MP4 = Kind("MP4", "mov")
 MATROSKA = Kind("Matroska/WebM", "matroska")
 ASF = Kind("ASF", "asf")
+AVI = Kind("AVI", "avi")
+FLV = Kind("FLV", "flv")
+PROGRAM_STREAM = Kind("MPEG program stream", "mpeg")
+AC3 = Kind("AC-3", "ac3")
+EAC3 = Kind("E-AC-3", "eac3")
 
 _MAGIC: Sequence[tuple[bytes, Kind]] = (
     (rb"RI(FF|FX)....WAVE", WAV),
@@ -54,8 +59,8 @@ _MAGIC: Sequence[tuple[bytes, Kind]] = (
     (rb"....(ftyp|moov|mdat|wide|free|skip|pnot)", MP4),
     (rb"\x1a\x45\xdf\xa3", MATROSKA),
     (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ASF),
-    (rb"RIFF....AVI ", Kind("AVI", "avi")),
-    (rb"FLV\x01", Kind("FLV", "flv")),
+    (rb"RIFF....AVI ", AVI),
+    (rb"FLV\x01", FLV),
     (rb"#!AMR", Kind("AMR", "amr")),
     (rb"wvpk", Kind("WavPack", "wv")),
     (rb"TTA1", Kind("True Audio", "tta")),
@@ -64,9 +69,9 @@ _MAGIC: Sequence[tuple[bytes, Kind]] = (
     (rb"MPCK", Kind("Musepack", "mpc8")),
     (rb"MP\+", Kind("Musepack", "mpc")),
     (rb"Creative Voice File", Kind("VOC", "voc")),
-    (rb"\x00\x00\x01\xba", Kind("MPEG program stream", "mpeg")),
-    (rb"\x0b\x77...[\x00-\x57]", Kind("AC-3", "ac3")),
-    (rb"\x0b\x77", Kind("E-AC-3", "eac3")),
+    (rb"\x00\x00\x01\xba", PROGRAM_STREAM),
+    (rb"\x0b\x77...[\x00-\x57]", AC3),
+    (rb"\x0b\x77", EAC3),
     (rb"\xff[\xf0\xf1\xf8\xf9]", ADTS),
     (rb"\xff[\xe2-\xff]", MPEG),
 )

@@ -13,10 +13,11 @@ from typing import BinaryIO
 from spoofcache.common.workers import WorkerError
 from spoofcache.features.audio import first, isolated
 from spoofcache.features.audio.chunks import check_chunks
+from spoofcache.features.audio.containers import check_container
 from spoofcache.features.audio.first import Unfit
 from spoofcache.features.audio.flac import check_flac
-from spoofcache.features.audio.frames import Chain, check_frames
-from spoofcache.features.audio.kinds import ADTS, ASF, FLAC, MATROSKA, MPEG, OGG, Found, Kind, kind_of
+from spoofcache.features.audio.frames import HEADERS, Chain, check_frames
+from spoofcache.features.audio.kinds import ASF, FLAC, MATROSKA, OGG, Found, Kind, kind_of
 from spoofcache.features.audio.matroska import check_matroska
 from spoofcache.features.audio.ogg import check_ogg
 from spoofcache.features.audio.result import AudioError, Decoded, Wish
@@ -88,7 +89,7 @@ def _with_expectation(problem: str) -> str:
 
 def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> Decoded:
     """Check what the container states, and decode."""
-    if kind in (MPEG, ADTS):
+    if kind in HEADERS:
         chain = check_frames(file, start, kind, wish.seconds)
         decoded = isolated.decode(path, start, kind, wish, chain.segments)
         _check_chain(chain, decoded)
@@ -97,6 +98,7 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
         _check_asf(file)
     elif kind == MATROSKA:
         check_matroska(file)
+    check_container(file, start, kind)
     notes: tuple[str, ...] = ()
     streams = 1
     if kind == FLAC:

@@ -122,7 +122,7 @@ class _Decoding:
         self._name = codec.name.removesuffix("float")  # mp3float is FFmpeg's faster decoder of MP3
         self._parts: list[Waveform] = []
         self._form: _Form | None = None
-        self._found = self._packets = self._bytes = 0
+        self._found = self._packets = 0
         self._last = self._step = self._until = 0.0
         self._md5 = Md5(info) if info else None
 
@@ -143,7 +143,6 @@ class _Decoding:
                 raise AudioError("damaged or cut off; a packet is not whole")
             if packet.size:
                 self._packets += 1
-                self._bytes += packet.size
                 self._follow(packet)
             for frame in packet.decode():
                 self._take(frame)
@@ -197,8 +196,6 @@ class _Decoding:
             raise AudioError(f"damaged or truncated; expected {stream.frames} packets, found {self._packets}")
         if demuxer == "matroska":
             self._check_end(self._last + self._step)
-        if demuxer in ("ac3", "eac3") and self._bytes != os.path.getsize(self._request.path):
-            raise AudioError("damaged or truncated; its frames do not fill the file")
 
     def _check_end(self, end: float) -> None:
         with open(self._request.path, "rb") as file:

@@ -32,6 +32,7 @@ __all__ = ["one_thread"]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_float16_keeps_the_scores_of_the_minicorpus_within_two_hundredths(shared, tmp_path):
     # float16 is what a GPU computes in by default; here the CPU does, in XLS-R's width with one block

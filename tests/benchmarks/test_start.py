@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ("av", "soundfile", "soxr")
+pytestmark = pytest.mark.slow  # every test starts processes that import torch anew
 HIDDEN = (
     *("librosa", "tomli_w", "scipy", "sklearn", "matplotlib", "tensorboard", "accelerate"),
     *("audiomentations", "pyroomacoustics", "pyworld", "espeakng_loader"),

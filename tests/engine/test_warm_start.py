@@ -11,6 +11,9 @@ from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import load_last, load_model, save_best
 from spoofcache.engine.foreign import load_foreign
 from spoofcache.engine.train import FitOptions, Listener, fit
+from spoofcache.engine.trained_on import read_trained_on
+from spoofcache.features.dataset import CachedFeatures
+from tests.corpora import make_trials, separable_rows, write_cache
 
 SLOW = ("optimizer.lr=1e-12", "train.epochs=1")
 """Overrides under which the weights stay where they start."""
@@ -34,6 +37,21 @@ def test_a_run_starts_from_the_weights_of_another(experiment, caches, tmp_path):
     assert notes[0].startswith(f"initial weights: 2 of 2 tensors from {tmp_path / 'first'} (SHA-256 ")
     about = json.loads((tmp_path / "second/model.json").read_text())
     assert about["versions"]["initial_weights"].startswith(f"{tmp_path / 'first'} (SHA-256 ")
+
+
+def test_the_utterances_that_the_first_run_has_seen_are_those_of_the_second_too(experiment, caches, tmp_path):
+    fit(experiment(*SLOW), *caches, tmp_path / "first")
+    trials = make_trials(20, "more")
+    other = CachedFeatures(write_cache(tmp_path / "more", trials, separable_rows(trials)))
+    fit(experiment(*SLOW), other, caches[1], tmp_path / "second", FitOptions(init=tmp_path / "first"))
+    fit(experiment(*SLOW), *caches, tmp_path / "third", FitOptions(init=tmp_path / "second"))
+    first, second, third = (
+        {(str(part), trial.utt_id) for part in read_trained_on(tmp_path / run) for trial in part.trials}
+        for run in ("first", "second", "third")
+    )
+    assert first < second
+    assert third == second
+    assert len(second) == len(first) + len(other)
 
 
 def test_an_imported_checkpoint_is_trained_on(experiment, caches, tmp_path):
