@@ -59,7 +59,8 @@ ASV_ANYWAY_HELP = "Use the ASV scores even if they seem to belong to another edi
 COLUMN_HELP = """State which column of a score file or a protocol has this meaning, if the contents do not show it. NAME
 is utterance, score, key, attack, speaker, bonafide or spoof (a column that is 1 for that class), or a condition of a
 protocol. HEADER selects the column in every file that has it. A number selects a column of the score files if NAME is
-utterance or score, and otherwise a column of the protocol; `scores.key=3` and `protocol.utterance=2` are explicit."""
+utterance or score, and otherwise a column of the protocol; `scores.key=3` and `protocol.utterance=2` are explicit.
+Repeat the option for several columns."""
 EXPLAIN_HELP = "Add notes on how the columns of every file were understood."
 COSTS_HELP = """Read the coefficients of the t-DCF of ASVspoof 2021 by condition, from a tab-separated table with the
 header `condition c0 c1 c2` or from the organisers' LA-C012-eval.npy. By default, they are computed from the ASV

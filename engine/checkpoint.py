@@ -1,9 +1,9 @@
-"""A run folder: what is in it, and how it is written and read. No pickled modules anywhere.
+"""Write and read the files of a run folder. No file contains pickled modules.
 
-`config.toml` as used, `trained_on.tsv` (the utterances), `metrics.jsonl` (a line per epoch), TensorBoard events,
-`model.safetensors` with `model.json` (the selected epoch and what rebuilds it), `average.safetensors` with
-`average.json` where the config asks for an average, `last.ckpt` (all that training needs to go on), `scores/` (made by
-evaluate.py).
+A run folder contains `config.toml` (the experiment), `trained_on.tsv` (the utterances), `metrics.jsonl` (one line per
+epoch), TensorBoard events, `model.safetensors` with `model.json` (the selected epoch and its description),
+`average.safetensors` with `average.json` (if the config asks for an average), `last.ckpt` (everything that is needed to
+continue the training), and `scores/` (written by evaluate.py).
 """
 
 import hashlib
@@ -36,13 +36,13 @@ LAST = "last.ckpt"
 TRAINED_ON = "trained_on.tsv"
 
 STATE = {"epoch", "best", "about", "conditions", "model", "optimizer", "scaler"}
-"""What `last.ckpt` holds in every version; `average` and `lowest_dev_eer` came with the second."""
+"""Entries of `last.ckpt` in every version; `average` and `lowest_dev_eer` were added in version 2."""
 
 PAIRS = {
     "best": (MODEL, ABOUT, "a training with a finished epoch"),
     "average": (AVERAGE, ABOUT_AVERAGE, "a finished training with train.average (main_train.py --resume finishes one)"),
 }
-"""Weights, their description, and what makes them."""
+"""By kind: the file of the weights, the file of their description, and the kind of training that writes them."""
 
 
 def save_best(run: Path, model: nn.Module, about: About) -> None:
@@ -76,10 +76,10 @@ def save_last(run: Path, state: Mapping[str, Any]) -> None:
 def load_last(
     run: Path, holds: Collection[str] = STATE, what: str = "a checkpoint of SpoofCache"
 ) -> dict[str, Any] | None:
-    """What `save_last` wrote, on the CPU; None if no epoch was finished yet.
+    """Load what `save_last` wrote, on the CPU; return None if no epoch is finished yet.
 
     Raises:
-        RunError: the file is not `what`, or some of the entries `holds` are missing.
+        RunError: the file is not `what`, or lacks one of the entries `holds`.
     """
     path = run / LAST
     if not path.exists():
@@ -99,7 +99,7 @@ def load_last(
 
 
 def load_model(run: Path, which: str, speech_model: Path | None = None) -> tuple[Countermeasure, About]:
-    """Network in evaluation mode, on the CPU, with the `best`, the `last` or the `average` weights of a run.
+    """Load the network of a run with its `best`, `last` or `average` weights, in evaluation mode and on the CPU.
 
     Args:
         run: the run folder.
@@ -108,7 +108,7 @@ def load_model(run: Path, which: str, speech_model: Path | None = None) -> tuple
             folder that the run was trained with if it still exists, and otherwise the hub.
 
     Raises:
-        RunError: no such weights there, or not ours.
+        RunError: the folder has no such weights, or they were not written by SpoofCache.
     """
     weights, about = _read_last(run) if which == "last" else _read_pair(run, *PAIRS[which])
     try:
@@ -122,7 +122,7 @@ def load_model(run: Path, which: str, speech_model: Path | None = None) -> tuple
 
 
 def read_about(run: Path, description: str = ABOUT) -> About:
-    """What the weights of a run folder are; RunError where it is not there or not ours."""
+    """Read the description of the weights in a run folder; raise RunError if it is missing or invalid."""
     path = run / description
     try:
         return About.from_json(json.loads(path.read_text(encoding="utf-8")), path)
@@ -132,7 +132,7 @@ def read_about(run: Path, description: str = ABOUT) -> About:
     except RunError:
         raise
     except (ValueError, RecursionError, AttributeError) as error:
-        raise RunError(f"{path}: not ours or not whole ({first_line(error)})") from error
+        raise RunError(f"{path}: damaged, or not written by SpoofCache ({first_line(error)})") from error
 
 
 def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[dict[str, torch.Tensor], About]:
@@ -143,22 +143,22 @@ def _read_pair(run: Path, model: str, description: str, made_by: str) -> tuple[d
     try:
         weights, epoch = load(content), _epoch_in(content)
     except (SafetensorError, ValueError, AttributeError, KeyError) as error:
-        raise RunError(f"{run}: {model} is not ours or not whole ({first_line(error)})") from error
+        raise RunError(f"{run}: {model} is damaged, or not written by SpoofCache ({first_line(error)})") from error
     if epoch != str(about.epoch):
         raise RunError(
             f"{run}: {model} is of epoch {epoch}, {description} of epoch {about.epoch}: the training was killed "
-            "between the two; main_train.py --resume mends it"
+            "between the two; main_train.py --resume repairs it"
         )
     if about.weights_sha256 and hashlib.sha256(content).hexdigest() != about.weights_sha256:
         raise RunError(
-            f"{run}: {model} is not the file that {description} describes: its SHA-256 is another, so one of the two "
-            "was damaged or replaced. If the training was killed at this moment, main_train.py --resume mends it"
+            f"{run}: {model} is not the file that {description} describes: its SHA-256 differs, so one of the two was "
+            "damaged or replaced. If the training was killed between the two, main_train.py --resume repairs it"
         )
     return weights, about
 
 
 def _epoch_in(content: bytes) -> str | None:
-    """The epoch in the header of a safetensors file: its length in eight bytes, then JSON."""
+    """Return the epoch in the header of a safetensors file, which is its length in eight bytes, then JSON."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     epoch: str | None = header.get("__metadata__", {}).get("epoch")
     return epoch

@@ -1,4 +1,4 @@
-"""The epochs of a training so far: the best one, the lowest dev EER, early stopping, and growing augmentation."""
+"""The record of the finished epochs: the best epoch, the lowest dev EER, early stopping, and augmentation growth."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -26,12 +26,12 @@ class Epoch(NamedTuple):
 
 
 class History:
-    """What a training knows of its finished epochs.
+    """The record of the finished epochs of a training.
 
     Attributes:
-        next_epoch: the epoch that comes next, counted from 0.
-        best: the epoch that `train.select` prefers; None before the first.
-        lowest_dev_eer: the lowest dev EER of any epoch; None before the first.
+        next_epoch: index of the next epoch, counted from 0.
+        best: the best epoch by `train.select`; None before the first epoch is finished.
+        lowest_dev_eer: the lowest dev EER of any epoch; None before the first epoch is finished.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -39,25 +39,25 @@ class History:
         self.next_epoch = 0
         self.best: Epoch | None = None
         self.lowest_dev_eer: float | None = None
-        self._grows_from: int | None = None  # the first epoch that knew of a dev EER below the growth threshold
+        self._grows_from: int | None = None  # the first epoch after the dev EER fell below the threshold
 
     @property
     def is_over(self) -> bool:
-        """All epochs are done, or `train.patience` consecutive epochs brought no improvement."""
+        """Whether all epochs are finished, or `train.patience` consecutive epochs brought no improvement."""
         without_improvement = self.next_epoch - 1 - self.best.epoch if self.best else 0
         return self.next_epoch == self._config.epochs or 0 < self._config.patience <= without_improvement
 
     def growth(self, epoch: int) -> float:
-        """How far augmentation has grown in an epoch, from 0 to 1."""
+        """The growth of augmentation in an epoch, from 0 (none yet) to 1 (full strength)."""
         start = self._grows_from
         return 0.0 if start is None else transition(epoch, start, self._config.growth.epochs)
 
     def rank(self, line: Epoch) -> Rank:
-        """How `train.select` ranks an epoch; among equal EERs the lower loss wins."""
+        """Rank an epoch by `train.select`. Among epochs of equal EER, the one with the lower loss ranks better."""
         return (line.dev_loss,) if self._config.select == "dev_loss" else (line.dev_eer, line.dev_loss)
 
     def add(self, line: Epoch) -> bool:
-        """Add a finished epoch; returns whether it is the best so far."""
+        """Add a finished epoch, and return whether it is the best so far."""
         is_best = self.best is None or self.rank(line) < self.rank(self.best)
         if is_best:
             self.best = line
@@ -68,7 +68,7 @@ class History:
         return is_best
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs, as it stands in `last.ckpt`; there must be a finished epoch."""
+        """Return the entries of `last.ckpt` that `load_state_dict` needs. At least one epoch must be finished."""
         assert self.best is not None
         return {
             "epoch": self.next_epoch - 1,
@@ -78,6 +78,6 @@ class History:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of `state_dict`; other entries are ignored."""
+        """Restore what `state_dict` returned; other entries are ignored."""
         self.next_epoch, self.best = state["epoch"] + 1, Epoch(*state["best"])
         self.lowest_dev_eer, self._grows_from = state["lowest_dev_eer"], state["grows_from"]

@@ -1,4 +1,4 @@
-"""The folder of a training or of an architecture search: created once, used by one process at a time, resumed."""
+"""Create, lock and resume the folder of a training or of an architecture search."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,21 +16,21 @@ from spoofcache.engine.warm_start import InitialWeights, keep_initial
 
 
 def open_run(run: Path, config: ExperimentConfig, resume: bool, initial: InitialWeights | None = None) -> None:
-    """Create the run folder, or check that the one to resume belongs to this experiment.
+    """Create the run folder, or check that an existing one belongs to this experiment.
 
     Args:
-        run: the folder.
-        config: the experiment. To continue a run for longer, it may have more epochs than the run was begun with.
-        resume: whether the folder may exist.
+        run: the run folder.
+        config: the experiment. To make a run longer, it may have more epochs than the run was started with.
+        resume: whether the folder may already exist.
         initial: weights that a new run starts from.
 
     Raises:
-        RunError: it exists (without `resume`), or belongs to another experiment.
+        RunError: the folder exists and `resume` is false, or it belongs to another experiment.
     """
     make_folder(run, resume, CONFIG, "a run")
     path = run / CONFIG
     if not path.exists():
-        if initial is not None:  # before the configuration, without which the folder is not resumed
+        if initial is not None:  # written before the configuration, since a folder without one is not resumed
             keep_initial(run, initial)
         _write_config(path, config)
         return
@@ -48,7 +48,7 @@ def open_run(run: Path, config: ExperimentConfig, resume: bool, initial: Initial
 
 
 def _change_length(run: Path, config: ExperimentConfig, before: int) -> None:
-    """Continue a run for more epochs than it was begun with; RunError if the same run could not have had so many."""
+    """Change the number of epochs of a run; raise RunError if its finished epochs would then have been different."""
     after = config.train.epochs
     if after < before:
         raise RunError(
@@ -71,16 +71,16 @@ def _write_config(path: Path, config: ExperimentConfig) -> None:
 
 
 def make_folder(folder: Path, resume: bool, marker: str, what: str) -> None:
-    """Create a folder, or check that the one to resume is one of ours.
+    """Create a folder, or check that an existing one was made by SpoofCache.
 
     Args:
         folder: the folder.
-        resume: whether it may exist.
-        marker: name of a file that every folder of this kind has, unless it is empty.
-        what: the kind, `a run` or `a search`.
+        resume: whether it may already exist.
+        marker: name of a file that every folder of this kind contains, unless it is empty.
+        what: the kind of folder for messages, `a run` or `a search`.
 
     Raises:
-        RunError: it exists (without `resume`), or has other files and no marker.
+        RunError: the folder exists and `resume` is false, or it contains other files but no marker.
     """
     if not resume:
         require_new(folder, what)
@@ -90,14 +90,14 @@ def make_folder(folder: Path, resume: bool, marker: str, what: str) -> None:
 
 
 def require_new(folder: Path, what: str = "a run") -> None:
-    """RunError if something of that name exists."""
+    """Raise RunError if a file or folder of that name exists."""
     if folder.exists():
         raise RunError(f"{folder} exists; expected a new folder, or --resume to continue {what} that was interrupted")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from using the folder; RunError if one does already."""
+    """Keep other processes from using the folder; raise RunError if another process is using it."""
     try:
         with exclusive(folder):
             yield
@@ -106,10 +106,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def require_same_conditions(folder: Path, begun: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Compare the conditions under which the run in the folder was begun with those that hold here, by name.
+    """Compare the conditions under which the run was started with the present ones, by name.
 
     Returns:
-        The conditions that an earlier version did not record when it began the run, so that they cannot be compared.
+        Names of the conditions that an earlier version did not record, so that they cannot be compared.
 
     Raises:
         RunError: a condition differs.
@@ -121,19 +121,19 @@ def require_same_conditions(folder: Path, begun: Mapping[str, Any], here: Mappin
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add an epoch to a file of JSON lines."""
+    """Append one epoch to a file of JSON lines."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write a file of JSON lines anew."""
+    """Replace a file of JSON lines."""
     with atomic_path(path) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def keep_lines(path: Path, number: int) -> None:
-    """Cut a file back to its first lines; the epoch of a later line was not finished and is written again."""
+    """Truncate a file to its first lines. Later lines are of unfinished epochs, which are trained and written again."""
     lines = path.read_bytes().splitlines(keepends=True)[:number] if path.exists() else []
     with atomic_path(path) as temporary:
         temporary.write_bytes(b"".join(lines))

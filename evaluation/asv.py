@@ -1,4 +1,4 @@
-"""The ASV scores that belong to a test set, and whether they are those of the same edition of a challenge."""
+"""Read the ASV scores for a test set, and check that both belong to the same edition of a challenge."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,22 +24,22 @@ EDITIONS: Mapping[Counts, tuple[str, int]] = {
     Counts(1_484, 5_768, 22_296): ("ASVspoof 2019 LA dev", 24_844),
     Counts(5_370, 33_327, 63_882): ("ASVspoof 2019 LA eval", 71_237),
 }
-"""Counts in the ASV score files that the organisers of ASVspoof 2019 published → edition, countermeasure trials."""
+"""Editions and their numbers of countermeasure trials, by the counts in the ASV score files that ASVspoof published."""
 COLUMNS_2021 = {"phase", "trim"}
-"""Columns that the keys of ASVspoof 2021 have, and those of no other edition."""
+"""Columns that only the keys of ASVspoof 2021 have."""
 
 
 def read_asv(path: Path, test: EvaluationSet, reading: Reading, has_protocol: bool) -> AsvScores:
     """Read ASV scores for a test set.
 
     Raises:
-        ScoreError: a file that cannot be read; scores without classes and no list of their trials; scores that lack an
-            attack of the test set, or that seem to be those of another edition.
+        ScoreError: a file cannot be read; the scores have no classes and there is no list of their trials; the scores
+            lack an attack of the test set, or seem to belong to another edition.
     """
     if is_asv_2021(path):
         if reading.asv_key is None:
             raise ScoreError(
-                f"{path}: ASV scores of ASVspoof 2021, which do not state what each trial is; expected "
+                f"{path}: ASV scores of ASVspoof 2021, which do not state the class of each trial; expected "
                 "--asv-key with the list of their trials (keys/LA/ASV/trial_metadata.txt)"
             )
         phases = set(test.trials.columns["phase"].tolist()) if "phase" in test.trials.columns else set()

@@ -1,4 +1,4 @@
-"""How the files of an evaluation are read where their contents leave something open: what the user says about them."""
+"""The user's instructions for reading the files of an evaluation, for cases that their contents leave open."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ from spoofcache.metrics.score_columns import score_columns
 from spoofcache.protocols.forms import explain_protocol
 
 SCORES_FIRST = ("utterance", "utt_id", "file", "filename", "score")
-"""Columns that a number names in the score files, even where there is a protocol."""
+"""For these columns, a number selects a column of the score files even if there is a protocol."""
 SCOPES = ("scores", "protocol")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user says about the files.
+    """The user's instructions for reading the files.
 
     Attributes:
-        columns: our name of a column → its header or number (`--column`). A header names the column in every file that
-            has it. A number names a column of the score files for `utterance` and `score` and where there is no
-            protocol, and of the protocols otherwise. `scores.key` and `protocol.key` say which files are meant.
-        asv_key: the trial list that belongs to ASV scores without classes, as ASVspoof 2021 published them.
-        asv_anyway: use ASV scores even where they seem to be those of another edition than the protocol.
-        explain: note how the columns of every file were understood.
+        columns: maps our name of a column to its header or number (`--column`). A header selects the column in every
+            file that has it. A number selects a column of the score files for `utterance` and `score`, or if there is
+            no protocol, and otherwise a column of the protocols. `scores.key` and `protocol.key` choose explicitly.
+        asv_key: the trial list for ASV scores without classes, such as those published for ASVspoof 2021.
+        asv_anyway: use the ASV scores even if they seem to belong to another edition than the protocol.
+        explain: add notes on how the columns of every file were understood.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Reading:
     explain: bool = False
 
     def of_scores(self, path: Path, has_protocol: bool) -> dict[str, str]:
-        """The columns that the user names in a score file."""
+        """The columns of a score file that the user has named."""
         return self._columns(path, "scores", has_protocol)
 
     def of_protocol(self, path: Path) -> dict[str, str]:
-        """The columns that the user names in a protocol."""
+        """The columns of a protocol that the user has named."""
         return self._columns(path, "protocol", True)
 
     def _columns(self, path: Path, scope: str, has_protocol: bool) -> dict[str, str]:
@@ -53,7 +53,7 @@ class Reading:
         return chosen
 
     def _is_meant(self, path: Path, name: str, scope: str) -> bool:
-        """Whether a name without a scope is one of this file's; without a protocol (an empty scope) all are."""
+        """Whether a name without a scope applies to this file. Without a protocol (an empty scope), all names do."""
         reference = self.columns[name]
         if not scope:
             return True
@@ -62,7 +62,7 @@ class Reading:
         return _has_header(path, reference)
 
     def require_used(self, scores: Sequence[Path], protocols: Sequence[Path]) -> None:
-        """ScoreError for a column that no file has."""
+        """Raise ScoreError for a column that no file has."""
         used = {name for path in protocols for name in self.of_protocol(path)}
         used |= {name for path in scores for name in self.of_scores(path, bool(protocols))}
         for name, reference in self.columns.items():
@@ -72,7 +72,7 @@ class Reading:
                 raise ScoreError(f"--column {name}={reference}: no file has such a column; expected one of {files}")
 
     def explanations(self, scores: Sequence[Path], protocols: Sequence[Path]) -> list[str]:
-        """How the columns of each file were understood, if the user wants to know."""
+        """Sentences on how the columns of each file were understood; empty unless the user asked for them."""
         if not self.explain:
             return []
         said = [f"{path}: {explain_protocol(path, self.of_protocol(path))}." for path in protocols]

@@ -31,7 +31,7 @@ def test_a_model_of_the_other_polarity_is_refused(run):
 def test_weights_and_description_of_two_epochs_are_noticed(run):
     about = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps({**about, "epoch": 7}))
-    with pytest.raises(RunError, match=r"is of epoch 0, model\.json of epoch 7.*--resume mends it"):
+    with pytest.raises(RunError, match=r"is of epoch 0, model\.json of epoch 7.*--resume repairs it"):
         load_model(run, "best")
 
 
