@@ -8,6 +8,7 @@ files.
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,9 +83,17 @@ class Processes:
         With `largest_part`, the share is taken from each part of a batch (see `even_parts`), so that several processes
         compute the same parts as a single one.
         """
-        shares = [(own, len(rows)) for rows in batches if len(own := self.own_of_parts(rows, largest_part))]
-        for batch, (_, batch_size) in zip(feed.batches(own for own, _ in shares), shares, strict=True):
-            yield Share(batch, batch_size)
+        sizes: deque[int] = deque()  # of the batches that are being read
+
+        def own_rows() -> Iterator[Sequence[int]]:
+            for rows in batches:
+                own = self.own_of_parts(rows, largest_part)
+                if len(own):
+                    sizes.append(len(rows))
+                    yield own
+
+        for batch in feed.batches(own_rows()):
+            yield Share(batch, sizes.popleft())
 
     def own_of_parts(self, rows: Sequence[int], largest_part: int) -> Sequence[int]:
         """This process's shares of the parts of a batch."""

@@ -6,12 +6,12 @@ This is a pure function of the random seed and the epoch and, if augmentation gr
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from spoofcache.engine.config import GrowthConfig, TrainConfig
 from spoofcache.protocols.trial import CLASS_INDEX
@@ -41,8 +41,37 @@ class Pool:
         [3, 4, 5, 8, 9]
         """
         sizes = torch.tensor([len(labels) for labels in self.labels])
-        before = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)[utterances]  # first utterance of its corpus
-        return before * len(self.strengths) + views * sizes.repeat_interleave(sizes)[utterances] + utterances - before
+        ends = sizes.cumsum(0)
+        corpus = torch.searchsorted(ends, utterances, right=True)
+        before = (ends - sizes)[corpus]  # first utterance of its corpus
+        return before * len(self.strengths) + views * sizes[corpus] + utterances - before
+
+
+class DrawnBatches(Sequence[list[int]]):
+    """The row numbers of each batch of an epoch, made when they are asked for: a list of all takes 40 bytes for each.
+
+    Args:
+        pool: the rows that are drawn from.
+        utterances: numbers [N] of the drawn utterances, in order.
+        views: the view [N] of each of them.
+        batch_size: number of rows in every batch but the last one.
+    """
+
+    def __init__(self, pool: Pool, utterances: torch.Tensor, views: torch.Tensor, batch_size: int) -> None:
+        self._pool, self._batch_size = pool, batch_size
+        self._utterances, self._views = utterances.split(batch_size), views.split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    @overload
+    def __getitem__(self, index: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[int]]: ...
+    def __getitem__(self, index: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        return self._pool.rows(self._utterances[index], self._views[index]).tolist()
 
 
 def seed_epoch(seed: int, epoch: int, *rank: int) -> None:
@@ -59,7 +88,7 @@ def draws_per_epoch(pool: Pool, config: TrainConfig) -> int:
     return pool.n_utterances * (len(pool.strengths) if config.views == "all" else 1)
 
 
-def draw_rows(pool: Pool, config: TrainConfig, grown: float = 0.0) -> list[list[int]]:
+def draw_rows(pool: Pool, config: TrainConfig, grown: float = 0.0) -> DrawnBatches:
     """Row numbers of an epoch's batches, drawn with torch's global generator.
 
     Every utterance is drawn once; with `corpus_weights` or `balanced`, the same number is drawn with replacement. Each
@@ -73,15 +102,15 @@ def draw_rows(pool: Pool, config: TrainConfig, grown: float = 0.0) -> list[list[
     [0, 1, 2, 3, 4]
     """
     n_views = len(pool.strengths)
-    numbers = _draw_numbers(draws_per_epoch(pool, config), _weights(pool, config), config.batch_size)
+    numbers = _draw_numbers(draws_per_epoch(pool, config), _weights(pool, config))
     if config.views == "all":
         views = numbers // pool.n_utterances
     elif n_views > 1:
         shares = torch.tensor(view_shares(pool.strengths, config.growth, grown), dtype=torch.float64)
         views = torch.multinomial(shares, len(numbers), replacement=True)
     else:
-        views = torch.zeros_like(numbers)
-    return [batch.tolist() for batch in pool.rows(numbers % pool.n_utterances, views).split(config.batch_size)]
+        views = torch.zeros(1, dtype=torch.int64).expand(len(numbers))
+    return DrawnBatches(pool, numbers % pool.n_utterances, views, config.batch_size)
 
 
 def view_shares(strengths: Sequence[int], growth: GrowthConfig, grown: float) -> list[float]:
@@ -114,20 +143,20 @@ def bonafide_share(pool: Pool, config: TrainConfig) -> float:
     return float(np.average(labels == CLASS_INDEX["bonafide"], weights=_weights(pool, config)))
 
 
-def _draw_numbers(n_draws: int, weights: NDArray[np.float64] | None, batch_size: int) -> torch.Tensor:
-    """Numbers [n_draws] below n_draws: each once in random order, or drawn by the weights, repeated for each view."""
-    sampler = None
+def _draw_numbers(n_draws: int, weights: NDArray[np.float64] | None) -> torch.Tensor:
+    """Numbers [n_draws] below n_draws: each once in random order, or drawn by the weights, repeated for each view.
+
+    They are those of a `torch.utils.data.DataLoader`, with `shuffle` or with `ByWeight`, which would make a Python
+    object of each number.
+    """
+    _random_seed()  # a loader draws one for its processes, which it does not have here
     if weights is not None:
-        sampler = ByWeight(np.tile(weights, n_draws // len(weights)), n_draws)
-    numbers: Sequence[int] = range(n_draws)
-    loader: DataLoader[int] = DataLoader(
-        numbers,  # type: ignore[arg-type]
-        batch_size,
-        shuffle=sampler is None,
-        sampler=sampler,
-        collate_fn=list,
-    )
-    return torch.tensor(list(chain.from_iterable(loader)))
+        return ByWeight(np.tile(weights, n_draws // len(weights)), n_draws).draw()
+    return torch.randperm(n_draws, generator=torch.Generator().manual_seed(_random_seed()))
+
+
+def _random_seed() -> int:
+    return int(torch.empty((), dtype=torch.int64).random_().item())
 
 
 class ByWeight(Sampler[int]):
@@ -144,9 +173,13 @@ class ByWeight(Sampler[int]):
         return self._n_draws
 
     def __iter__(self) -> Iterator[int]:
+        yield from self.draw().tolist()
+
+    def draw(self) -> torch.Tensor:
+        """Draw all numbers [n_draws] at once."""
         up_to = torch.as_tensor(self._weights, dtype=torch.float64).cumsum(0)
         chance = torch.rand(self._n_draws, dtype=torch.float64)
-        yield from torch.searchsorted(up_to / up_to[-1], chance).tolist()
+        return torch.searchsorted(up_to / up_to[-1], chance)
 
 
 def _weights(pool: Pool, config: TrainConfig) -> NDArray[np.float64] | None:

@@ -45,7 +45,18 @@ def test_a_clean_corpus_is_drawn_in_the_order_of_a_shuffling_loader(size):
     seed_epoch(3, 5)
     expected = [batch.tolist() for batch in DataLoader(range(10), batch_size=4, shuffle=True)]
     seed_epoch(3, 5)
-    assert draw_rows(Pool([[0, 1] * 5]), TrainConfig(batch_size=4)) == expected
+    assert [*draw_rows(Pool([[0, 1] * 5]), TrainConfig(batch_size=4))] == expected
+
+
+def test_a_balanced_corpus_is_drawn_in_the_order_of_a_loader_with_a_sampler():
+    """So were the published figures of balanced trainings."""
+    sampler = ByWeight([1 / 2, 1 / 3, 1 / 3, 1 / 2, 1 / 3], 5)
+    seed_epoch(3, 5)
+    expected = [batch.tolist() for batch in DataLoader(range(5), batch_size=2, sampler=sampler)]
+    seed_epoch(3, 5)
+    batches = draw_rows(Pool([[0, 1, 1, 0, 1]]), TrainConfig(batch_size=2, balanced=True))
+    assert [*batches] == expected == batches[:]
+    assert batches[-1] == expected[-1]
 
 
 def test_draws_by_weight_are_those_of_torch():
