@@ -7,7 +7,8 @@ The `help` text in the metadata of each field is what the configuration referenc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args
 
 from spoofcache.protocols.trial import CLASS_INDEX
 
@@ -317,3 +318,8 @@ class ExperimentConfig:
 
         tables = dataclasses.asdict(self)
         return tomli_w.dumps({name: table for name, table in tables.items() if table is not None})
+
+
+def without_none(kind: Any) -> Any:
+    """The type X of a key that may be absent, `X | None`; any other type as it is."""
+    return next(each for each in get_args(kind) if each is not NoneType) if isinstance(kind, UnionType) else kind

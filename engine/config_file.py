@@ -7,12 +7,11 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from spoofcache.common.plugins import EXPECTED, PluginError, find_part
 from spoofcache.common.toml import DEEPEST, TomlError, parse_toml, read_toml
-from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.config import ExperimentConfig, without_none
 from spoofcache.engine.config_checks import check_average, check_encoder, check_rates, check_views
 from spoofcache.engine.config_source import ConfigError, Source, shown
 from spoofcache.models import BACKENDS
@@ -134,11 +133,6 @@ def _parse(kind: type[Table], values: Any, source: Source, prefix: str) -> Table
         if spec.name in parsed:
             _check_limits(spec.metadata, parsed[spec.name], source, prefix + spec.name)
     return kind(**parsed)
-
-
-def without_none(kind: Any) -> Any:
-    """The type X of a key that may be absent, `X | None`; any other type as it is."""
-    return next(each for each in get_args(kind) if each is not NoneType) if isinstance(kind, UnionType) else kind
 
 
 def _check_limits(limits: Mapping[str, Any], value: Any, source: Source, name: str) -> None:

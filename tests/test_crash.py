@@ -164,8 +164,8 @@ def test_training_killed_again_and_again_ends_with_the_same_weights(start, finis
     data = ("--train", tmp_path / "train", "--dev", tmp_path / "dev")
     finish(*TRAIN, *data, "--out", tmp_path / "whole")
     kills = 0
-    while epochs(tmp_path / "killed") < 7:
-        permits = ("last.ckpt", semaphore(2))  # so at most two epochs each time
+    while (done := finished(tmp_path / "killed")) < 7:
+        permits = ("last.ckpt", semaphore(min(2, 7 - done)))  # so at most two epochs each time, and never the last one
         resume = ["--resume"] if (tmp_path / "killed").exists() else []
         process = start(*TRAIN, *data, "--out", tmp_path / "killed", *resume, before=permit_files, given=permits)
         killed = kill_under_way(process, lambda: epochs(tmp_path / "killed"), most_seconds=0.2)
@@ -178,6 +178,12 @@ def test_training_killed_again_and_again_ends_with_the_same_weights(start, finis
     for name, tensor in whole["model"].items():
         assert torch.equal(tensor, killed["model"][name]), name
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "killed/model.safetensors").read_bytes()
+
+
+def finished(run):
+    """The number of epochs that a resumed run does not repeat."""
+    state = load_last(run)
+    return 0 if state is None else state["epoch"] + 1
 
 
 def epochs(run):

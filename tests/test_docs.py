@@ -16,8 +16,8 @@ from typing import NamedTuple, get_type_hints
 
 import pytest
 
-from spoofcache.engine.config import ExperimentConfig
-from spoofcache.engine.config_file import load_config, without_none
+from spoofcache.engine.config import ExperimentConfig, without_none
+from spoofcache.engine.config_file import load_config
 from spoofcache.tools import config_reference
 from tests.test_architecture import MAY_IMPORT
 

@@ -10,8 +10,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 import click
 
-from spoofcache.engine.config import ExperimentConfig
-from spoofcache.engine.config_file import without_none
+from spoofcache.engine.config import ExperimentConfig, without_none
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
