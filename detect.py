@@ -191,21 +191,19 @@ def _print(path: Path, track: Track, threshold: float | None) -> None:
 
 def _detector(options: Options) -> "Detector":
     """The network of a run or of a published checkpoint, and its features."""
-    from spoofcache.engine.checkpoint import load_model
     from spoofcache.engine.detection import Detector
     from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
+    from spoofcache.engine.loaded_run import load_run
     from spoofcache.features.extract import ExtractOptions
     from spoofcache.features.frontends import make_frontend
     from spoofcache.features.frontends.base import FrontEndOptions
-    from spoofcache.features.online import OnlineFeatures, rebuild_features
-    from spoofcache.features.plan import Identity, weights_folder
+    from spoofcache.features.online import OnlineFeatures
 
     keep_freed_memory()
     device = cli.resolve_device(options.device)
     if options.run:
-        weights = options.weights or weights_folder(options.run)
-        model, about = load_model(options.run, "best", weights)
-        features = rebuild_features(Identity(about.identity), about.front_end_weights(weights), device)
+        run = load_run(options.run, device=str(device), weights=options.weights)
+        model, features = run.model, run.features
     elif options.model in HEAR_WAVEFORMS:
         assert options.checkpoint is not None
         features = OnlineFeatures(make_frontend("raw", FrontEndOptions()), ExtractOptions())

@@ -13,7 +13,6 @@ import ctypes
 import os
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -35,7 +34,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.options import json_option
 from spoofcache.benchmarks.plain import PLAIN, build
+from spoofcache.common.machine import peak_bytes
 from spoofcache.models import BACKENDS
 from spoofcache.models.graph import pair_scores
 
@@ -247,7 +248,7 @@ def _resident_peak() -> int:
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
@@ -430,7 +431,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 )
 @click.option("--plain", "only_plain", is_flag=True, help="Compare back-ends with their plain form instead.")
 @click.option("--pairs", "only_pairs", is_flag=True, help="Compare graph attention with its plain form instead.")
-@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
+@json_option
 @cli.sentences()
 def main(
     names: Sequence[str], batch_size: int, rounds: int, device: str, with_compiled: bool, only_plain: bool,

@@ -18,6 +18,7 @@ import click
 import numpy as np
 
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.options import json_option
 from spoofcache.common import cli
 from spoofcache.evaluation.asvspoof2019 import evaluate_2019
 from spoofcache.evaluation.testsets import NamedFile, evaluation_sets
@@ -206,7 +207,7 @@ def measure(job: Job) -> dict[str, float]:
 @click.option("--asv-scores", "asv_path", type=cli.input_file, help="ASV scores; requires --cm-scores.")
 @click.option("--size", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Size of the random scores.")
 @click.option("--replicates", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap replicates.")
-@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
+@json_option
 @cli.sentences()
 def main(cm_path: Path | None, asv_path: Path | None, size: float, replicates: int, json_path: Path | None) -> None:
     """Measure the time of the evaluator and of a straightforward implementation, and their ratio."""

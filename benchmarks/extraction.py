@@ -23,6 +23,7 @@ import torch
 
 from spoofcache.benchmarks.backends import aligned
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.options import json_option
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.frontends.geometry import ARCHITECTURES
 from spoofcache.features.frontends.networks import CheckedNetwork, LibraryNetwork
@@ -226,7 +227,7 @@ def table(results: Mapping[str, Mapping[str, Any]], first: str) -> str:
 )
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds.")
 @click.option("--parts", is_flag=True, help="Also measure extractor, embedding and blocks separately.")
-@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
+@json_option
 @cli.device_option
 @cli.sentences()
 def main(

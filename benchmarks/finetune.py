@@ -17,6 +17,8 @@ from typing import NamedTuple
 import click
 
 from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.benchmarks.options import json_option
+from spoofcache.common.machine import peak_bytes
 from spoofcache.features.encoder import WAVEFORM, open_checkpoint
 from spoofcache.tools.make_random_ssl import narrow, write_checkpoint
 
@@ -59,7 +61,7 @@ def measure(work: Work) -> Figures:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - before)
     if work.device == "cpu":
-        return Figures(median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        return Figures(median(seconds[1:]), peak_bytes(resource.getrusage(resource.RUSAGE_SELF)))
     return Figures(median(seconds[1:]), torch.cuda.max_memory_allocated())
 
 
@@ -72,7 +74,7 @@ def measure(work: Work) -> Figures:
 @click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Utterances in a step.")
 @click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="Timed steps of each form.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures to this JSON file.")
+@json_option
 def main(
     blocks: int,
     width: int,

@@ -23,6 +23,7 @@ from torch.optim.swa_utils import update_bn
 
 from spoofcache.benchmarks.backends import aligned
 from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.benchmarks.options import json_option
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, OptimizerConfig, TrainConfig
 from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.optim import Updater
@@ -172,7 +173,7 @@ def table(figures: Mapping[str, Any]) -> str:
     "--weights", type=cli.input_folder, help="Checkpoint of XLS-R in the format of the hub.  [default: random]"
 )
 @click.option("--layers", type=click.IntRange(1), help="Number of blocks with random weights.  [default: 24]")
-@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
+@json_option
 @cli.sentences()
 def main(
     device: str, raw_cache: Path | None, utterances: int, samples: int, weights: Path | None, layers: int | None,

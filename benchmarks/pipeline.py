@@ -36,6 +36,7 @@ import torch
 from numpy.typing import NDArray
 
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.options import folder_option, json_option
 from spoofcache.benchmarks.scale import write_corpus
 from spoofcache.common.files import Claim
 from spoofcache.features.decoding import Decoders
@@ -195,17 +196,8 @@ def table(rates: Rates) -> str:
 @click.option("--workers", type=click.IntRange(1), help="Decoders, as in preprocess.py.")
 @click.option("--rounds", type=click.IntRange(1), default=3, help="Number of rounds.")
 @click.option("--seed", default=0, help="Random seed of the noise in the files.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path),
-    help="Write every figure in full precision to this JSON file.",
-)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder for temporary data.  [default: that of the system]",
-)
+@json_option
+@folder_option
 @cli.device_option
 @cli.sentences()
 def main(

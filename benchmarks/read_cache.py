@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from spoofcache.benchmarks.machine import Machine, OthersShare, write_json
+from spoofcache.benchmarks.options import folder_option, json_option
 from spoofcache.common.files import Claim
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
@@ -184,17 +185,8 @@ def figures(rates: Rates) -> dict[str, dict[str, object]]:
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Random seed of the numbers and of the order of reading.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path),
-    help="Write every figure in full precision to this JSON file.",
-)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder for temporary data.  [default: that of the system]",
-)
+@json_option
+@folder_option
 @cli.sentences()
 def main(
     rows: int, items: int, batch_size: int, rounds: int, seed: int, json_path: Path | None, folder: Path | None

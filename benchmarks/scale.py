@@ -20,7 +20,9 @@ import numpy as np
 import soundfile
 
 from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.benchmarks.options import folder_option, json_option
 from spoofcache.common.cli import Sentence, progress, sentences
+from spoofcache.common.machine import peak_bytes
 from spoofcache.features.waveform import SAMPLE_RATE
 
 COMMAND = Path(__file__).resolve().parent.parent / "preprocess.py"
@@ -89,7 +91,7 @@ def peak_of(command: Sequence[str]) -> int:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Sentence(f"{' '.join(command)}: exit status {process.returncode}; expected 0")
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes(usage)
 
 
 def table(peaks: Sequence[Peak]) -> str:
@@ -127,17 +129,8 @@ def time_ratios(peaks: Sequence[Peak]) -> list[float]:
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Weights, as in preprocess.py.")
 @click.option("--batch-size", type=click.IntRange(1), help="Batch size, as in preprocess.py.")
 @click.option("--seed", default=0, show_default=True, help="Random seed of the noise.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path),
-    help="Write every figure in full precision to this JSON file.",
-)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder for temporary data.  [default: that of the system]",
-)
+@json_option
+@folder_option
 @sentences()
 def main(
     limits: Sequence[int], frontend: str, weights: Path | None, batch_size: int | None, seed: int,

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from spoofcache.benchmarks import read_cache
 from spoofcache.benchmarks.machine import Machine, write_json
+from spoofcache.benchmarks.options import folder_option, json_option
 from spoofcache.benchmarks.plain import build
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, TrainConfig
@@ -260,8 +261,8 @@ def table(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
               show_default=True, help="Precision of our training.")  # fmt: skip
 @click.option("--eager", is_flag=True, help="Train without torch.compile on our side.")
 @cli.device_option
-@click.option("--json", "json_path", type=cli.output, help="Write every figure in full precision to this JSON file.")
-@click.option("--folder", type=cli.input_folder, help="Folder for temporary data.  [default: that of the system]")
+@json_option
+@folder_option
 @cli.sentences()
 def main(
     parts: Sequence[str], rows: int, batch_size: int, steps: int, rounds: int, workers: int, precision: str,

@@ -158,6 +158,12 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def free_bytes(folder: Path) -> int:
+    """Free space of the disk that a folder lies on, or will lie on once it is made."""
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return shutil.disk_usage(existing).free
+
+
 @contextmanager
 def occupied(folder: Path, alone: bool) -> Iterator[None]:
     """Hold a folder while the block runs: alone, or together with other processes that do not need it alone.

@@ -5,6 +5,8 @@ Settings that the user has made in the environment are not changed.
 
 import ctypes
 import os
+import resource
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -90,3 +92,8 @@ def _read(path: Path | str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def peak_bytes(usage: resource.struct_rusage) -> int:
+    """The largest resident memory in a usage of `resource.getrusage` or `os.wait4`, in bytes on every system."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

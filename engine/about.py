@@ -76,7 +76,7 @@ class About:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], source: Path) -> "About":
-        """Inverse of `asdict`; raises RunError if the fields are not a description, or have another polarity."""
+        """Inverse of `to_json`; raises RunError if the fields are not a description, or have another polarity."""
         if not isinstance(fields, Mapping):
             raise RunError(f"{source}: not the description of a model of SpoofCache; expected a table")
         version = fields.get("format_version")

@@ -1,12 +1,12 @@
 """What would stop a training after minutes or hours, found before its run folder is made."""
 
 import copy
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from spoofcache.common.files import free_bytes
 from spoofcache.engine.about import RunError
 from spoofcache.engine.config import ExperimentConfig, TrainConfig
 from spoofcache.engine.countermeasure import Countermeasure
@@ -85,8 +85,7 @@ def require_room(run: Path, model: Countermeasure, config: ExperimentConfig) -> 
     kept = weights * (1 if config.train.average == "none" else 2)
     needed = CHECKPOINTS_BESIDE * last + kept
     present = sum(path.stat().st_size for path in run.glob("*.*") if path.is_file()) if run.is_dir() else 0
-    existing = next(folder for folder in (run.absolute(), *run.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(run)
     if needed > free + present:
         raise RunError(
             f"{run}: the checkpoints of this training need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free "

@@ -2,13 +2,13 @@
 
 import math
 import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
+from spoofcache.common.machine import peak_bytes
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.processes import Processes
 from spoofcache.engine.sampling import draw_rows, seed_epoch
@@ -93,5 +93,4 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS, in KiB elsewhere
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))

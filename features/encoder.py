@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
+from spoofcache.features.frontends.geometry import n_frames
 
 if TYPE_CHECKING:
     from spoofcache.features.frontends.trainable import Encoder
@@ -85,11 +86,10 @@ class EncoderSpec:
 
     def output_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of what the back-end gets, given that of a cached row: (T, D), or (L, T, D) for stacked states."""
-        n_frames = row_shape[0]
+        length = row_shape[0]
         if self.takes_waveforms:
-            for width, stride in zip(self.model["conv_kernel"], self.model["conv_stride"], strict=True):
-                n_frames = (n_frames - width) // stride + 1
-        shape = (n_frames, int(self.model["hidden_size"]))
+            length = n_frames(length, self.model["conv_kernel"], self.model["conv_stride"])
+        shape = (length, int(self.model["hidden_size"]))
         return (len(self.layers_out), *shape) if self.combine == "stack" else shape
 
     def require_supported(self) -> None:

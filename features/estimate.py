@@ -1,6 +1,5 @@
 """Estimate the cost of an extraction before it starts: its size from the plan, its time from a few batches."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from itertools import cycle
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spoofcache.common.files import free_bytes
 from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device
 from spoofcache.features.extract import ExtractOptions
@@ -68,7 +68,7 @@ class Estimator:
         """Estimate the size and the time of a job."""
         plan = job.plan
         shape = " × ".join(map(str, plan.row_shape))
-        free = shutil.disk_usage(next(parent for parent in job.folder.absolute().parents if parent.exists())).free
+        free = free_bytes(job.folder)
         sentence = (
             f"{job.title}: {_utterances(job)}; {plan.n_bytes / 1e9:.2f} GB in {plan.shard_count} shards of {shape} "
             f"{plan.identity.dtype} ({free / 1e9:.0f} GB free); {self._time(job)}"

@@ -1,7 +1,6 @@
 """Extract one partition into shards. Any number of processes can share the work, and it can be resumed at any shard."""
 
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from spoofcache.common.files import Claim, clear_claims
+from spoofcache.common.files import Claim, clear_claims, free_bytes
 from spoofcache.features.augment.view import View
 from spoofcache.features.decoding import Decoders, Form
 from spoofcache.features.device import Device, Pace
@@ -219,7 +218,7 @@ class _Extraction:
     def _require_room(self, todo: Sequence[int]) -> None:
         """Raise StoreError if the disk has no room for the remaining shards, rather than fail after hours."""
         needed = sum(len(self._group(index)) for index in todo) * self.plan.row_bytes
-        free = shutil.disk_usage(self.folder).free
+        free = free_bytes(self.folder)
         if needed > free and not self.options.compression:
             raise StoreError(
                 f"{self.folder}: {needed / 1e9:.2f} GB are still to be written there and {free / 1e9:.2f} GB are free; "

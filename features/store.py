@@ -9,7 +9,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spoofcache.common.files import Claim
+from spoofcache.common.files import Claim, free_bytes
 from spoofcache.features.disk import Disk
 from spoofcache.features.fingerprint import Fingerprint, as_array
 from spoofcache.features.inspection import inspect
@@ -183,7 +182,7 @@ class ShardWriter:
             self._disk.check()
         except OSError as error:
             self.abandon()
-            free = shutil.disk_usage(self._claim.path.parent).free
+            free = free_bytes(self._claim.path.parent)
             raise StoreError(
                 f"{self._claim.path}: cannot be written ({_first_line(error)}); "
                 f"{free / 1e9:.1f} GB are free there. Finished shards are kept"

@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from spoofcache.common.errors import InputError
+from spoofcache.common.names import ASCII_BLANKS
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "blanks"}
 """What may separate cells, the preferred one first: a name may hold blanks, and a number with a decimal comma."""
@@ -22,7 +23,6 @@ END_OF_LINE = "\0"
 """A cell that marks the end of a line while a text is split as a whole; no text that is read contains it."""
 VISIBLE = bytes((9, 10, *range(32, 127)))
 """The characters of ASCII that can be seen, blanks, tabs and line feeds."""
-ASCII_BLANKS = tuple(character for character in map(chr, range(128)) if character.isspace() and character != "\n")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 """A decimal number, NaN or infinity, as a part of other patterns that disregard case and know no other digits."""
@@ -225,7 +225,7 @@ def _may_have_padding(text: str, separator: str) -> bool:
     """Whether cells may begin or end with blanks, which do not belong to them."""
     if separator == " ":
         return False
-    return not text.isascii() or any(blank in text for blank in ASCII_BLANKS if blank != separator)
+    return not text.isascii() or any(blank in text for blank in ASCII_BLANKS if blank not in (separator, "\n"))
 
 
 def _cells(line: str, separator: str) -> list[str] | None:

@@ -6,7 +6,6 @@ than its comments. For those, the checksum of every frame must be right, and the
 """
 
 import struct
-from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +16,7 @@ from spoofcache.features.audio.containers import check_container
 from spoofcache.features.audio.first import Unfit
 from spoofcache.features.audio.flac import check_flac
 from spoofcache.features.audio.frames import HEADERS, Chain, check_frames
-from spoofcache.features.audio.kinds import ASF, FLAC, MATROSKA, OGG, Found, Kind, kind_of
+from spoofcache.features.audio.kinds import FLAC, MATROSKA, OGG, Found, Kind, kind_of
 from spoofcache.features.audio.matroska import check_matroska
 from spoofcache.features.audio.ogg import check_ogg
 from spoofcache.features.audio.result import AudioError, Decoded, Wish
@@ -94,9 +93,7 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
         decoded = isolated.decode(path, start, kind, wish, chain.segments)
         _check_chain(chain, decoded)
         return decoded._replace(is_whole=decoded.is_whole and chain.is_whole)
-    if kind == ASF:
-        _check_asf(file)
-    elif kind == MATROSKA:
+    if kind == MATROSKA:
         check_matroska(file)
     check_container(file, start, kind)
     notes: tuple[str, ...] = ()
@@ -131,17 +128,3 @@ def _check_chain(chain: Chain, decoded: Decoded) -> None:
     found, lacking = len(decoded.samples) / decoded.rate, ENCODER_FRAMES * chain.seconds / max(chain.n_frames, 1)
     if decoded.is_whole and found < chain.seconds - lacking:
         raise AudioError(f"damaged; expected {chain.seconds:.2f} s, found {found:.2f} s")
-
-
-ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-
-
-def _check_asf(file: BinaryIO) -> None:
-    """Compare a WMA file with the size in its File Properties Object (Advanced Systems Format, section 3.2)."""
-    found = file.seek(0, SEEK_END)
-    file.seek(0)
-    head = file.read(1 << 16)
-    at = head.find(ASF_PROPERTIES)
-    stated = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
-    if found < stated < 1 << 48:
-        raise AudioError(f"truncated; expected {stated} bytes, found {found}")

@@ -5,7 +5,7 @@ Shapes, sizes and speed are those of the published model; the numbers mean nothi
 (Chen et al. 2022, section IV-B), and the configuration files that were published with the checkpoints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 LARGE: Mapping[str, Any] = {
@@ -73,9 +73,12 @@ def n_bytes(config: Any) -> int:
     return sum(parameter.numel() * 4 for parameter in model.parameters())
 
 
-def n_frames(config: Any, n_samples: int) -> int:
-    """Number of frames of a waveform of `n_samples`: each convolution turns n into ⌊(n − width)/stride⌋ + 1."""
-    for width, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+def n_frames(n_samples: int, widths: Iterable[int], strides: Iterable[int]) -> int:
+    """Number of frames of a waveform of `n_samples`: each convolution turns n into ⌊(n − width)/stride⌋ + 1.
+
+    Widths and strides are `conv_kernel` and `conv_stride` of a configuration in transformers.
+    """
+    for width, stride in zip(widths, strides, strict=True):
         n_samples = (n_samples - width) // stride + 1
     return n_samples
 

@@ -45,7 +45,8 @@ class StandIn(FrontEnd):
         return {"name": self._name, "weights_sha256": None, "layers": list(self._layers)}
 
     def row_shape(self, n_samples: int) -> tuple[int, ...]:
-        shape = (len(self._layers), n_frames(self._config, n_samples), self._config.hidden_size)
+        length = n_frames(n_samples, self._config.conv_kernel, self._config.conv_stride)
+        shape = (len(self._layers), length, self._config.hidden_size)
         return shape if len(self._layers) > 1 else shape[1:]
 
     def obstacle(self) -> str:

@@ -23,15 +23,6 @@ EVAL = ["phase=eval"]
 
 
 @pytest.fixture
-def write(tmp_path):
-    def file(name, content):
-        (tmp_path / name).write_text(content)
-        return tmp_path / name
-
-    return file
-
-
-@pytest.fixture
 def read(write):
     def asv(protocol, content, where=(), key="", anyway=False):
         reading = Reading(asv_key=write("key.txt", key) if key else None, asv_anyway=anyway)

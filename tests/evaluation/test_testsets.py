@@ -32,15 +32,6 @@ LA_SCORES = "d1 4\nd2 3\nd3 2\nd4 1\n"
 ASV = "bonafide target 2\nbonafide nontarget 0\nA01 spoof 3\nA02 spoof 0\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def file(name, content):
-        (tmp_path / name).write_text(content)
-        return tmp_path / name
-
-    return file
-
-
 def named(*texts):
     return parse_named([str(text) for text in texts])
 

@@ -28,6 +28,7 @@ from spoofcache.engine.trained_on import read_trained_on
 from spoofcache.evaluation.runs import read_runs
 from spoofcache.features.dataset import CachedFeatures
 from tests.corpora import make_trials, separable_rows, write_cache
+from tests.faults.damage import Change, cut, flip, inserting
 
 CONFIG = "[backend]\nname = 'pooled_linear'\n\n[train]\nepochs = 1\nbatch_size = 8\naverage = 'swa'\n"
 JUNK = (
@@ -48,20 +49,6 @@ VALUES: tuple[Any, ...] = (None, [], {}, "x", -1, 1e400, 2**70, [[1]], {"a": {"b
 """What takes the place of a value in a JSON file."""
 
 
-def flip(data: bytes, draw: random.Random) -> bytes:
-    place = draw.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :]
-
-
-def cut(data: bytes, draw: random.Random) -> bytes:
-    return data[: draw.randrange(len(data))]
-
-
-def insert(data: bytes, draw: random.Random) -> bytes:
-    place = draw.randrange(len(data) + 1)
-    return data[:place] + draw.choice(JUNK) + data[place:]
-
-
 def replace_value(data: bytes, draw: random.Random) -> bytes:
     """Another value, of another type perhaps, for a key of a JSON table; other files get junk in a line."""
     try:
@@ -75,7 +62,7 @@ def replace_value(data: bytes, draw: random.Random) -> bytes:
     return json.dumps(table | {key: draw.choice(VALUES)}).encode()
 
 
-CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (flip, cut, insert, replace_value)
+CHANGES: tuple[Change, ...] = (flip, cut, inserting(JUNK), replace_value)
 
 
 def load(run: Path, caches: tuple[CachedFeatures, CachedFeatures], weights: str) -> torch.Tensor:

@@ -27,6 +27,7 @@ from spoofcache.metrics.track2_files import read_track_2
 from spoofcache.protocols import Location, load_trials
 from spoofcache.protocols.forms import explain_protocol, read_any_protocol
 from spoofcache.protocols.snapshot import read_snapshot
+from tests.faults.damage import Change, cut, flip, inserting
 from tests.faults.outcome import Outcome, run_command
 
 SECONDS = 20
@@ -231,20 +232,6 @@ KINDS = (
 )
 
 
-def flip(data: bytes, draw: random.Random) -> bytes:
-    place = draw.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :]
-
-
-def cut(data: bytes, draw: random.Random) -> bytes:
-    return data[: draw.randrange(len(data))]
-
-
-def insert(data: bytes, draw: random.Random) -> bytes:
-    place = draw.randrange(len(data) + 1)
-    return data[:place] + draw.choice(JUNK) + data[place:]
-
-
 def recode(data: bytes, draw: random.Random) -> bytes:
     """The same text in another encoding, or with other line ends."""
     text = data.decode("latin-1").replace("\n", draw.choice(("\r", "\r\n", "\n", "\n\n", "\u2028")))
@@ -274,7 +261,7 @@ def change_cells(data: bytes, draw: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
-CHANGES = (flip, cut, insert, recode, change_lines, change_cells)
+CHANGES: tuple[Change, ...] = (flip, cut, inserting(JUNK), recode, change_lines, change_cells)
 
 
 def run(count: int, seed: int, folder: Path, keep: Path | None = None) -> Outcome:

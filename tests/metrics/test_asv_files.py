@@ -26,15 +26,6 @@ PA = "PA_1 P_{0} R1 M1 d1 r1 m1 s1 c1 {1} notrim eval\n"
 
 
 @pytest.fixture
-def write(tmp_path):
-    def file(name, content):
-        (tmp_path / name).write_text(content)
-        return tmp_path / name
-
-    return file
-
-
-@pytest.fixture
 def read(write):
     def joined(scores=SCORES, key=KEY, phases=(), known=()):
         return read_asv_2021(write("scores.txt", scores), write("key.txt", key), phases, known)
