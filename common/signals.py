@@ -68,9 +68,12 @@ def raised_as_interrupts() -> Iterator[None]:
             signal.signal(each, before)
 
 
-def end_with_parent() -> None:
-    """Make this child process end soon after its parent, even if the parent was killed and could not end it."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """Make this child process end soon after its parent, even if the parent was killed and could not end it.
+
+    Args:
+        parent: process number of the parent, which may have ended already.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -94,7 +97,12 @@ def _is_command() -> bool:
     return file is not None and (Path(file).name == "spoofcache" or Path(file).resolve().parent in _FOLDERS_OF_COMMANDS)
 
 
+def handle_outside_of_work() -> None:
+    """Answer the ending signals before and after the work of a command, unless the user has chosen otherwise."""
+    for each in ENDING:
+        if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(each, _end_before_start)
+
+
 if _is_command():
-    for _each in ENDING:
-        if signal.getsignal(_each) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(_each, _end_before_start)
+    handle_outside_of_work()

@@ -1,6 +1,7 @@
 """Loss and EER of a network on the dev partition."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,13 @@ from spoofcache.engine.countermeasure import Countermeasure
 from spoofcache.engine.processes import Processes
 from spoofcache.engine.score import run_network
 from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.device import end_of_work
 from spoofcache.features.feed import Feed
 from spoofcache.metrics.det import equal_error_rate
 from spoofcache.protocols.trial import CLASS_INDEX
+
+BATCHES_AHEAD = 2
+"""Batches that are launched before the host reads the outcome of an earlier one; more would pin more memory."""
 
 
 class DevFigures(NamedTuple):
@@ -40,6 +45,22 @@ class WeightedMean:
         return float(total / weight)
 
 
+class _Outcome(NamedTuple):
+    """Scores and, last, the loss of a batch, float32 [B + 1] on their way to the host, where `done` says that they are;
+    the total class weight of its utterances, and their rows."""
+
+    values: torch.Tensor
+    done: torch.cuda.Event | None
+    weight: float
+    rows: Sequence[int]
+
+    def wait(self) -> list[float]:
+        """Wait for the values, and return them."""
+        if self.done is not None:
+            self.done.synchronize()
+        return self.values.tolist()
+
+
 class Validator:
     """Evaluates a network on the dev partition. Several processes share the utterances.
 
@@ -62,14 +83,33 @@ class Validator:
         Raises:
             RunError: a score that is not a finite number.
         """
-        mean, device = WeightedMean(), self._processes.device
-        own_scores = torch.zeros(len(self.feed), dtype=torch.float64)
-        for batch in run_network(model, self.feed, self._batch_size, device, advance, self._processes):
-            loss = model.objective(batch.output, batch.labels.to(device))
-            mean.add(float(loss), model.objective.batch_weight(batch.labels))
-            own_scores[list(batch.rows)] = model.score(batch.output).double().cpu()
-        scores = self._processes.total(own_scores).numpy(force=True)  # each utterance has one process; the others add 0
-        if not np.isfinite(scores).all():
+        mean, own_scores = WeightedMean(), torch.zeros(len(self.feed), dtype=torch.float64)
+        for outcome in _some_behind(self._outcomes(model, advance)):
+            *scores, loss = outcome.wait()
+            mean.add(loss, outcome.weight)
+            own_scores[list(outcome.rows)] = torch.tensor(scores, dtype=torch.float64)
+        every_score = self._processes.total(own_scores).numpy(
+            force=True
+        )  # each utterance has one process; the others add 0
+        if not np.isfinite(every_score).all():
             raise RunError("the network's dev scores are not finite; expected numbers (a lower optimizer.lr may help)")
-        eer = equal_error_rate(scores[self._is_bonafide], scores[~self._is_bonafide]).rate
+        eer = equal_error_rate(every_score[self._is_bonafide], every_score[~self._is_bonafide]).rate
         return DevFigures(mean.over(self._processes), eer)
+
+    def _outcomes(self, model: Countermeasure, advance: Callable[[int], None]) -> Iterator["_Outcome"]:
+        """What the network makes of each batch of this process."""
+        device, objective = self._processes.device, model.objective
+        for batch in run_network(model, self.feed, self._batch_size, device, advance, self._processes):
+            loss = objective(batch.output, batch.labels.to(device, non_blocking=True))
+            values = torch.cat([model.score(batch.output), loss.reshape(1)]).to("cpu", non_blocking=True)
+            yield _Outcome(values, end_of_work(device), objective.batch_weight(batch.labels), batch.rows)
+
+
+def _some_behind(outcomes: Iterator[_Outcome]) -> Iterator[_Outcome]:
+    """The same outcomes, each only after the next ones were launched, so that a GPU has work while the host waits."""
+    launched: deque[_Outcome] = deque()
+    for outcome in outcomes:
+        launched.append(outcome)
+        if len(launched) > BATCHES_AHEAD:
+            yield launched.popleft()
+    yield from launched

@@ -92,6 +92,15 @@ class Device:
         return Launched(here, start, stop, done)
 
 
+def end_of_work(device: torch.device) -> torch.cuda.Event | None:
+    """An event that has happened once a GPU has done everything launched so far; None for the CPU, which never lags."""
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event(blocking=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
 def seconds_between(before: Stamp, after: Stamp) -> float:
     """The seconds between two stamps of one device, waiting until both have passed."""
     if isinstance(before, float) or isinstance(after, float):

@@ -27,7 +27,8 @@ class Batch(NamedTuple):
 
     Attributes:
         features: [B, …] on the device, in the stored type (int16 waveforms as float32 between −1 and 1).
-        label: class indices [B] on the host, where their weights are computed without waiting for a GPU.
+        label: class indices [B] on the host, where their weights are computed without waiting for a GPU; pinned, if
+            there is one.
         rows: row numbers.
     """
 
@@ -121,25 +122,30 @@ class Feed:
 
     def _take(self, rows: Sequence[int]) -> Batch:
         features = self._read(rows) if self.place == "mapped" else self._from_kept(rows)
-        return Batch(from_stored(features), self._labels[list(rows)].long(), rows)
+        labels = self._labels[list(rows)].long()
+        return Batch(from_stored(features), labels.pin_memory() if self._on_gpu else labels, rows)
 
     def _from_kept(self, rows: Sequence[int]) -> torch.Tensor:
         """Stored rows [B, *row] on the device. Rows that are requested for the first time are read."""
         missing = list(dict.fromkeys(row for row in rows if not self._is_kept[row]))
         if missing and self._kept.device.type == "cuda":
-            self._kept[missing] = self._read(missing)
+            self._kept[self._index(missing)] = self._read(missing)
         elif missing:
             kept = self._kept.numpy()
             self._copy(missing, [kept[row] for row in missing])
         self._is_kept[missing] = True
         if self._kept.device.type == "cuda":
-            return self._kept[list(rows)]
+            return self._kept[self._index(rows)]
         if not self._on_gpu:
             return torch.from_numpy(self._kept.numpy()[list(rows)])
         features = torch.empty(len(rows), *self._shape, dtype=self._dtype, device=self._device)
         for copied, row in zip(features, rows, strict=True):
             copied.copy_(self._kept[row], non_blocking=True)
         return features
+
+    def _index(self, rows: Sequence[int]) -> torch.Tensor:
+        """Row numbers on the GPU, copied from pinned memory: for a list, torch would wait until the GPU is idle."""
+        return torch.tensor(rows).pin_memory().to(self._device, non_blocking=True)
 
     def _read(self, rows: Sequence[int]) -> torch.Tensor:
         """Read stored rows [B, *row] from the caches, and copy them to the device."""

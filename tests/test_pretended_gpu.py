@@ -53,6 +53,9 @@ def works(module: ModuleType, report: Report) -> bool:
         stored, expected = each.wait(), (waveforms * k * 2).astype("float16")
         is_right &= np.array_equal(stored.rows.numpy(), expected)
         is_right &= np.array_equal(stored.largest.numpy(), np.abs(waveforms * k * 2).max(axis=1))
+    doubled = (torch.ones(3).to("cuda") * 2).to("cpu", non_blocking=True)
+    module.end_of_work(torch.device("cuda")).synchronize()
+    is_right &= doubled.tolist() == [2, 2, 2]
     later = device.launch(waveforms)
     is_right &= module.seconds_between(before, later.stop) > 0
     later.wait()

@@ -69,6 +69,12 @@ def os_getpid(_):
 if __name__ == "__main__":
     main()
 """
+ORPHAN = """
+import time
+from spoofcache.common.signals import end_with_parent
+end_with_parent({parent})
+time.sleep(600)
+"""
 
 
 def start(*arguments):
@@ -161,6 +167,14 @@ def test_the_workers_of_a_killed_command_end_with_it(number, tmp_path):
     process.communicate()
     while any(map(is_alive, workers)):  # a hang is ended by pytest's time limit, not by how busy the machine is
         time.sleep(0.05)
+
+
+def test_a_worker_whose_parent_was_gone_before_it_could_look_ends_too():
+    nobody = subprocess.Popen([sys.executable, "-c", ""])
+    nobody.wait()
+    process = start("-c", ORPHAN.format(parent=nobody.pid))
+    process.communicate()
+    assert process.returncode == 1
 
 
 def is_alive(pid):

@@ -7,9 +7,12 @@ between its first line of Python and its end, looks for what is left, and runs i
 files of a run that nobody interrupted. Needs Linux's /proc.
 """
 
+from spoofcache.common.signals import handle_outside_of_work
+
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -49,6 +52,9 @@ SECONDS_TO_END = 20.0
 """How long processes may outlive their parent: parents are looked for twice a second, on a machine that is busy."""
 
 HALF_MADE = (".*.part", "*.lock", ".shard-*")
+FOREIGN = re.compile(r"Traceback|Exception ignored|\w+Warning|Error")
+"""Words of Python and its libraries; our own warnings are lines that begin with `Warning: `."""
+
 FRESH_EACH = 3
 """One in so many interruptions is of a fresh process."""
 
@@ -88,6 +94,7 @@ def enter(folder: Path, mark: str) -> None:
     """Called in a forked process before the script: what a fresh one is started with."""
     os.chdir(folder)
     os.environ[MARK] = mark
+    handle_outside_of_work()  # the forked interpreter has imported the handling of signals as a test, not as a command
     plan.SHARD_ROWS, extract.PROCESSES_FROM = 16, 1  # a small corpus has many shards, and processes that decode
 
 
@@ -348,9 +355,7 @@ def _words_faults(status: int, number: int, errors: str) -> list[str]:
     faults = faults if status != STATUS[signal.Signals(number)] else []
     if sum(errors.count(sentence) for sentence in (BEFORE_WORK, UNDER_WAY)) != 1:
         faults.append(f"not one sentence: {errors[-300:]!r}")
-    for word in ("Traceback", "Exception ignored", "Warning", "Error"):
-        if word in errors:
-            faults.append(f"{word} in {errors[-1_500:]!r}")
+    faults += [f"{word} in {errors[-1_500:]!r}" for word in sorted(set(FOREIGN.findall(errors)))]
     return faults
 
 

@@ -27,7 +27,8 @@ def spread(workers: int) -> Iterator[Mapper]:
     if workers == 1:
         yield map
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_parent)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=end_with_parent, initargs=(os.getpid(),))
     with _environment_of_workers():
         for _ in range(workers):
             pool.submit(os.getpid)  # starts one process
