@@ -85,6 +85,7 @@ def _search(options: Options) -> None:
         device=resolve_device(options.device),
     )
     dataset = CachedFeatures(options.train)
+    dataset.plan.identity.require_frames(options.train)
     with progress("searching", options.epochs * len(dataset)) as advance:
         result = controller.train_search(
             dataset, options.out, resume=options.resume, advance=advance, on_epoch=_print_epoch

@@ -23,7 +23,7 @@ from spoofcache.common.cli import (
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.features.augment import EFFECTS
 from spoofcache.features.frontends import FRONTENDS, make_for_estimate, make_frontend
-from spoofcache.features.frontends.base import PRECISION_NAMES
+from spoofcache.features.frontends.base import POOLS, PRECISION_NAMES
 from spoofcache.features.plan import ITEM_BYTES
 from spoofcache.features.waveform import (
     FIT_RULES,
@@ -66,6 +66,10 @@ Examples:
   # cache the clean train and two views of it through RawBoost 5; dev stays clean
   python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --partition dev --frontend lfcc \\
          --augment rawboost:5 --views 2 --seed 0 --out cache/
+\b
+  # the statistics of all 25 hidden states, by which tools/probe_layers.py compares them: 5 GB
+  python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --frontend xls-r-300m --layer all \\
+         --pool mean+std --out cache/
 \b
   # estimate the space and the time needed (without corpus or checkpoint), and check that a cache is intact
   python preprocess.py --corpus asvspoof19_la --partition train --frontend xls-r-300m --out cache/ --dry-run
@@ -118,8 +122,16 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     "--layer",
     "layers",
     multiple=True,
-    metavar="last|0…24",
-    help="Cache this hidden state of a speech model; by default, the last one. May be repeated.",
+    metavar="last|0…24|all",
+    help="Cache this hidden state of a speech model; by default, the last one. May be repeated; all stands for the "
+    "input of the first block and the output of every block.",
+)
+@click.option(
+    "--pool",
+    type=click.Choice(POOLS),
+    help="Store statistics over time instead of the frames: the mean, or the mean and the standard deviation of each "
+    "coefficient, in float32 unless --dtype says otherwise. `spoofcache probe` compares layers by them; back-ends need "
+    "the frames.",
 )
 @click.option(
     "--weights",

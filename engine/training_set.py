@@ -31,7 +31,7 @@ class TrainingSet:
     Raises:
         RunError: corpora share utterances, have another number than their weights, or have a single class together.
         ShardMismatch: a corpus has another identity than the config's `features`, or than the first corpus.
-        StoreError: a view is missing, or `train.augment` names no effect.
+        StoreError: a view is missing, `train.augment` names no effect, or a cache holds statistics over time.
     """
 
     def __init__(self, corpora: Sequence[CachedFeatures], config: ExperimentConfig) -> None:
@@ -40,6 +40,7 @@ class TrainingSet:
         _require_both_classes(corpora)
         _require_a_weight_for_each(corpora, train.corpus_weights)
         for corpus in corpora:
+            corpus.plan.identity.require_frames(corpus.folder)
             corpus.plan.identity.require(Identity(config.features).flat(), corpus.folder)
             corpus.plan.identity.require_same(self.plan.identity, corpus.folder)
         for one, other in combinations(corpora, 2):

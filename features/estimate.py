@@ -13,7 +13,6 @@ from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device
 from spoofcache.features.extract import ExtractOptions
 from spoofcache.features.frontends.base import FrontEnd
-from spoofcache.features.frontends.stand_in import StandIn
 from spoofcache.features.request import Job
 from spoofcache.protocols.trial import Trial
 
@@ -73,17 +72,20 @@ class Estimator:
             f"{job.title}: {_utterances(job)}; {plan.n_bytes / 1e9:.2f} GB in {plan.shard_count} shards of {shape} "
             f"{plan.identity.dtype} ({free / 1e9:.0f} GB free); {self._time(job)}"
         )
-        return Estimate(sentence, None if isinstance(self._frontend, StandIn) else job.folder)
+        return Estimate(sentence, None if self._frontend.is_stand_in else job.folder)
 
     def _time(self, job: Job) -> str:
-        stand_in = self._frontend if isinstance(self._frontend, StandIn) else None
-        if stand_in and (obstacle := stand_in.obstacle()):
+        if obstacle := self._frontend.obstacle():
             return f"time unknown: {obstacle}"
         speed = self._speed(job)
         if speed is None:
             return "time unknown: there is no usable audio file"
         notes = [
-            *(["timed with random weights of the same size, since the checkpoint is absent"] if stand_in else []),
+            *(
+                ["timed with random weights of the same size, since the checkpoint is absent"]
+                if self._frontend.is_stand_in
+                else []
+            ),
             *(["not including the time to decode audio files"] if not job.trials else []),
         ]
         minutes = speed.seconds(job.plan.n_trials) / 60

@@ -70,7 +70,12 @@ def rebuild_features(identity: Identity, weights: Path | None, device: torch.dev
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error
     options = FrontEndOptions(
-        layers=layers, weights=weights, normalize=front_end.get("normalize"), precision=precision, device=device
+        layers=layers,
+        weights=weights,
+        normalize=front_end.get("normalize"),
+        precision=precision,
+        device=device,
+        pool=front_end.get("pool"),
     )
     online = OnlineFeatures(make_frontend(name, options), how)
     found, expected = online.identity.flat(), identity.flat()

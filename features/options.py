@@ -31,6 +31,7 @@ class PreprocessOptions:
     bonafide_dir: Path | None
     columns: Mapping[str, str]
     layers: tuple[str, ...]
+    pool: str | None
     weights: Path | None
     normalize: str | None
     precision: str | None
@@ -97,4 +98,5 @@ class PreprocessOptions:
             check=self.check,
             compiled_batch_size=compiled_batch_size,
             tell=tell,
+            pool=self.pool,
         )

@@ -74,6 +74,20 @@ class Identity:
         return str(self.settings["dtype"])
 
     @property
+    def pool(self) -> str | None:
+        """The statistics over time that are stored instead of frames, such as `mean+std`; None for frames."""
+        front_end = self.settings.get("front_end")
+        return front_end.get("pool") if isinstance(front_end, Mapping) else None
+
+    def require_frames(self, where: Path) -> None:
+        """Raise StoreError if the cache holds statistics over time, on which no back-end can be trained."""
+        if self.pool:
+            raise StoreError(
+                f"{where}: statistics over time (--pool {self.pool}), on which no back-end trains; expected a cache of "
+                "frames, for which `spoofcache probe` recommends the layers"
+            )
+
+    @property
     def clean(self) -> "Identity":
         """The identity of the same features without augmentation."""
         return Identity({name: value for name, value in self.settings.items() if name != "augment"})

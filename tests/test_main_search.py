@@ -5,8 +5,9 @@ from click.testing import CliRunner
 
 from spoofcache import main_search, main_train
 from spoofcache.engine.search_picture import PICTURE
+from spoofcache.features.plan import Identity
 from spoofcache.models import light_darts
-from tests.corpora import make_trials, separable_rows, write_cache
+from tests.corpora import IDENTITY, make_trials, separable_rows, write_cache
 from tests.threads import one_thread  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,6 +79,13 @@ def test_wrong_input_gets_a_sentence(caches, tmp_path):
     assert "manifest.json" in refusal("--train", tmp_path, "--out", tmp_path / "s")
     assert "'dark' is not one of 'light', 'pc'" in refusal(*data, tmp_path / "s", "--space", "dark")
     assert not (tmp_path / "s").exists()
+
+
+def test_statistics_over_time_are_not_searched_on(tmp_path):
+    trials = make_trials(12)
+    pooled = Identity({**IDENTITY.settings, "front_end": {"name": "test", "pool": "mean"}})
+    write_cache(tmp_path / "train", trials, separable_rows(trials, (16, 12)), pooled)
+    assert "statistics over time (--pool mean)" in refusal("--train", tmp_path / "train", "--out", tmp_path / "search")
 
 
 def test_help_has_an_example():

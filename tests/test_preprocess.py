@@ -275,3 +275,17 @@ def test_the_partitions_below_a_folder_that_is_none_are_listed(train, tmp_path):
     preprocess(*train)
     with pytest.raises(StoreError, match=r"mini: no manifest\.json; expected the folder of one partition, here raw-"):
         CachedFeatures(tmp_path / "cache/mini")
+
+
+def test_statistics_over_time_are_stored_per_layer_and_the_dry_run_counts_them(own, tmp_path):
+    options = (*own, "--pool", "mean+std")
+    _, told, _ = preprocess(*options, "--dry-run")
+    assert "0.00 GB in 1 shards of 1 × 120 float32" in told
+    status, folder, _ = preprocess(*options)
+    assert status == 0
+    assert told.splitlines()[-1] == folder
+    assert CachedFeatures(Path(folder)).plan.row_shape == (1, 120)
+    assert preprocess("--verify", "--out", tmp_path / "cache")[1].endswith("as written")
+    status, _, error = preprocess(*own, "--frontend", "raw", "--pool", "mean")
+    assert status == 2
+    assert "--pool mean for raw, whose rows are of shape 64600; expected a front-end with frames" in error

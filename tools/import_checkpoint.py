@@ -95,6 +95,7 @@ def _of_cache(folder: Path) -> "tuple[tuple[int, ...], Identity]":
     from spoofcache.features.plan import read_manifest
 
     plan = read_manifest(folder)
+    plan.identity.require_frames(folder)
     return plan.row_shape, plan.identity
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 
 from spoofcache.common.plugins import EXPECTED, PluginError, is_plugin, with_origin
@@ -47,11 +48,26 @@ SHORT_NAMES: Mapping[str, str] = {hub_name: name for name, hub_name in HUB_NAMES
 def make_frontend(name: str, options: FrontEndOptions) -> FrontEnd:
     """The front-end of a registry name, of a plug-in `package.module:Name`, or of a checkpoint `owner/name` of the hub.
 
-    A checkpoint of the hub must belong to a supported family; the class of a plug-in is called with `options`.
+    A checkpoint of the hub must belong to a supported family; the class of a plug-in is called with `options`, but
+    without `options.pool`, which is applied here.
 
     Raises:
         FrontEndError: the name is unknown, the plug-in cannot be loaded, or the front-end does not take the options.
     """
+    return _pooled(_make, name, options)
+
+
+def _pooled(make: Callable[[str, FrontEndOptions], FrontEnd], name: str, options: FrontEndOptions) -> FrontEnd:
+    """The front-end that `make` makes, behind the statistics over time that the options ask for."""
+    frontend = make(name, replace(options, pool=None))
+    if options.pool is None:
+        return frontend
+    from spoofcache.features.frontends.pooled import Pooled  # imported late: it imports torch
+
+    return Pooled(frontend, options.pool)
+
+
+def _make(name: str, options: FrontEndOptions) -> FrontEnd:
     if name in FRONTENDS:
         return FRONTENDS[name](options)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
@@ -75,7 +91,11 @@ def make_for_estimate(name: str, options: FrontEndOptions) -> FrontEnd:
     Raises:
         FrontEndError: as for `make_frontend`.
     """
+    return _pooled(_make_for_estimate, name, options)
+
+
+def _make_for_estimate(name: str, options: FrontEndOptions) -> FrontEnd:
     name = SHORT_NAMES.get(name, name)
     if name in HUB_NAMES and not options.weights and not is_downloaded(HUB_NAMES[name]):
         return _lazily("stand_in", "StandIn", name)(options)
-    return make_frontend(name, options)
+    return _make(name, options)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PRECISION_NAMES = ("float32", "float16", "bfloat16")
 """Number types that a network may compute in."""
 
+POOLS = ("mean", "mean+std")
+"""Statistics over time that can be stored instead of frames; see `pooled.Pooled`."""
+
 ZERO_MEAN_UNIT_VARIANCE, NO_NORMALIZATION = NORMALIZATIONS
 
 
@@ -36,7 +39,7 @@ class FrontEndOptions:
     """What the user may choose about a front-end; each front-end refuses the options that it does not have.
 
     Attributes:
-        layers: hidden states by name, `last` or 0…depth; empty for the front-end's default.
+        layers: hidden states by name, `last` or 0…depth, or `all` alone for 0…depth; empty for the front-end's default.
         weights: folder of a checkpoint in the hub's format, instead of the hub.
         normalize: one of NORMALIZATIONS; None for what the checkpoint says.
         precision: one of PRECISION_NAMES, the type that the network computes in; None for float32 on a CPU and
@@ -45,6 +48,8 @@ class FrontEndOptions:
         check: compare the first batch with the numbers of the library's model in float32, and report the difference.
         compiled_batch_size: the batch size that the network is compiled for, which takes about a minute and is
             worthwhile for many batches; smaller batches are filled up to it. With None, nothing is compiled.
+        pool: one of POOLS, to get statistics over time instead of frames; None for frames. `make_frontend` applies it
+            to any front-end with frames, so that the front-ends themselves always receive None.
         tell: called with sentences for the user.
     """
 
@@ -55,6 +60,7 @@ class FrontEndOptions:
     device: "torch.device" = field(default_factory=_cpu)
     check: bool = False
     compiled_batch_size: int | None = None
+    pool: str | None = None
     tell: Callable[[str], None] = lambda sentence: None
 
     def refuse_network_options(self, name: str) -> None:
@@ -72,11 +78,13 @@ class FrontEnd(ABC):
         slug: readable name for the cache's folder.
         dtypes: number types that its output may be stored in, the default first.
         weights: folder of the checkpoint, if the user named one.
+        is_stand_in: whether it has random weights of the size of the right ones, for estimates only.
     """
 
     slug: str
     dtypes: ClassVar[tuple[str, ...]] = ("float16", "float32")
     weights: Path | None = None
+    is_stand_in: bool = False
 
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:
@@ -94,3 +102,7 @@ class FrontEnd(ABC):
         import torch
 
         return tuple(self.extract(torch.zeros(1, n_samples)).shape[1:])
+
+    def obstacle(self) -> str:
+        """The reason, in words, why the front-end cannot be timed on this machine; empty if it can."""
+        return ""

@@ -75,13 +75,12 @@ class HiddenStates(FrontEnd):
 
     def __init__(self, name: str, options: FrontEndOptions, checkpoint: Checkpoint | None = None) -> None:
         self._name, self._device = name, options.device
-        self._layers = options.layers or ("last",)
         self._precision = options.precision or ("float16" if options.device.type == "cuda" else "float32")
         source, model, normalization = checkpoint or load_checkpoint(name, options)
         family = next((family for family in FAMILIES if name.startswith(family)), FAMILIES[0])
         if name in HUB_NAMES and model.config.model_type != family:
             raise FrontEndError(f"{source}: a {model.config.model_type} model; {name} expects one of {family}")
-        check_layers(name, self._layers, model.config.num_hidden_layers)
+        self._layers = named_layers(name, options.layers, model.config.num_hidden_layers)
         self._normalize = options.normalize or normalization
         self._weights_sha256 = weights_sha256(model)
         self.slug = slug_of(name, self._layers)
@@ -113,14 +112,23 @@ class HiddenStates(FrontEnd):
         return shape if len(self._layers) > 1 else shape[1:]
 
 
-def check_layers(name: str, layers: Sequence[str], depth: int) -> None:
-    """Raise FrontEndError unless the layers of a model with `depth` blocks are `last` or 0…depth, each once."""
+def named_layers(name: str, layers: Sequence[str], depth: int) -> tuple[str, ...]:
+    """The layers of a model with `depth` blocks that an option names: `last` if it is empty, 0…depth for `all` alone.
+
+    Raises:
+        FrontEndError: a layer is neither `last` nor 0…depth, or is named twice.
+    """
+    if not layers:
+        return ("last",)
+    if tuple(layers) == ("all",):
+        return tuple(map(str, range(depth + 1)))
     known = ("last", *map(str, range(depth + 1)))
     for layer in layers:
         if layer not in known:
             raise FrontEndError(f"layer {layer!r} of {name}; expected last or 0…{depth}")
     if len(set(layers)) < len(layers):
         raise FrontEndError(f"layers {' '.join(layers)}; expected each one once")
+    return tuple(layers)
 
 
 def slug_of(name: str, layers: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from spoofcache.features.frontends.base import (
     FrontEndOptions,
 )
 from spoofcache.features.frontends.geometry import configuration, n_bytes, n_frames, normalises, random_model
-from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, check_layers, slug_of
+from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, named_layers, slug_of
 
 COPIES = 2
 """Copies of the weights in memory during the first batch: the model of transformers and our own network."""
@@ -33,11 +33,12 @@ class StandIn(FrontEnd):
         FrontEndError: a layer is unknown.
     """
 
+    is_stand_in = True
+
     def __init__(self, name: str, options: FrontEndOptions) -> None:
         self._name, self._options = name, options
         self._config = configuration(name)
-        self._layers = options.layers or ("last",)
-        check_layers(name, self._layers, self._config.num_hidden_layers)
+        self._layers = named_layers(name, options.layers, self._config.num_hidden_layers)
         self._front_end: HiddenStates | None = None
         self.slug = slug_of(name, self._layers)
 
@@ -50,7 +51,6 @@ class StandIn(FrontEnd):
         return shape if len(self._layers) > 1 else shape[1:]
 
     def obstacle(self) -> str:
-        """The reason, in words, why the model cannot be timed on this machine; empty if it can."""
         needed, free = COPIES * n_bytes(self._config), available_memory()
         if needed <= free:
             return ""

@@ -231,3 +231,12 @@ def test_two_corpora_are_trained_on(experiment, cache, tmp_path):
     dev = cache("LA", trials=make_trials(15, "dev"), partition="dev")
     fit(config, train, dev, tmp_path / "run")
     assert read_about(Path(tmp_path / "run")).trained_on == ("LA/train", "ITW/train")
+
+
+def test_statistics_over_time_are_not_trained_on(experiment, cache):
+    pooled = cache("LA", front_end={"name": "test", "pool": "mean+std"})
+    told = refused(StoreError, TrainingSet, [pooled], experiment())
+    assert told.endswith(
+        "/train: statistics over time (--pool mean+std), on which no back-end trains; expected a cache of frames, for "
+        "which `spoofcache probe` recommends the layers"
+    )
