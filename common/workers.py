@@ -12,6 +12,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from io import BufferedReader
 from queue import SimpleQueue
 from typing import Any
 
@@ -76,7 +77,7 @@ class Worker:
             start_new_session=True,  # Ctrl-C is handled by this process alone
         )
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert isinstance(self._process.stdout, BufferedReader)
         self._requests, self._answers = self._process.stdin, self._process.stdout
         self._what, self._is_ready = what, False
 
@@ -99,10 +100,10 @@ class Worker:
         except (BrokenPipeError, json.JSONDecodeError) as error:
             raise self._death() from error
 
-    def read(self, n_bytes: int) -> bytes:
+    def read(self, n_bytes: int) -> bytearray:
         """The bytes that follow an answer; Death if the worker ends before it has sent them."""
-        content = self._answers.read(n_bytes)
-        if len(content) < n_bytes:
+        content = bytearray(n_bytes)
+        if self._answers.readinto(content) < n_bytes:
             raise self._death()
         return content
 
@@ -135,7 +136,7 @@ def _explain(status: int, last_words: str) -> str:
     return f"exit status {status}" + (f", {last_words}" if last_words else "")
 
 
-def serve(answer: Callable[[Any], tuple[Any, bytes]]) -> None:
+def serve(answer: Callable[[Any], tuple[Any, bytes | memoryview]]) -> None:
     """Answer the requests on standard input until it ends; called in a worker.
 
     Args:
@@ -149,7 +150,8 @@ def serve(answer: Callable[[Any], tuple[Any, bytes]]) -> None:
     try:
         while True:
             reply, content = answer(json.loads(requests.get()))
-            out.write(json.dumps(reply).encode() + b"\n" + content)
+            out.write(json.dumps(reply).encode() + b"\n")
+            out.write(content)
             out.flush()
     except BaseException:
         traceback.print_exc()

@@ -26,6 +26,7 @@ import numpy as np
 
 from spoofcache.common.errors import InputError
 from spoofcache.common.workers import Death, Worker, WorkerError, serve
+from spoofcache.features.audio import isolated
 from spoofcache.features.augment.base import EffectError
 from spoofcache.features.augment.view import View
 from spoofcache.features.unusual import unusual
@@ -247,6 +248,7 @@ ERRORS: Mapping[str, type[InputError]] = {error.__name__: error for error in (Ef
 def _serve(memory: int, form: Form) -> None:
     """What a process does, until its standard input ends. Where cores are short it gives way to the front-end."""
     os.nice(10)
+    isolated.expect_crashes()
     rows = _map_rows(memory, form.n_samples)
 
     def answer(request: tuple[int, list[tuple[str, str]]]) -> tuple[dict[str, Any], bytes]:

@@ -2,6 +2,5 @@
 
 `read.read_audio` is the entry point. `kinds` recognises a format by its first bytes. `chunks`, `flac`, `ogg`,
 `matroska` and `frames` compare a file with the lengths and checksums that its container states. `first` decodes with
-libsndfile in this process. `isolated` makes `second` decode with FFmpeg in a child process, which a damaged file may
-crash.
+libsndfile, `second` with FFmpeg. `isolated` runs both in child processes (`serve`), which a damaged file may crash.
 """

@@ -1,4 +1,4 @@
-"""The first decoder: libsndfile, in this process. It is the faster one for WAV and FLAC, the forms of most corpora."""
+"""The first decoder: libsndfile. It is the faster one for WAV and FLAC, the forms of most corpora."""
 
 import os
 from pathlib import Path

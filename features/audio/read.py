@@ -5,12 +5,10 @@ FLACs that libFLAC 1.4 and later reject although their frames are intact, such a
 than its comments. For those, the checksum of every frame must be right, and the MD5 of the samples if one is stated.
 """
 
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from spoofcache.common.workers import WorkerError
-from spoofcache.features.audio import first, isolated
+from spoofcache.features.audio import isolated
 from spoofcache.features.audio.chunks import check_chunks
 from spoofcache.features.audio.containers import check_container
 from spoofcache.features.audio.first import Unfit
@@ -19,12 +17,11 @@ from spoofcache.features.audio.frames import HEADERS, Chain, check_frames
 from spoofcache.features.audio.kinds import FLAC, MATROSKA, OGG, Found, Kind, kind_of
 from spoofcache.features.audio.matroska import check_matroska
 from spoofcache.features.audio.ogg import check_ogg
-from spoofcache.features.audio.result import AudioError, Decoded, Wish
+from spoofcache.features.audio.result import NOT_AUDIO, AudioError, Decoded, Wish, audio_errors
 
 WHOLE_SECONDS = 60.0
 """Files up to this duration are always decoded to their end, so that damage near the end is found."""
 
-NOT_AUDIO = "empty, truncated or not audio"
 ENCODER_FRAMES = 6
 """Number of frames of MPEG audio or AAC that a decoder may omit: the silence that encoders add at both ends."""
 
@@ -61,19 +58,13 @@ def _read(path: Path, wish: Wish) -> Decoded:
         what = "neither a file nor a link to one" if path.exists() else "no such file"
         raise AudioError(f"{path}: {what}; expected the audio of an utterance")
     try:
-        with path.open("rb") as file:
+        with audio_errors(), path.open("rb") as file:
             found = kind_of(file, path.suffix)
             if found.kind is None:
                 raise AudioError(_why_not(found))
             return _decode(path, file, found.kind, found.start, wish)
-    except WorkerError:
-        raise
     except AudioError as problem:
         raise AudioError(f"{path}: {_with_expectation(str(problem))}") from problem
-    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
-        raise AudioError(f"{path}: {NOT_AUDIO}; expected a whole audio file ({error})") from error
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from error
 
 
 def _why_not(found: Found) -> str:
@@ -90,7 +81,7 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
     """Check what the container states, and decode."""
     if kind in HEADERS:
         chain = check_frames(file, start, kind, wish.seconds)
-        decoded = isolated.decode(path, start, kind, wish, chain.segments)
+        decoded = isolated.decode_second(path, start, kind, wish, chain.segments)
         _check_chain(chain, decoded)
         return decoded._replace(is_whole=decoded.is_whole and chain.is_whole)
     if kind == MATROSKA:
@@ -105,9 +96,9 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
     elif kind.by_libsndfile:
         notes = check_chunks(file, kind)
     if not kind.by_libsndfile or streams > 1:
-        return isolated.decode(path, start, kind, wish)
+        return isolated.decode_second(path, start, kind, wish)
     try:
-        decoded = first.decode(path, kind, wish)
+        decoded = isolated.decode_first(path, kind, wish)
     except Unfit as refusal:
         decoded = _decode_unfit(path, kind, start, wish, refusal)
     return decoded._replace(notes=notes) if notes else decoded
@@ -116,7 +107,7 @@ def _decode(path: Path, file: BinaryIO, kind: Kind, start: int, wish: Wish) -> D
 def _decode_unfit(path: Path, kind: Kind, start: int, wish: Wish, refusal: Unfit) -> Decoded:
     """Decode with the second decoder; if it fails too, the error quotes both."""
     try:
-        return isolated.decode(path, start, kind, wish)
+        return isolated.decode_second(path, start, kind, wish)
     except AudioError as error:
         raise AudioError(
             f"{NOT_AUDIO}; expected a whole audio file (libsndfile: {refusal}. FFmpeg: {error})"

@@ -1,5 +1,8 @@
 """The result of reading an audio file, and the error that says why a file cannot be used."""
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +19,26 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 LARGEST_SAMPLE = 2.0**31
 """A larger sample counts as damage: no device or program writes one, whatever its scale."""
 
+NOT_AUDIO = "empty, truncated or not audio"
+
 Waveform = NDArray[np.float32]
 
 
 class AudioError(InputError):
     """Audio that cannot be used; the message names the file and says what was expected."""
+
+
+@contextmanager
+def audio_errors() -> Iterator[None]:
+    """Turn whatever a check or a decoder raises into an AudioError without the file's name."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
+        raise AudioError(f"{NOT_AUDIO}; expected a whole audio file ({error})") from error
+    except OSError as error:
+        raise AudioError(f"cannot be read ({error.strerror or error}); expected an audio file") from error
 
 
 class Wish(NamedTuple):

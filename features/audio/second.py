@@ -1,12 +1,5 @@
-"""The second decoder: FFmpeg through PyAV with its strictest checks, in a separate process.
+"""The second decoder: FFmpeg through PyAV with its strictest checks. `isolated` runs it in a separate process."""
 
-When run as a module, it decodes the files that standard input names until that ends, and writes each answer as a line
-of JSON followed by the samples. A damaged file may crash FFmpeg; `isolated`, which starts this process, survives that.
-Nothing here imports torch, so that it starts in a fraction of a second.
-"""
-
-import os
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -16,7 +9,6 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from spoofcache.common.workers import serve
 from spoofcache.features.audio.flac import Md5, StreamInfo, read_info
 from spoofcache.features.audio.matroska import stated_seconds
 from spoofcache.features.audio.result import AudioError, Decoded, Waveform, Wish, check_rate, mono
@@ -27,9 +19,6 @@ STRICT = {"err_detect": "crccheck+explode"}
 OPEN = {**STRICT, "protocol_whitelist": "file", "use_absolute_path": "0", "enable_drefs": "0"}
 EXACT = frozenset({"flac", "wv", "tta", "ape", "tak"})
 """Demuxers of formats whose header states the number of samples exactly."""
-
-SECONDS = 60
-"""Limit of processor time, in seconds, for a file and for each 64 MiB of it; a file that takes longer is rejected."""
 
 FULL_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0, "i8": 2.0**63}
 
@@ -229,26 +218,3 @@ def _as_float(raw: NDArray[Any]) -> NDArray[np.float32]:
     if raw.dtype.itemsize < 4:  # exact in float32
         return (raw.astype(np.float32) - np.float32(offset)) / np.float32(scale)
     return (raw.astype(np.float64) / scale).astype(np.float32)
-
-
-def _answer(fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer a request of `isolated`: a description of what was decoded and its samples, or the error."""
-    try:
-        _limit_time(fields["path"])
-        decoded = decode(Request(**fields))
-    except AudioError as error:
-        return {"error": str(error)}, b""
-    samples = decoded.samples
-    return {**decoded._asdict(), "samples": len(samples)}, samples.astype("<f4", copy=False).tobytes()
-
-
-def _limit_time(path: str) -> None:
-    """Make the system end this process if the next file takes far more processor time than any valid file."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + 1 + SECONDS * (1 + os.path.getsize(path) // 2**26)
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds if most == resource.RLIM_INFINITY else min(seconds, most), most))
-
-
-if __name__ == "__main__":
-    serve(_answer)
