@@ -90,7 +90,9 @@ def test_as_many_workers_are_started_as_there_are_cores(fresh_pool, by_libsndfil
 
 def test_a_library_that_is_missing_is_no_fault_of_the_audio(fresh_pool, by_ffmpeg):
     (fresh_pool / "av.py").write_text("raise ImportError('libavcodec.so: cannot open shared object file')")
-    with pytest.raises(WorkerError, match=r"ended before its work was done: exit status 1, ImportError: libavcodec\.so:"):
+    with pytest.raises(
+        WorkerError, match=r"ended before its work was done: exit status 1, ImportError: libavcodec\.so:"
+    ):
         load_waveform(by_ffmpeg("a.m4a", "aac"))
 
 
