@@ -5,71 +5,19 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice, pairwise, repeat
+from itertools import islice, pairwise
 from operator import eq
 from os.path import split
 from pathlib import Path
 from typing import Any, overload
 
+from spoofcache.common.texts import Texts
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
 
 MOST_SHARED = 65_536
 """Number of different values of a column from which on further ones are stored for each trial, without a look-up."""
 MOST_REMEMBERED = 4_096
 """Number of values that are kept as Python objects."""
-ENCODING = ("utf-8", "surrogatepass")
-"""Any Python text can be written, including the names of files that are not UTF-8."""
-
-
-class Texts(Sequence[str]):
-    """N texts in one buffer. Empty texts at the end take no memory."""
-
-    __slots__ = ("_buffer", "_ends", "_n")
-
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._buffer, self._ends, self._n = bytearray(), array("I"), 0
-        for text in texts:
-            self.append(text)
-
-    def append(self, text: str) -> None:
-        """Add a text behind the last one."""
-        if text:
-            if len(self._ends) < self._n:
-                self._ends.extend(repeat(len(self._buffer), self._n - len(self._ends)))
-            self._buffer += text.encode(*ENCODING)
-            self._ends.append(len(self._buffer))
-        self._n += 1
-
-    def __len__(self) -> int:
-        return self._n
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(self._n)[index]]
-        row = index if 0 <= index < self._n else range(self._n)[index]
-        if row >= len(self._ends):
-            return ""
-        return self._buffer[self._ends[row - 1] if row else 0 : self._ends[row]].decode(*ENCODING)
-
-    def __iter__(self) -> Iterator[str]:
-        start = 0
-        for end in self._ends:
-            yield self._buffer[start:end].decode(*ENCODING)
-            start = end
-        yield from repeat("", self._n - len(self._ends))
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Texts):
-            return (self._n, self._ends, self._buffer) == (other._n, other._ends, other._buffer)
-        if not isinstance(other, Sequence) or isinstance(other, str):
-            return NotImplemented
-        return len(self) == len(other) and all(map(eq, self, other))
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class _Shared:

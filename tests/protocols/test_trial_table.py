@@ -12,7 +12,7 @@ from spoofcache.protocols import trial_table
 from spoofcache.protocols.forms import column
 from spoofcache.protocols.snapshot import read_snapshot, snapshot
 from spoofcache.protocols.trial import ProtocolError, Trial
-from spoofcache.protocols.trial_table import Texts, TrialTable, check_unique
+from spoofcache.protocols.trial_table import TrialTable, check_unique
 
 TRIALS = [
     Trial("LA_E_1", "bonafide", speaker="LA_0039", conditions={"codec": "mp3"}, path=Path("/flac/LA_E_1.flac")),
@@ -124,14 +124,6 @@ def test_a_trial_takes_tens_of_bytes(tmp_path):
         tracemalloc.stop()
     assert [*table.names] == names
     assert bytes_now / len(table) < 48
-
-
-def test_texts_that_are_empty_take_nothing_wherever_the_others_stand():
-    written = ["", "", "a", "", "é", "", ""]
-    texts = Texts(written)
-    assert [*texts] == [texts[row] for row in range(7)] == written == texts == texts[:]
-    assert texts[2:5] == ["a", "", "é"]
-    assert texts[-3] == "é"
 
 
 def test_a_repeated_name_is_found_in_any_sequence():
