@@ -99,6 +99,7 @@ PATH = click.Path(exists=True, path_type=Path)
     help="Number of windows that the network scores at once.",
 )
 @cli.device_option
+@cli.requeue_option
 @cli.sentences()
 def main(**given: Any) -> None:
     """Score audio files, and all audio files in folders and their subfolders.

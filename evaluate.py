@@ -123,6 +123,7 @@ HTML_HELP = "Write a report with tables and pictures to this file: one HTML page
 @click.option("--checkpoint", type=click.Choice(["best", "average"]), default="best", help=CHECKPOINT_HELP)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help=BATCH_HELP)
 @cli.device_option
+@cli.requeue_option
 @click.option("--json", type=cli.output, help=JSON_HELP)
 @click.option("--csv", type=cli.output, help=CSV_HELP)
 @click.option("--latex", type=cli.output, help=LATEX_HELP)

@@ -15,6 +15,7 @@ from spoofcache.common.cli import (
     input_folder,
     output,
     progress,
+    requeue_option,
     resolve_device,
     sentences,
 )
@@ -67,6 +68,7 @@ class Options:
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help=BATCH_HELP)
 @device_option
+@requeue_option
 @sentences()
 def main(**given: Any) -> None:
     """Score every cached utterance with a trained network.

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spoofcache.common.cli import device_option, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.cli import (
+    device_option,
+    input_folder,
+    output,
+    progress,
+    requeue_option,
+    resolve_device,
+    sentences,
+)
 
 if TYPE_CHECKING:  # `--help` must not wait for torch
     from spoofcache.engine.search import SearchEpoch
@@ -57,6 +65,7 @@ class Options:
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the search.")
 @click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the search in --out.")
 @device_option
+@requeue_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(**given: Any) -> None:
     """Search for the cells of a network.

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spoofcache.common.cli import PackagedFile, device_option, input_folder, output, progress, resolve_device, sentences
+from spoofcache.common.cli import (
+    PackagedFile,
+    device_option,
+    input_folder,
+    output,
+    progress,
+    requeue_option,
+    resolve_device,
+    sentences,
+)
 
 if TYPE_CHECKING:  # `--help` must not wait for torch
     from spoofcache.engine.config import ExperimentConfig
@@ -108,6 +117,7 @@ class Options:
 @click.option("--init", type=input_folder, metavar="RUN", help=INIT_HELP)
 @click.option("--dry-run", is_flag=True, help=DRY_RUN_HELP)
 @device_option
+@requeue_option
 @sentences(after_interrupt="The same command with --resume goes on from there.")
 def main(**given: Any) -> None:
     """Train a back-end on cached features.

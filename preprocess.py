@@ -17,6 +17,7 @@ from spoofcache.common.cli import (
     named_columns,
     output,
     progress,
+    requeue_option,
     resolve_device,
     sentences,
 )
@@ -248,6 +249,7 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
 )
 @click.option("--verify", is_flag=True, help="Read every cache below --out again and compare it with its checksums.")
 @device_option
+@requeue_option
 @sentences(after_interrupt="Run the same command again to continue from there.")
 def main(verify: bool, out: Path, device: str, **given: Any) -> None:
     """Compute the features of a corpus once and write them into HDF5 shards.

@@ -1,11 +1,11 @@
 """What the commands share: errors as one sentence, exit statuses, progress, and the device.
 
 The exit status is 0 after success and 2 after wrong usage or input. If a signal ended the command, it is 128 plus the
-number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Results are written to standard output; progress
-and errors are written to standard error.
+number of the signal (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, 138 for SIGUSR1) or the --requeue-status. Results
+are written to standard output; progress and errors are written to standard error.
 """
 
-from spoofcache.common.signals import exit_status, raised_as_interrupts
+from spoofcache.common.signals import REQUEUE_STATUS, exit_status, raised_as_interrupts
 
 import functools
 import os
@@ -56,7 +56,7 @@ class Sentence(click.ClickException):
 
 
 def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
-    """Decorate a command so that InputError, OSError, Ctrl-C, SIGTERM and SIGHUP end it with a sentence, not a trace.
+    """Decorate a command so that InputError, OSError and every ending signal end it with a sentence, not a trace.
 
     `after_interrupt` is printed after an interrupt, and tells the user how to continue.
     """
@@ -81,7 +81,8 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                 raise Sentence(GPU_FULL) from error
             except KeyboardInterrupt as interrupt:
                 click.echo(f"Interrupted; no incomplete file was left behind. {after_interrupt}".strip(), err=True)
-                click.get_current_context().exit(exit_status(interrupt))
+                context = click.get_current_context()
+                context.exit(exit_status(interrupt, context.meta.get(REQUEUE_STATUS)))
 
         return command  # type: ignore[return-value]
 
@@ -231,6 +232,22 @@ output = click.Path(path_type=Path)
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:k]", help="Where the network runs."
 )
+
+
+def _keep_requeue_status(context: click.Context, option: click.Parameter, status: int | None) -> None:
+    context.meta[REQUEUE_STATUS] = status
+
+
+requeue_option = click.option(
+    REQUEUE_STATUS,
+    type=click.IntRange(1, 255),
+    metavar="N",
+    expose_value=False,
+    callback=_keep_requeue_status,
+    help="Exit with this status after SIGTERM, SIGUSR1 or SIGHUP, so that a scheduler starts the command again; by "
+    "default, 128 plus the number of the signal.",
+)
+"""For the commands that can be continued; `sentences` reads it."""
 
 
 class _Rate(ProgressColumn):

@@ -3,6 +3,8 @@
 A worker runs one of our modules, which calls `serve`. It ends when the process that started it ends for any reason.
 """
 
+from spoofcache.common.signals import unheard_by_children
+
 import json
 import os
 import signal
@@ -67,15 +69,16 @@ class Worker:
 
     def __init__(self, what: str, module: str, arguments: Sequence[str] = (), files: Sequence[int] = ()) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            python_command(module, *arguments),
-            env={**child_environment(), "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            pass_fds=files,
-            start_new_session=True,  # Ctrl-C is handled by this process alone
-        )
+        with unheard_by_children():
+            self._process = subprocess.Popen(
+                python_command(module, *arguments),
+                env={**child_environment(), "OPENBLAS_NUM_THREADS": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                pass_fds=files,
+                start_new_session=True,
+            )
         assert self._process.stdin is not None
         assert isinstance(self._process.stdout, BufferedReader)
         self._requests, self._answers = self._process.stdin, self._process.stdout

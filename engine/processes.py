@@ -5,6 +5,8 @@ network; gradients, batch statistics, losses and dev scores are summed over all 
 files.
 """
 
+from spoofcache.common.signals import exit_status
+
 import math
 import os
 import time
@@ -159,8 +161,10 @@ def report_error_once() -> Iterator[None]:
     rank = int(os.environ["RANK"])
     try:
         yield
-    except KeyboardInterrupt:  # every process receives it
-        raise SystemExit(130) if rank else KeyboardInterrupt from None
+    except KeyboardInterrupt as interrupt:  # every process receives it
+        if rank:
+            raise SystemExit(exit_status(interrupt)) from None
+        raise
     except Exception as error:
         is_consequence = isinstance(error, RuntimeError)  # a broken connection raises one
         if rank or is_consequence:

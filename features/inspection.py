@@ -4,6 +4,8 @@ HDF5's library loops forever on some damaged files, and crashes on others. The c
 and the system ends it if that takes too long. Ctrl-C interrupts this process while it waits.
 """
 
+from spoofcache.common.signals import unheard_by_children
+
 import atexit
 import contextlib
 import json
@@ -72,14 +74,15 @@ class _Inspector:
 
 
 def _start() -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        python_command("spoofcache.features.inspection"),
-        env=child_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # only the parent receives Ctrl-C
-    )
+    with unheard_by_children():
+        return subprocess.Popen(
+            python_command("spoofcache.features.inspection"),
+            env=child_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 _INSPECTOR = _Inspector()

@@ -1,6 +1,14 @@
 """How commands end when they are told to: fresh processes, at the start, under way, and their children."""
 
-from spoofcache.common.signals import Interrupted, exit_status, raised_as_interrupts
+from spoofcache.common.signals import (
+    Interrupted,
+    end_now,
+    exit_status,
+    postponed,
+    raised_as_interrupts,
+    seconds_left,
+    unheard_by_children,
+)
 
 import os
 import signal
@@ -12,13 +20,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138}
 
 COMMAND = """
 import time, click
 from spoofcache.common import cli
 
 @click.command()
+@cli.requeue_option
 @cli.sentences(after_interrupt="Start it again.")
 def main():
     try:
@@ -114,6 +123,111 @@ def test_a_signal_after_the_work_changes_nothing_of_its_end(number):
     process = start("-c", ENDS_SLOWLY.format(file=str(ROOT / "preprocess.py"), number=int(number)))
     assert process.communicate() == ("done\ncleaned up\n", "")
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 99), (signal.SIGTERM, 99), (signal.SIGINT, 130)])
+def test_a_scheduler_is_told_to_start_the_command_again_but_not_after_ctrl_c(number, status):
+    process = start("-c", COMMAND, "--requeue-status", "99")
+    assert process.stdout.readline() == "under way\n"
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == status
+
+
+@pytest.mark.parametrize("words", [["--requeue-status", "99"], ["--requeue-status=99"]])
+def test_it_is_told_so_too_when_the_signal_comes_during_the_imports(words):
+    process = start("-c", IMPORTS_SLOWLY.format(file=str(ROOT / "preprocess.py")), "--out", "cache", *words)
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGUSR1)
+    assert process.communicate()[1] == "Interrupted before any work was started.\n"
+    assert process.returncode == 99
+
+
+def interrupted(seconds, work):
+    """The Interrupted that ends `work`, which may hold signals back for some seconds."""
+
+    def run():
+        with raised_as_interrupts(), postponed(seconds):
+            work()
+
+    with pytest.raises(Interrupted) as interrupt:
+        run()
+    return interrupt.value
+
+
+class TestPostponed:
+    """Work that can be finished soon holds a signal back."""
+
+    def test_the_block_is_finished_first(self):
+        left = []
+
+        def work():
+            left.append(seconds_left())
+            signal.raise_signal(signal.SIGUSR1)
+            left.append(seconds_left())
+
+        assert exit_status(interrupted(600, work)) == 138
+        assert left[0] is None
+        assert 0 < left[1] <= 600
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+    def test_when_the_time_is_over_it_is_raised(self):
+        def work():
+            signal.raise_signal(signal.SIGTERM)
+            while True:  # a hang is ended by pytest's time limit
+                time.sleep(0.001)
+
+        assert exit_status(interrupted(0.01, work)) == 143
+
+    def test_work_that_would_take_too_long_is_given_up_at_once(self):
+        reached = []
+
+        def work():
+            end_now()
+            reached.append("nothing has come yet")
+            signal.raise_signal(signal.SIGHUP)
+            end_now()
+            reached.append("too late")
+
+        interrupted(600, work)
+        assert reached == ["nothing has come yet"]
+
+    def test_a_second_ctrl_c_is_not_held_back_and_a_second_sigterm_is_ignored(self):
+        reached = []
+
+        def work():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+                reached.append(number)
+
+        assert exit_status(interrupted(600, work)) == 130
+        assert reached == [signal.SIGINT, signal.SIGTERM]
+
+    def test_without_a_signal_nothing_is_raised(self):
+        with raised_as_interrupts(), postponed(600):
+            end_now()
+
+    def test_without_time_a_signal_is_raised_at_once(self):
+        reached = []
+
+        def work():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("too late")
+
+        interrupted(0, work)
+        assert reached == []
+
+
+def test_helpers_do_not_hear_what_a_scheduler_sends_to_every_process():
+    with unheard_by_children():
+        helper = start("-c", "import time; print('ready', flush=True); time.sleep(600)")
+    assert helper.stdout.readline() == "ready\n"
+    for number in STATUS:
+        helper.send_signal(number)
+    helper.kill()
+    helper.communicate()
+    assert helper.returncode == -signal.SIGKILL
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(STATUS) == set()
 
 
 def test_a_program_that_is_no_command_of_ours_keeps_its_handlers():

@@ -2,9 +2,9 @@
 
     python -m tests.faults.endings 200
 
-starts each command again and again in a process of its own, sends SIGINT, SIGTERM, SIGHUP or SIGKILL at a random moment
-between its first line of Python and its end, looks for what is left, and runs it once more: that must end with the
-files of a run that nobody interrupted. Needs Linux's /proc.
+starts each command again and again in a process of its own, sends SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGKILL at a
+random moment between its first line of Python and its end, looks for what is left, and runs it once more: that must end
+with the files of a run that nobody interrupted. Needs Linux's /proc.
 """
 
 from spoofcache.common.signals import handle_outside_of_work
@@ -42,7 +42,13 @@ from tests.corpora import make_trials, separable_rows, write_cache, write_corpus
 from tests.runs import PERFECT, write_run, write_test
 
 ROOT = Path(__file__).resolve().parents[2]
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
+STATUS = {
+    signal.SIGINT: 130,
+    signal.SIGTERM: 143,
+    signal.SIGHUP: 129,
+    signal.SIGUSR1: 138,
+    signal.SIGKILL: -signal.SIGKILL,
+}
 BEFORE_WORK = "Interrupted before any work was started."
 UNDER_WAY = "Interrupted; no incomplete file was left behind."
 MARK = "SPOOFCACHE_TEST_MARK"

@@ -1,11 +1,10 @@
 """Distribute work over processes. Results come in order, so they are the same as from a single process."""
 
-from spoofcache.common.signals import end_with_parent
+from spoofcache.common.signals import end_with_parent, unheard_by_children
 
 import contextlib
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Protocol, TypeVar
@@ -42,17 +41,17 @@ def spread(workers: int) -> Iterator[Mapper]:
 def _environment_of_workers() -> Iterator[None]:
     """Set what the processes inherit that are started in this block.
 
-    They ignore Ctrl-C, which the terminal sends to every process: the process that started them handles it. They use a
-    single thread for linear algebra, and do not import modules from the current folder, where a user may have a
-    `random.py`.
+    They ignore Ctrl-C and the other ending signals, which a terminal and a scheduler send to every process: the process
+    that started them handles them. They use a single thread for linear algebra, and do not import modules from the
+    current folder, where a user may have a `random.py`.
     """
     own = {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
-    handler, before = signal.signal(signal.SIGINT, signal.SIG_IGN), {name: os.environ.get(name) for name in own}
+    before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:
-        yield
+        with unheard_by_children():
+            yield
     finally:
-        signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             del os.environ[name]
             if value is not None:
