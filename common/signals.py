@@ -24,7 +24,6 @@ ENDING = tuple(
 REQUEUE_STATUS = "--requeue-status"
 """Option whose value replaces the exit status after every ending signal except Ctrl-C."""
 SECONDS_BETWEEN_LOOKS = 0.5
-_HAS_STARTED = threading.Event()
 _CLONE = Path(__file__).resolve().parents[1]
 _FOLDERS_OF_COMMANDS = {_CLONE, *(_CLONE / name for name in ("spoofcache", "tools", "benchmarks"))}
 
@@ -116,7 +115,6 @@ def raised_as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    _HAS_STARTED.set()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in set(handled) - {signal.SIGINT}:
@@ -133,7 +131,8 @@ def raised_as_interrupts() -> Iterator[None]:
         yield
     finally:
         for each, before in handled.items():
-            signal.signal(each, before)
+            # the interpreter takes a while to end, and meanwhile resets every handler except that of an ignored signal
+            signal.signal(each, signal.SIG_IGN if before is _end_before_start else before)
 
 
 @contextmanager
@@ -167,9 +166,9 @@ def end_with_parent(parent: int) -> None:
 
 
 def _end_before_start(number: int, frame: FrameType | None) -> None:
-    """Handle a signal outside of the work: before it, end; after it, ignore the signal, since the end is under way."""
-    if _HAS_STARTED.is_set():
-        return
+    """End a command whose work has not begun."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
     sys.stderr.write("Interrupted before any work was started.\n")
     sys.exit(exit_status(Interrupted(number), _requeue_status(sys.argv)))
 
@@ -193,12 +192,12 @@ def _is_command() -> bool:
     return file is not None and (Path(file).name == "spoofcache" or Path(file).resolve().parent in _FOLDERS_OF_COMMANDS)
 
 
-def handle_outside_of_work() -> None:
-    """Answer the ending signals before and after the work of a command, unless the user has chosen otherwise."""
+def end_on_signals() -> None:
+    """Let the ending signals end a command before its work, unless the user ignores them; after it they are ignored."""
     for each in ENDING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(each, _end_before_start)
 
 
 if _is_command():
-    handle_outside_of_work()
+    end_on_signals()

@@ -57,6 +57,11 @@ def clean_up():
     signal.raise_signal({number})
     print("cleaned up", flush=True)
 
+class Late:
+    def __del__(self, raise_signal=signal.raise_signal):  # called when the interpreter has reset its handlers
+        raise_signal({number})
+
+late = Late()
 with raised_as_interrupts():
     print("done", flush=True)
 """

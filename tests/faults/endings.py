@@ -7,7 +7,7 @@ random moment between its first line of Python and its end, looks for what is le
 with the files of a run that nobody interrupted. Needs Linux's /proc.
 """
 
-from spoofcache.common.signals import handle_outside_of_work
+from spoofcache.common.signals import end_on_signals
 
 import hashlib
 import os
@@ -100,7 +100,7 @@ def enter(folder: Path, mark: str) -> None:
     """Called in a forked process before the script: what a fresh one is started with."""
     os.chdir(folder)
     os.environ[MARK] = mark
-    handle_outside_of_work()  # the forked interpreter has imported the handling of signals as a test, not as a command
+    end_on_signals()  # the forked interpreter has imported the handling of signals as a test, not as a command
     plan.SHARD_ROWS, extract.PROCESSES_FROM = 16, 1  # a small corpus has many shards, and processes that decode
 
 
