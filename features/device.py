@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from spoofcache.features.in_parts import InParts
 from spoofcache.features.store import Stored, convert
 from spoofcache.features.waveform import Waveform
 
@@ -34,7 +35,7 @@ class Launched(NamedTuple):
 
 
 class Device:
-    """Runs a front-end on batches, in order.
+    """Runs a front-end on batches, in order. A batch that does not fit into the GPU's memory is computed in parts.
 
     Args:
         device: where the front-end runs.
@@ -44,10 +45,15 @@ class Device:
 
     def __init__(self, device: torch.device, extract: Callable[[torch.Tensor], torch.Tensor], dtype: str) -> None:
         self._device = device
-        self._extract = extract
+        self._extract = InParts(extract)
         self._dtype = dtype
         if device.type == "cuda":
             self._up, self._down = torch.cuda.Stream(device), torch.cuda.Stream(device)
+
+    @property
+    def largest(self) -> int | None:
+        """The number of utterances that fit into the memory at once, if a batch did not; None if all of them did."""
+        return self._extract.largest
 
     def launch(self, waveforms: Waveform) -> Launched:
         """Waveforms [B, n] → features [B, *row] in the stored type. The waveforms may be overwritten afterwards."""
@@ -120,10 +126,12 @@ class Pace:
         seconds: duration of the extraction, including reading and writing.
         waited: seconds for which the device was idle, by what it waited for: `decoding`, `writing`, or `launching` if
             neither of them delayed the launching thread.
+        largest: number of utterances that were computed at once, if a whole batch did not fit into the memory.
     """
 
     utterances: int = 0
     seconds: float = 0.0
+    largest: int | None = None
     waited: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("decoding", "writing", "launching"), 0.0))
 
     def idle(self, seconds: float, host: Mapping[str, float]) -> None:
@@ -146,4 +154,10 @@ class Pace:
         reasons = ", ".join(f"{share:.0%} for {reason}" for reason, share in shares.items() if share >= 0.005)
         rate = self.utterances / self.seconds if self.seconds else 0.0
         waited = f"{sum(shares.values()):.0%} of the time" + (f" ({reasons})" if reasons else "")
-        return f"{self.utterances} utterances at {rate:.1f}/s, the device waited {waited}"
+        parts = (
+            f"; a batch did not fit into the memory of the GPU and was computed in parts; a --batch-size of "
+            f"{self.largest} fits"
+        )
+        return (
+            f"{self.utterances} utterances at {rate:.1f}/s, the device waited {waited}{parts if self.largest else ''}"
+        )

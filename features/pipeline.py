@@ -144,6 +144,7 @@ class Pipeline:
             self._commits.popleft().result()
         self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": math.inf})
         self._pace.seconds += time.perf_counter() - begin
+        self._pace.largest = self._device.largest
 
     def _is_full(self) -> bool:
         """Whether the oldest batch must be written before another one is launched."""

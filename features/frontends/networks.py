@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.frontends.wav2vec2 import Wav2Vec2, unknown_part
+from spoofcache.features.in_parts import InParts
 
 TOLERANCES: Mapping[torch.dtype, float] = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest accepted `distance` between our network and the library's model, by number type. With random weights of
@@ -113,18 +114,20 @@ class CheckedNetwork:
 class FixedBatch:
     """A compiled network that receives batches of one size only: a smaller batch is filled up with silence.
 
-    For another size it would be compiled again, and after a few sizes torch would stop compiling it.
+    For another size it would be compiled again, and after a few sizes torch would stop compiling it. The size changes
+    only where a batch does not fit into the memory.
     """
 
     def __init__(self, network: Wav2Vec2, batch_size: int) -> None:
         self.network = network
-        self._batch_size = batch_size
+        self._in_parts = InParts(self._run, batch_size)
 
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self._run(batch) for batch in waveforms.split(self._batch_size)])
+        return self._in_parts(waveforms)
 
     def _run(self, waveforms: torch.Tensor) -> torch.Tensor:
-        full = F.pad(waveforms, (0, 0, 0, self._batch_size - len(waveforms)))
+        assert self._in_parts.largest is not None
+        full = F.pad(waveforms, (0, 0, 0, self._in_parts.largest - len(waveforms)))
         states: torch.Tensor = self.network(full)
         return states[: len(waveforms)]
 
