@@ -31,7 +31,7 @@ from spoofcache.common.tables.roles import (
     two_readings,
     understand,
 )
-from spoofcache.common.tables.words import ATTACK_ID, NOT_SCORES, UNKNOWN, plain
+from spoofcache.common.tables.words import ATTACK_ID, NOT_KEYS, NOT_SCORES, UNKNOWN, plain
 
 EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
@@ -119,9 +119,16 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     free = [one for one in free if one is not utterance]
     is_bonafide = key.means_bonafide if key else None
     attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
-    ones = ones or (None if key else _only_binary([one for one in free if one is not attack]))
+    ones = ones or _only_binary([one for one in free if one is not attack and _may_be_key(one, bool(key))])
     joined = None if attack or is_bonafide is None else _joined(table, utterance.cells, is_bonafide)
     return ScoreColumns(table, utterance, score, key, attack, ones, is_bonafide, joined)
+
+
+def _may_be_key(column: Column, has_key: bool) -> bool:
+    """Whether a column, if it holds 0 and 1, may be the key; beside a key in words, only without another header."""
+    if plain(column.header) in NOT_KEYS:
+        return False
+    return not has_key or not column.header or column.meaning == "key"
 
 
 def _only_binary(free: Sequence[Column]) -> Column | None:

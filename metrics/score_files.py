@@ -15,7 +15,7 @@ from spoofcache.common.names import quoted, without_ending
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names, require_classes
-from spoofcache.common.tables.words import class_of
+from spoofcache.common.tables.words import BINARY, class_of
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
 from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
@@ -49,7 +49,7 @@ def _cm_scores(found: ScoreColumns, asked: Mapping[str, str]) -> CmScores:
         attacks = _spoof_attacks(table, attacks, is_bonafide)
     _check_unique(table, names)
     scores = numbers_of(table, found.score, f" (understood: {found})")
-    ones = None if found.binary is None or found.binary.numbers is None else found.binary.numbers == 1
+    ones = found.binary.is_one if found.binary else None
     remarks = tuple(_remarks(found, asked, scores))
     return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones, remarks)
 
@@ -84,10 +84,10 @@ def _is_bonafide(found: ScoreColumns, asked: Mapping[str, str]) -> NDArray[np.bo
 
 def _ones(table: Table, column: Column) -> NDArray[np.bool_]:
     """Whether each cell of a column of 0 and 1 is 1 [N]."""
-    row = next((row for row, cell in enumerate(column.cells) if cell not in ("0", "1")), None)
+    row = next((row for row, cell in enumerate(column.cells) if cell.lower() not in BINARY), None)
     if row is not None:
         table.lines.refuse(row, f"{shown(column.cells[row])} in {column}", "0 or 1")
-    return np.fromiter(map("1".__eq__, column.cells), np.bool_, len(column.cells))
+    return column.is_one
 
 
 def _spoof_attacks(table: Table, attacks: list[str], is_bonafide: NDArray[np.bool_] | None) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
+from typing import NoReturn
 
 from spoofcache.common.names import is_audio
 from spoofcache.common.tables.columns import Column, Table
@@ -118,17 +119,31 @@ def _find_key(table: Table, free: Sequence[Column], chosen: Mapping[str, Column 
     if key:
         return key, "bonafide" if key.is_binary else ""
     found = find_key(table, free)
-    binary = [one for one in [found, *free] if one and one.is_binary and not one.is_index]
+    binary = [one for one in [found, *free] if one and one.is_binary and _may_be_key(one)]
     if binary and (found is None or found.is_binary):
-        reference = binary[0].header or binary[0].number
-        raise table_error(
-            table,
-            f"{binary[0]} holds 0 and 1, which do not say which of them is bona fide,",
-            f"--column bonafide={reference} where 1 means bona fide, or --column spoof={reference} where 1 means spoof",
-        )
+        _ask_what_one_means(table, binary[0])
     if found is None:
         raise table_error(table, "no column says bonafide or spoof", f"{EXPECTED}, or --column key=…")
     return found, ""
+
+
+def _may_be_key(column: Column) -> bool:
+    """Whether a column of 0 and 1, or True and False, may be the key: many tables have flags of another meaning."""
+    if column.is_index:
+        return False
+    words = plain(column.header).split("_")
+    return column.is_numeric or not column.header or column.meaning == "key" or any(map(class_of, words))
+
+
+def _ask_what_one_means(table: Table, column: Column) -> NoReturn:
+    reference = column.header or column.number
+    zero, one = ("0", "1") if column.is_numeric else ("False", "True")
+    raise table_error(
+        table,
+        f"{column} holds {zero} and {one}, which do not say which of them is bona fide,",
+        f"--column bonafide={reference} where {one} means bona fide, or --column spoof={reference} where {one} means "
+        "spoof",
+    )
 
 
 def _find_attack(table: Table, free: Sequence[Column], key: Column) -> Column | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from spoofcache.common.names import quoted, utterance_of, word
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names
-from spoofcache.common.tables.words import NO_ATTACK, class_of
+from spoofcache.common.tables.words import BINARY, NO_ATTACK, class_of
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.key_columns import KeyColumns, key_columns
@@ -91,7 +91,7 @@ def _key(found: KeyColumns, spelling: str, spellings: Mapping[str, str] | None, 
     path = found.table.lines.path
     if found.one_means:
         other = {"bonafide": "spoof", "spoof": "bonafide"}[found.one_means]
-        return key_of(spelling, {"1": found.one_means, "0": other}, path, line)
+        return key_of(BINARY.get(spelling.lower(), spelling), {"1": found.one_means, "0": other}, path, line)
     if spellings is not None:
         return key_of(spelling, spellings, path, line)
     key = class_of(spelling)

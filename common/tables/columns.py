@@ -22,7 +22,7 @@ from spoofcache.common.tables.layout import (
     readings,
     shown,
 )
-from spoofcache.common.tables.words import ATTACK_ID, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
+from spoofcache.common.tables.words import ATTACK_ID, BINARY, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
 
 NUMBER_LIKE = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
 BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
@@ -91,8 +91,16 @@ class Column:
 
     @property
     def is_binary(self) -> bool:
-        """Whether all cells are 0 or 1."""
-        return self.consists_of(("0", "1"))
+        """Whether all cells are 0 or 1, or words for them (BINARY)."""
+        return all(cell.lower() in BINARY for cell in self.cells[:FIRST]) and all(
+            value.lower() in BINARY for value in self.values
+        )
+
+    @property
+    def is_one(self) -> NDArray[np.bool_]:
+        """Whether each cell of a binary column is 1 or a word for it [N]."""
+        ones = {value for value in self.values if BINARY.get(value.lower()) == "1"}
+        return np.fromiter(map(ones.__contains__, self.cells), np.bool_, len(self.cells))
 
     @cached_property
     def is_index(self) -> bool:
@@ -244,13 +252,18 @@ def _is_header(first: Sequence[str], below: Sequence[Column], asked: Sequence[st
     if any(NUMBER_LIKE.fullmatch(cell) or cell == UNKNOWN for cell in first):
         return False
     pairs = list(zip(first, below, strict=True))
-    if any(cell.lower() in CLASSES and not (one.cells and one.is_numeric) for cell, one in pairs):
+    if any(cell.lower() in CLASSES and not _may_be_called_a_class(one) for cell, one in pairs):
         return False
     if any(plain(cell) in MEANING or cell in asked for cell in first):
         return True
     if not below[0].cells or not any(one.is_numeric or one.is_class for one in below):
         return False
     return all(_is_word(cell, one) for cell, one in pairs)
+
+
+def _may_be_called_a_class(column: Column) -> bool:
+    """Whether a column can have the header `bonafide` or `fake`: one of numbers, or one that says yes or no."""
+    return bool(column.cells) and (column.is_numeric or column.is_binary)
 
 
 def _is_word(cell: str, column: Column) -> bool:

@@ -1,5 +1,6 @@
 """Files that look like score files or keys and are something else: what they are, said in a sentence."""
 
+from spoofcache.common.names import is_audio
 from spoofcache.common.tables.columns import Column, Table
 from spoofcache.common.tables.layout import TableError
 
@@ -12,6 +13,7 @@ ASV_2021 = (
 )
 ASV_KEY_2021 = "ASVspoof 2021's trial list of speaker verification (ASV/trial_metadata.txt), which goes to --asv-key"
 KALDI_TRIALS = "a trial list of speaker verification as Kaldi has it (speaker, utterance, target|nontarget)"
+VOXCELEB = "a trial list of speaker verification as VoxCeleb has it (1|0, enrolment file, test file)"
 KALDI_EER = "the input of Kaldi's compute-eer (score, target|nontarget), which names no utterances"
 TRACK_2 = "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof), which goes to --asv-key with --sasv-scores"
 
@@ -30,19 +32,26 @@ def refuse_foreign(table: Table, expected: str) -> None:
 
 def _what_it_is(table: Table) -> str:
     columns = table.columns
-    if any(one.is_class and len(one.classes) == 2 for one in columns):
+    if any(one.is_class and (len(one.classes) == 2 or one.meaning == "key") for one in columns):
         return ""
     verification = [one for one in columns if one.consists_of(ASV_KEYS) and one.values & VERIFICATION]
     numeric = [one for one in columns if one.is_numeric]
     if is_2021(table):
         return ASV_2021
     if not verification:
-        return ""
+        return VOXCELEB if _is_pair_of_files(table) else ""
     if numeric:
         return KALDI_EER if len(columns) == 2 else ASV_2019
     if len(columns) in (8, 12) and all(map(_has_codecs, columns[:2])):
         return ASV_KEY_2021
     return KALDI_TRIALS if len(columns) == 3 else TRACK_2
+
+
+def _is_pair_of_files(table: Table) -> bool:
+    """Whether each row has 0 or 1 and two files, as the pairs of speaker verification have."""
+    if len(table.columns) != 3 or table.header or not table.columns[0].is_binary:
+        return False
+    return all(map(is_audio, (one.cells[0] for one in table.columns[1:]))) and not table.columns[1].is_unique
 
 
 def is_2021(table: Table) -> bool:

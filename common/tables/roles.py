@@ -147,18 +147,43 @@ def _hits(columns: Sequence[Column], known: Names) -> list[int]:
 def find_key(table: Table, free: Sequence[Column]) -> Column | None:
     """The column of the classes: by its header, or the one whose cells all mean bona fide or spoof.
 
+    Words for the classes precede 0 and 1, which do not say which of them is bona fide. A column of 0 and 1 that is
+    called a key is returned only where no column has such words.
+
     Raises:
         TableError: several columns that contradict each other.
     """
     named = named_by_header("key", free)
-    others = [one for one in free if one.is_class and plain(one.header) not in NOT_KEYS]
-    found = [one for one in named if one.is_class] or named[:1] or others
+    in_words = [one for one in free if one.is_class and plain(one.header) not in NOT_KEYS]
+    called_keys = [one for one in in_words if one.meaning == "key"]
+    found = called_keys or [one for one in named if not one.is_binary][:1] or in_words or named[:1]
     if not found:
         broken = [one for one in free if one.is_broken_class]
         return broken[0] if len(broken) == 1 else None
     if any((one.means_bonafide != found[0].means_bonafide).any() for one in found[1:]):
         raise two_readings(table, "key", found)
-    return found[-1]  # the class stands behind the attack where both say `bonafide`
+    key = found[-1]  # the class stands behind the attack where both say `bonafide`
+    if key.is_class:
+        _require_agreement(table, key, [one for one in free if one.meaning == "key" and one.is_binary])
+    return key
+
+
+def _require_agreement(table: Table, key: Column, binary: Sequence[Column]) -> None:
+    """Raise a TableError where a column of 0 and 1 that is called a key follows the classes in some rows only.
+
+    Which of 0 and 1 means bona fide is open, so a column that is opposite in all rows agrees, too.
+    """
+    for column in binary:
+        differs = column.is_one != key.means_bonafide
+        if 2 * int(differs.sum()) > differs.size:
+            differs = ~differs
+        if differs.any():
+            row = int(np.argmax(differs))
+            table.lines.refuse(
+                row,
+                f"{shown(column.cells[row])} in {column} and {shown(key.cells[row])} in {key} contradict the other rows",
+                f"two columns that agree, or --column key={key.header or key.number} to disregard {column}",
+            )
 
 
 def require_classes(table: Table, column: Column, expected: str) -> None:
@@ -178,7 +203,8 @@ def find_attack(table: Table, free: Sequence[Column], is_bonafide: NDArray[np.bo
     named = named_by_header("attack", free)
     if named:
         return named[0]
-    texts = [one for one in free if not (one.is_numeric or one.is_empty or one.classes == {"bonafide", "spoof"})]
+    texts = [one for one in free if not (one.is_numeric or one.is_empty or one.is_binary)]
+    texts = [one for one in texts if one.classes != {"bonafide", "spoof"}]
     found = [one for one in texts if _is_attack(one, is_bonafide)]
     return found[0] if len(found) == 1 else None
 

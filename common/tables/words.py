@@ -7,9 +7,15 @@ UNKNOWN = "-"
 """What stands where a file does not say."""
 
 BONAFIDE = ("bonafide", "bona-fide", "bona_fide", "bona fide", "genuine", "human", "real", "authentic")
-SPOOF = ("spoof", "spoofed", "fake", "deepfake", "synthetic")
+SPOOF = (
+    *("spoof", "spoofed", "spoofing", "fake", "deepfake", "deep-fake", "deep_fake", "deep fake", "machine"),
+    *("synthetic", "synthesized", "synthesised", "generated", "ai-generated", "ai_generated", "ai generated"),
+)
 CLASSES: Mapping[str, str] = {**dict.fromkeys(BONAFIDE, "bonafide"), **dict.fromkeys(SPOOF, "spoof")}
 """Word for a class, in lower case → the class. 1 and 0 are none of them: files differ in which is which."""
+
+BINARY: Mapping[str, str] = {"0": "0", "0.0": "0", "false": "0", "1": "1", "1.0": "1", "true": "1"}
+"""How files write the two values of a column that says no or yes, in lower case → 0 or 1."""
 
 NO_ATTACK = frozenset({UNKNOWN, "", "none", "n/a", "nan", *BONAFIDE})
 """What files write, in any letter case, as the attack of a bona fide trial."""
