@@ -7,8 +7,6 @@ from pathlib import Path
 from spoofcache.common.tables.columns import tables
 from spoofcache.common.tables.layout import TableError, read_lines
 from spoofcache.metrics.det import ScoreError
-from spoofcache.metrics.score_columns import score_columns
-from spoofcache.protocols.forms import explain_protocol
 
 SCORES_FIRST = ("utterance", "utt_id", "file", "filename", "score")
 """For these columns, a number selects a column of the score files even if there is a protocol."""
@@ -70,16 +68,6 @@ class Reading:
             if (bare if dot and said in SCOPES else name) not in used:
                 files = ", ".join(map(str, [*scores, *protocols]))
                 raise ScoreError(f"--column {name}={reference}: no file has such a column; expected one of {files}")
-
-    def explanations(self, scores: Sequence[Path], protocols: Sequence[Path]) -> list[str]:
-        """Sentences on how the columns of each file were understood; empty unless the user asked for them."""
-        if not self.explain:
-            return []
-        said = [f"{path}: {explain_protocol(path, self.of_protocol(path))}." for path in protocols]
-        for path in scores:
-            found = score_columns(path, self.of_scores(path, bool(protocols)))
-            said.append(f"{path}: {found.table.describe()}; {found}.")
-        return said
 
 
 def _has_header(path: Path, reference: str) -> bool:

@@ -23,7 +23,7 @@ from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import AsvScores, CmScores
 from spoofcache.metrics.track2_files import is_track_2, read_track_2
 from spoofcache.protocols.conditions import select
-from spoofcache.protocols.forms import polarity_warning, read_any_protocol
+from spoofcache.protocols.forms import read_key_file
 from spoofcache.protocols.trial import table_rows, text_lines
 
 NO_PROTOCOL = "no protocol was given"
@@ -102,25 +102,47 @@ def evaluation_sets(
     tests = _protocols(protocols, where, paths, reading)
     files = [read_scores(path, reading.of_scores(path, bool(tests)), lambda: _names(tests)) for path in paths]
     tests = tests or [_by_scores(files[0], where)]
+    asv_paths = _one_for_each(asv, tests)
+    assigned = _assigned(systems, files, tests)
+    return [
+        _completed(replace(test, costs_2021=costs_2021 or {}), assigned[test.name], asv_path, reading, bool(protocols))
+        for test, asv_path in zip(tests, asv_paths, strict=True)
+    ]
+
+
+def _one_for_each(asv: Sequence[Path], tests: Sequence[EvaluationSet]) -> list[Path | None]:
+    """The file of ASV scores for each test set."""
     if len(asv) not in (0, 1, len(tests)):
         raise ScoreError(f"{len(asv)} files of ASV scores for {len(tests)} protocols; expected one for each, or one")
-    asv_paths: list[Path | None] = (
-        [None] * len(tests) if not asv else [asv[0]] * len(tests) if len(asv) == 1 else [*asv]
-    )
+    return [*asv] if len(asv) == len(tests) else [asv[0] if asv else None] * len(tests)
+
+
+def _assigned(
+    systems: Sequence[NamedFile], files: Sequence[CmScores], tests: Sequence[EvaluationSet]
+) -> dict[str, dict[str, Assignment]]:
+    """The scores that are judged on each test set, by the names of the test set and of the system."""
     found: dict[str, dict[str, Assignment]] = {test.name: {} for test in tests}
     for system, file in zip(systems, files, strict=True):
         one = assign(file, tests, SystemName(system.name, system.test_set))
         if system.name in found[one.test_set]:
             raise ScoreError(f"{file.path}: a second file of system {system.name}; give each a name, NAME=FILE")
         found[one.test_set][system.name] = one
-    sets = []
-    for test, asv_path in zip(tests, asv_paths, strict=True):
-        verification = read_asv(asv_path, test, reading, bool(protocols)) if asv_path else None
-        notes = [f"ASV scores: {asv_path}."] if asv_path else []
-        with_costs = replace(test, asv=verification, costs_2021=costs_2021 or {})
-        sets.append(_with_systems(with_costs, found[test.name], notes))
-    explained = reading.explanations(paths, [protocol.path for protocol in protocols])
-    return [replace(one, notes=(*one.notes, *explained)) for one in sets]
+    return found
+
+
+def _completed(
+    test: EvaluationSet,
+    files: Mapping[str, Assignment],
+    asv_path: Path | None,
+    reading: Reading,
+    has_protocol: bool,
+) -> EvaluationSet:
+    """The test set with the scores of its systems and of the ASV system, and with notes on the files."""
+    asv = read_asv(asv_path, test, reading, has_protocol) if asv_path else None
+    notes = [f"ASV scores: {asv_path}."] if asv_path else []
+    if reading.explain:
+        notes += [f"{one.scores.path}: {one.scores.layout}; {one.scores.understood}." for one in files.values()]
+    return _with_systems(replace(test, asv=asv), files, notes)
 
 
 def _names(tests: Sequence[EvaluationSet]) -> frozenset[str]:
@@ -277,12 +299,12 @@ def _read_protocol(
     protocol: NamedFile, where: Sequence[str], scores: Sequence[Path], reading: Reading
 ) -> EvaluationSet:
     path = protocol.path
-    everything = read_any_protocol(path, reading.of_protocol(path), lambda: frozenset().union(*map(names_in, scores)))
-    trials = list_trials(select(everything, where), everything, path)
+    key = read_key_file(path, reading.of_protocol(path), lambda: frozenset().union(*map(names_in, scores)))
+    trials = list_trials(select(key.trials, where), key.trials, path)
     note = f"Protocol: {path}{' where ' if where else ''}{' and '.join(where)}, {len(trials.utt_ids):,} trials."
-    polarity = polarity_warning(path, reading.of_protocol(path))
-    warnings = (*([polarity] if polarity else []), *phase_warnings(trials))
-    return EvaluationSet(protocol.name, trials, notes=(note,), warnings=warnings)
+    notes = (note, *([f"{path}: {key.understood}."] if reading.explain else []))
+    warnings = (*([key.polarity] if key.polarity else []), *phase_warnings(trials))
+    return EvaluationSet(protocol.name, trials, notes=notes, warnings=warnings)
 
 
 def _fit(name: str, dev: Sequence[FloatArray], is_bonafide: NDArray[np.bool_]) -> Calibration:

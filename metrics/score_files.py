@@ -51,7 +51,7 @@ def _cm_scores(found: ScoreColumns, asked: Mapping[str, str]) -> CmScores:
     scores = numbers_of(table, found.score, f" (understood: {found})")
     ones = found.binary.is_one if found.binary else None
     remarks = tuple(_remarks(found, asked, scores))
-    return CmScores(names, attacks, is_bonafide, scores, table.lines.path, str(found), ones, remarks)
+    return CmScores(names, attacks, is_bonafide, scores, table.lines.path, table.describe(), str(found), ones, remarks)
 
 
 def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) -> Iterator[str]:

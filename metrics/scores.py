@@ -32,6 +32,8 @@ class CmScores:
     """Score of each trial [N]; a higher score means more bona fide."""
     path: Path | None = None
     """The file that the scores were read from; None for scores that were computed."""
+    layout: str = ""
+    """How the text was split into rows and columns, in words."""
     understood: str = ""
     """What its columns were understood to be, for messages."""
     ones: NDArray[np.bool_] | None = None

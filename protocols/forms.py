@@ -10,13 +10,23 @@ from spoofcache.common.tables.foreign import VERIFICATION
 from spoofcache.common.tables.layout import Lines, TableError, read_lines
 from spoofcache.common.tables.roles import Names
 from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
-from spoofcache.protocols.key_columns import EXPECTED, POLARITY, key_columns
-from spoofcache.protocols.table import read_keys
+from spoofcache.protocols.key_columns import EXPECTED, POLARITY, KeyColumns, key_columns
+from spoofcache.protocols.table import trials_of
 from spoofcache.protocols.trial import KEYS, UNKNOWN, ProtocolError, Trial
 from spoofcache.protocols.trial_table import TrialTable
 
 LOOKED_AT = 1000
 """Number of lines from which a form without a header is recognised."""
+
+
+class KeyFile(NamedTuple):
+    """A protocol or a key file that was read."""
+
+    trials: TrialTable
+    understood: str
+    """How its columns were understood, in words."""
+    polarity: str
+    """A sentence where 1 was taken for bona fide although the user does not say what 1 means; else empty."""
 
 
 class Form(NamedTuple):
@@ -45,6 +55,11 @@ NAMES: Mapping[int, str] = {n: form.columns for n, form in OFFICIAL.items() if n
 def read_any_protocol(
     path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None
 ) -> TrialTable:
+    """The trials of a protocol or a key file, as `read_key_file` reads them."""
+    return read_key_file(path, columns, known_names).trials
+
+
+def read_key_file(path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None) -> KeyFile:
     """Read a protocol or a key file, in its order (trials without paths).
 
     A protocol of a corpus is recognised by its columns and read by the corpus's own reader; any other table is
@@ -58,25 +73,17 @@ def read_any_protocol(
     Raises:
         ProtocolError: the protocol is malformed.
     """
+    columns = columns or {}
     try:
         form = None if columns else _official(read_lines(path, EXPECTED, printable=False))
+        found = None if form else key_columns(path, columns, known_names, NAMES)
     except TableError as error:
         raise ProtocolError(str(error)) from error
     if form:
-        return form.read(path)
-    return read_keys(path, None, columns, NAMES, known_names)
-
-
-def explain_protocol(path: Path, columns: Mapping[str, str] | None = None) -> str:
-    """How the columns of a protocol or a key file are understood, in words; raises as `read_any_protocol`."""
-    try:
-        lines = read_lines(path, EXPECTED, printable=False)
-        form = None if columns else _official(lines)
-        if form:
-            return f"{len(lines.texts):,} rows in the form of a corpus, whose columns are {form.columns}"
-        return str(key_columns(path, columns or {}, None, NAMES))
-    except TableError as error:
-        raise ProtocolError(str(error)) from error
+        trials = form.read(path)
+        return KeyFile(trials, f"{len(trials):,} rows in the form of a corpus, whose columns are {form.columns}", "")
+    assert found is not None
+    return KeyFile(trials_of(found, None), str(found), _polarity(found, columns))
 
 
 def polarity_warning(path: Path, columns: Mapping[str, str]) -> str:
@@ -84,13 +91,19 @@ def polarity_warning(path: Path, columns: Mapping[str, str]) -> str:
     if not columns.keys() & {"key", "label"}:
         return ""
     try:
-        found = key_columns(path, columns, None, NAMES)
+        return _polarity(key_columns(path, columns, None, NAMES), columns)
     except TableError as error:
         raise ProtocolError(str(error)) from error
+
+
+def _polarity(found: KeyColumns, columns: Mapping[str, str]) -> str:
     if not found.one_means or columns.keys() & POLARITY.keys():
         return ""
     reference = found.key.header or found.key.number
-    return f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
+    return (
+        f"{found.table.lines.path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column "
+        f"spoof={reference})"
+    )
 
 
 def _official(lines: Lines) -> Form | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from spoofcache.common.names import quoted, utterance_of, word
 from spoofcache.common.tables.layout import TableError, shown
-from spoofcache.common.tables.roles import Names
 from spoofcache.common.tables.words import BINARY, NO_ATTACK, class_of
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
@@ -39,32 +38,26 @@ def read_table(
         ProtocolError: the text is not a table, has no utterances or keys, or can be read in two ways; a row has another
             width; a key is unknown; a bona fide trial has an attack; two rows name the same utterance.
     """
-    return unique_utterances(read_keys(path, spellings, columns), path)
-
-
-def read_keys(
-    path: Path,
-    spellings: Mapping[str, str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    names: Mapping[int, str] | None = None,
-    known_names: Names | None = None,
-) -> TrialTable:
-    """Read a table of trials like `read_table`, but allow two files of one utterance (`u1.mp3` and `u1.ogg`).
-
-    Args:
-        path: the table.
-        spellings: as in `read_table`.
-        columns: as in `read_table`.
-        names: number of columns → their names, for forms without a header.
-        known_names: returns names of utterances, which decide between several possible columns.
-
-    Raises:
-        ProtocolError: as for `read_table`, or a row occurs twice.
-    """
     try:
-        found = key_columns(path, columns or {}, known_names, names)
+        found = key_columns(path, columns or {})
     except TableError as error:
         raise ProtocolError(str(error)) from error
+    return unique_utterances(trials_of(found, spellings), path)
+
+
+def trials_of(found: KeyColumns, spellings: Mapping[str, str] | None) -> TrialTable:
+    """The trials of a table whose columns are known, in its order.
+
+    Unlike `read_table`, it allows two files of one utterance (`u1.mp3` and `u1.ogg`).
+
+    Args:
+        found: the table and the meaning of its columns.
+        spellings: as in `read_table`.
+
+    Raises:
+        ProtocolError: a row names no utterance, or one that an earlier row names; a key is unknown; a bona fide trial
+            has an attack.
+    """
     return TrialTable(_trials(found, spellings))
 
 

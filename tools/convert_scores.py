@@ -15,11 +15,13 @@ from spoofcache.common.names import without_ending, word
 from spoofcache.evaluation.alignment import align
 from spoofcache.evaluation.reading import Reading
 from spoofcache.evaluation.trials import TrialList
+from spoofcache.metrics.score_columns import names_in
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.scores import CmScores
 from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
-from spoofcache.protocols.forms import read_any_protocol
+from spoofcache.protocols.forms import read_key_file
 from spoofcache.protocols.trial import CLASS_INDEX, UNKNOWN
+from spoofcache.protocols.trial_table import TrialTable
 
 EXAMPLES = """\b
 Examples:
@@ -60,10 +62,12 @@ def main(
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
     reading = Reading(columns)
-    scores = read_scores(source, reading.of_scores(source, protocol is not None))
-    for remark in scores.remarks:
+    key = read_key_file(protocol, reading.of_protocol(protocol), lambda: names_in(source)) if protocol else None
+    wanted = key.trials.names_as_written if key else ()
+    scores = read_scores(source, reading.of_scores(source, key is not None), lambda: wanted)
+    for remark in (*scores.remarks, *([key.polarity] if key and key.polarity else [])):
         click.echo(f"Warning: {remark}", err=True)
-    scores = with_protocol(scores, protocol, reading.of_protocol(protocol)) if protocol else scores
+    scores = with_protocol(scores, key.trials, f"{source} against {protocol}") if key else scores
     lines = format_cm_scores(replace(scores, utt_ids=_written(scores.utt_ids)), form)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
@@ -77,18 +81,17 @@ def _written(names: Sequence[str]) -> list[str]:
     return bare if len(set(bare)) == len(bare) else [word(name) for name in names]
 
 
-def with_protocol(scores: CmScores, protocol: Path, columns: Mapping[str, str] | None = None) -> CmScores:
-    """The scores in the order of a protocol, with its keys and attacks.
+def with_protocol(scores: CmScores, trials: TrialTable, where: str) -> CmScores:
+    """The scores in the order of a protocol's trials, with their keys and attacks.
 
     Raises:
-        ScoreError: the trials of the scores are not exactly those of the protocol, or their keys or attacks differ.
-        ProtocolError: the protocol is malformed.
+        ScoreError: the trials of the scores are not exactly those of the protocol, or their keys or attacks differ; the
+            message begins with `where`.
     """
-    trials = read_any_protocol(protocol, columns)
     utt_ids, attacks = trials.names_as_written, trials.column("attack", UNKNOWN)
     is_bonafide = np.frombuffer(trials.labels, np.int8) == CLASS_INDEX["bonafide"]
     wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
-    return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, f"{scores.path} against {protocol}"))
+    return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, where))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path, new_folder
 from spoofcache.protocols import Location, find_audio, load_trials
-from spoofcache.protocols.forms import read_any_protocol
+from spoofcache.protocols.forms import read_key_file
 from spoofcache.protocols.table import unique_utterances
 from spoofcache.protocols.trial import Trial
 from spoofcache.tools.demo_corpus.parallel import spread
@@ -136,7 +136,10 @@ def _check_options(
 def _list(source: Path, audio_dir: Path, columns: Mapping[str, str]) -> Sequence[Trial]:
     if source.is_dir():
         return load_trials("folders", Location(root=source), "")
-    return find_audio(unique_utterances(read_any_protocol(source, columns), source), audio_dir)
+    key = read_key_file(source, columns)
+    if key.polarity:
+        click.echo(f"Warning: {key.polarity}", err=True)
+    return find_audio(unique_utterances(key.trials, source), audio_dir)
 
 
 def _analyze(found: Survey, json_path: Path | None, picture: Path | None) -> None:

@@ -179,10 +179,12 @@ def _require_agreement(table: Table, key: Column, binary: Sequence[Column]) -> N
             differs = ~differs
         if differs.any():
             row = int(np.argmax(differs))
+            found = f"{shown(column.cells[row])} in {column} and {shown(key.cells[row])} in {key}"
+            reference = key.header or key.number
             table.lines.refuse(
                 row,
-                f"{shown(column.cells[row])} in {column} and {shown(key.cells[row])} in {key} contradict the other rows",
-                f"two columns that agree, or --column key={key.header or key.number} to disregard {column}",
+                f"{found} contradict the other rows",
+                f"two columns that agree, or --column key={reference} to disregard {column}",
             )
 
 

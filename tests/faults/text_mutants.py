@@ -25,7 +25,7 @@ from spoofcache.metrics.asv_files import read_asv_2021, read_asv_scores
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.track2_files import read_track_2
 from spoofcache.protocols import Location, load_trials
-from spoofcache.protocols.forms import explain_protocol, read_any_protocol
+from spoofcache.protocols.forms import read_any_protocol
 from spoofcache.protocols.snapshot import read_snapshot
 from tests.faults.damage import Change, cut, flip, inserting
 from tests.faults.outcome import Outcome, run_command
@@ -196,7 +196,7 @@ KINDS = (
                 for name, key in zip(NAMES, CLASSES, strict=True)
             )
         ),
-        lambda path: (explain_protocol(path), read_any_protocol(path)),
+        read_any_protocol,
     ),
     Kind(
         "protocol of ASVspoof 5",
@@ -206,7 +206,7 @@ KINDS = (
                 for name, key in zip(NAMES, CLASSES, strict=True)
             )
         ),
-        lambda path: (explain_protocol(path), read_any_protocol(path)),
+        read_any_protocol,
     ),
     Kind(
         "trial list of a cache",

@@ -126,3 +126,18 @@ def test_a_published_file_keeps_every_bit(convert, shared, tmp_path):
     _, written = convert(published.read_text(), "--to", "asvspoof2021", "--out", "out.txt")
     assert len(written.splitlines()) == 71_237
     assert read_scores(tmp_path / "out.txt").scores.tobytes() == read_scores(published).scores.tobytes()
+
+
+def test_a_key_of_0_and_1_is_used_with_a_warning_of_its_polarity(convert, tmp_path):
+    (tmp_path / "key.csv").write_text("file,label\nu1.wav,1\nu2.wav,0\n")
+    options = ("--to", "tsv", "--out", "out.txt", "--protocol", "key.csv", "--column", "key=label")
+    result, written = convert("u2 0.5\nu1 1.5\n", *options)
+    assert "Warning: key.csv: 1 in column 2 (`label`) was taken for bona fide" in result.output
+    assert written == "utt_id\tattack\tkey\tscore\nu1\t-\tbonafide\t1.5\nu2\t-\tspoof\t0.5\n"
+
+
+def test_names_of_the_protocol_decide_which_column_names_the_utterance(convert):
+    result, written = convert(
+        "x9 u2 0.5\nx8 u1 1.5\n", "--to", "asvspoof2021", "--out", "out.txt", "--protocol", "protocol.txt"
+    )
+    assert written == "u2 0.5\nu1 1.5\n", result.output

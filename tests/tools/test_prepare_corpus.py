@@ -115,6 +115,15 @@ def test_a_column_that_names_files_is_not_surveyed_and_one_called_like_a_propert
     assert lines[lines.index("column format") + 1 :][:2] == ["flac 6 60 % 6 60 %", "mp3 4 40 % 4 40 %"]
 
 
+@pytest.mark.parametrize(("column", "is_warned"), [("label", True), ("bonafide", False), ("spoof", False)])
+def test_a_key_of_0_and_1_needs_a_word_on_what_1_means(prepare, tmp_path, column, is_warned):
+    (tmp_path / "list.csv").write_text("file,target\na.wav,True\nb.wav,False\n")
+    result = prepare("list.csv", "--analyze", "--column", f"{column}=target")
+    assert result.exit_code == 0
+    warning = "Warning: list.csv: 1 in column 2 (`target`) was taken for bona fide (if it means spoof: --column spoof="
+    assert (warning in result.output) is is_warned
+
+
 def test_too_few_groups_are_refused_before_any_file_is_read(prepare, tmp_path):
     (tmp_path / "list.csv").write_text("file,label,speaker\na.wav,real,ann\nb.wav,fake,ann\nc.wav,fake,ben\n")
     result = prepare("list.csv", "--split", "6:1:3", "--group", "speaker", "--out", "parts")

@@ -50,7 +50,9 @@ def test_the_key_is_the_column_that_states_the_classes(table, content, key):
 
 
 def test_two_keys_that_contradict_each_other_are_two_readings(table):
-    with pytest.raises(OpenTable, match=r"t.csv:2: .* is open to 2 readings: key = column 2 \(`class`\), 'fake' or key"):
+    with pytest.raises(
+        OpenTable, match=r"t.csv:2: .* is open to 2 readings: key = column 2 \(`class`\), 'fake' or key"
+    ):
         key_of(table(rows("utt,class,label", "a,fake,bonafide", "b,real,spoof")))
 
 
@@ -124,5 +126,5 @@ def test_the_likeliest_separator_that_gives_a_meaning_is_taken(tmp_path):
 def test_a_trial_behind_a_comment_sign_is_refused(table):
     found = table("# scored on Monday\nu1 0.5\n#u2 1.5\nu3 2.5\n")
     refuse_hidden_rows(found, found.columns[1], str.isalpha)  # no cell fits: comments
-    with pytest.raises(TableError, match="t.csv:3: '#u2 1.5' begins with # as a comment does, but has the form"):
+    with pytest.raises(TableError, match=r"t.csv:3: '#u2 1.5' begins with # as a comment does, but has the form"):
         refuse_hidden_rows(found, found.columns[1], lambda cell: cell == "1.5")

@@ -2,7 +2,17 @@
 
 import pytest
 
-from spoofcache.common.tables.words import BINARY, BONAFIDE, CLASSES, HEADERS, MEANING, NO_ATTACK, SPOOF, class_of, plain
+from spoofcache.common.tables.words import (
+    BINARY,
+    BONAFIDE,
+    CLASSES,
+    HEADERS,
+    MEANING,
+    NO_ATTACK,
+    SPOOF,
+    class_of,
+    plain,
+)
 
 
 @pytest.mark.parametrize("word", ["bona-fide", "Bonafide", "GENUINE", "human", "Real"])
