@@ -30,9 +30,13 @@ Examples:
 """
 SPACES = ("light", "pc")
 SPACE_HELP = (
-    "Operations to choose from: those with max-feature-maps (light, our reading of Light-DARTS) or PC-DARTS (pc)."
+    "Choose among these operations: those with max-feature-maps (light, our reading of Light-DARTS) or those of "
+    "PC-DARTS (pc)."
 )
-COST_HELP = "Weight of the expected cost, from 0 to 1, in the loss. A larger weight gives a lighter network."
+COST_HELP = (
+    "Add the expected cost, which lies between 0 and 1, to the loss with this weight. A larger weight gives a lighter "
+    "network."
+)
 number = click.IntRange(min=1)
 
 
@@ -54,14 +58,14 @@ class Options:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--train", type=input_folder, required=True, help="Cached partition to search on.")
-@click.option("--out", type=output, required=True, help="Search folder to create, or to continue with --resume.")
+@click.option("--train", type=input_folder, required=True, help="Search on this cached partition.")
+@click.option("--out", type=output, required=True, help="Create this search folder, or continue it with --resume.")
 @click.option("--space", type=click.Choice(SPACES), default="light", show_default=True, help=SPACE_HELP)
 @click.option("--cells", type=number, default=8, show_default=True, help="Number of cells in the network.")
 @click.option("--channels", type=number, default=16, show_default=True, help="Number of channels in the first cells.")
 @click.option("--cost-weight", type=float, default=0.5, show_default=True, help=COST_HELP)
 @click.option("--epochs", type=number, default=50, show_default=True, help="Number of epochs to search for.")
-@click.option("--batch-size", type=number, default=64, show_default=True, help="Utterances per update.")
+@click.option("--batch-size", type=number, default=64, show_default=True, help="Number of utterances per update.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the search.")
 @click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the search in --out.")
 @device_option
@@ -70,7 +74,8 @@ class Options:
 def main(**given: Any) -> None:
     """Search for the cells of a network.
 
-    The search folder keeps genotype.toml, search.jsonl and cells.png.
+    The search folder keeps the result as an experiment for main_train.py (genotype.toml), a picture of the cells
+    (cells.png) and the figures of every epoch (search.jsonl).
     """
     _search(Options(**given))
 

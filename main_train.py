@@ -56,9 +56,10 @@ Examples:
   # share every batch between two GPUs; accelerate launch --num_processes 2 main_train.py … does the same
   torchrun --nproc_per_node 2 main_train.py … --out runs/lfcc
 """
-CONFIG_HELP = "Experiment to run: a TOML file, or the name of one in configs/, such as lfcc_lcnn."
+CONFIG_HELP = "Run this experiment: a TOML file, or the name of one in configs/, such as lfcc_lcnn."
 TRAIN_HELP = (
-    "Cached partition to train on. Repeat the option to train on several corpora. Augmented views are found beside it."
+    "Train on this cached partition, and on the augmented views beside it if the experiment asks for them. Repeat the "
+    "option to train on several corpora."
 )
 SEEDS_HELP = (
     "Train this many times with consecutive seeds, from train.seed on, into the folders OUT-seed0, OUT-seed1, …"
@@ -100,9 +101,9 @@ class Options:
 @click.command(epilog=EXAMPLES)
 @click.option("--config", type=PackagedFile("configs"), required=True, help=CONFIG_HELP)
 @click.option("--train", "trains", type=input_folder, required=True, multiple=True, help=TRAIN_HELP)
-@click.option("--dev", type=input_folder, required=True, help="Cached partition that selects the best epoch.")
+@click.option("--dev", type=input_folder, required=True, help="Select the best epoch on this cached partition.")
 @click.option(
-    "--out", type=output, help="Run folder to create, or to continue with --resume. Required without --dry-run."
+    "--out", type=output, help="Create this run folder, or continue it with --resume. Required without --dry-run."
 )
 @click.option(
     "--set",
@@ -111,7 +112,9 @@ class Options:
     metavar="section.key=value",
     help="Override a key of the experiment. May be repeated.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed; the same as --set train.seed=SEED.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Use this random seed; the same as --set train.seed=SEED."
+)
 @click.option("--seeds", type=click.IntRange(min=2), help=SEEDS_HELP)
 @click.option("--resume", is_flag=True, help=RESUME_HELP)
 @click.option("--init", type=input_folder, metavar="RUN", help=INIT_HELP)

@@ -38,13 +38,14 @@ def _problems(folder: Path, advance: Callable[[int], None]) -> Iterator[str]:
             corrupt = shard.corrupt()
         except StoreError as error:
             yield str(error)
-            skipped = None  # unknown: that shard may have left utterances out
+            skipped = None  # unknown: that shard may have omitted utterances
             continue
         finally:
             advance(1)
         if corrupt:
-            fault = "rows changed since they were written or are not numbers"
-            yield f"{path}: {len(corrupt)} {fault}, first {corrupt[0]}; {REMEDY}"
+            rows = f"{len(corrupt)} row{'s' * (len(corrupt) != 1)}"
+            fault = f"the values of {rows} have changed since they were written, or are not numbers"
+            yield f"{path}: {fault}, first {corrupt[0]}; {REMEDY}"
         if skipped is not None:
             skipped |= shard.skipped
     table = folder / SKIPPED

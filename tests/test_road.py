@@ -129,7 +129,7 @@ def test_verify_finds_a_changed_byte_and_names_the_utterance(road, tmp_path):
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
-    assert "1 rows changed since they were written or are not numbers, first dev_0" in refusal(
+    assert "the values of 1 row have changed since they were written, or are not numbers, first dev_0" in refusal(
         "preprocess.py", "--verify", "--out", copy
     )
 

@@ -32,17 +32,18 @@ SIZE = click.IntRange(min=16)
     "--speech",
     type=FOLDER,
     required=True,
-    help="Folder with recordings of at least two speakers, in any audio format. Subfolders are searched too.",
+    help="Take the human speech from this folder and its subfolders: recordings of at least two speakers, in any audio "
+    "format.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the corpus; it must not exist.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Create the corpus in this new folder.")
 @click.option(
     "--speaker",
     "pattern",
     default=FIRST_FOLDER,
     show_default=True,
     metavar="REGEX",
-    help="Regular expression that is searched in the path of each file below --speech. Its first group names the "
-    "speaker; by default that is the first folder.",
+    help="Name the speaker of each file by the first group of this regular expression, which is searched in the path "
+    "of the file below --speech. By default, the first folder names the speaker.",
 )
 @click.option(
     "--codec",
@@ -52,17 +53,26 @@ SIZE = click.IntRange(min=16)
     help="Send every utterance through G.722 once (g722) or not (none). By default (auto), do so if any recording is "
     "G.722.",
 )
-@click.option("--train", type=SIZE, default=200, show_default=True, help="Utterances in train; half are bona fide.")
-@click.option("--dev", type=SIZE, default=100, show_default=True, help="Utterances in dev; half are bona fide.")
 @click.option(
-    "--eval", "eval_", type=SIZE, default=140, show_default=True, help="Utterances in eval; half are bona fide."
+    "--train", type=SIZE, default=200, show_default=True, help="Number of utterances in train; half are bona fide."
+)
+@click.option(
+    "--dev", type=SIZE, default=100, show_default=True, help="Number of utterances in dev; half are bona fide."
+)
+@click.option(
+    "--eval",
+    "eval_",
+    type=SIZE,
+    default=140,
+    show_default=True,
+    help="Number of utterances in eval; half are bona fide.",
 )
 @click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same bytes.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=os.cpu_count() or 1,
-    help="Number of processes; by default, the number of cores.",
+    help="Make the utterances in this many processes; by default, one per core.",
 )
 @cli.sentences()
 def main(

@@ -119,7 +119,13 @@ def page() -> str:
     return "\n".join(lines)
 
 
-@click.command()
+EXAMPLE = """\b
+Example:
+  python tools/config_reference.py
+"""
+
+
+@click.command(epilog=EXAMPLE)
 def main() -> None:
     """Regenerate the configuration reference in docs/configuration.md."""
     PAGE.write_text(page(), encoding="utf-8")

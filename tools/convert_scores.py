@@ -37,9 +37,9 @@ PROTOCOL_HELP = (
 @click.command(epilog=EXAMPLES)
 @click.argument("source", metavar="IN", type=cli.input_file)
 @click.option(
-    "--to", "form", type=cli.ChoiceWithAliases(FORMS, ALIASES), required=True, help="Form of the file to write."
+    "--to", "form", type=cli.ChoiceWithAliases(FORMS, ALIASES), required=True, help="Write the scores in this form."
 )
-@click.option("--out", type=cli.output, required=True, help="Score file to write.")
+@click.option("--out", type=cli.output, required=True, help="Write the scores to this file.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
 @click.option(
     "--column",

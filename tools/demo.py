@@ -54,8 +54,8 @@ Examples:
 """
 
 
-FRONTEND_HELP = "Front-end to demonstrate. xls-r-300m downloads a large speech model."
-SIZE_HELP = "Size of the corpus. With small, training is too short to learn much."
+FRONTEND_HELP = "Show this front-end. With xls-r-300m, a large speech model is downloaded."
+SIZE_HELP = "Make a corpus of this size. With small, training is too short to learn much."
 
 
 class Failed(Exception):
@@ -159,7 +159,8 @@ def _evaluate(corpus: Path, scores: Path, results: Path) -> None:
 @click.option(
     "--speech",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with recordings of your own, one subfolder per speaker; by default, the recorded prompts of Debian.",
+    help="Use recordings of your own from this folder, which has one subfolder per speaker; by default, the recorded "
+    "prompts of Debian are used.",
 )
 @cli.sentences()
 def main(frontend: str, size: str, speech: Path | None) -> None:

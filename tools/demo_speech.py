@@ -178,7 +178,7 @@ def arrange(unpacked: Path, folder: Path) -> None:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the speech into.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Write the speech into this folder.")
 @cli.sentences()
 def main(out: Path) -> None:
     """Get speech for the demonstration: recorded prompts from Debian, or else built-in artificial voices."""

@@ -25,36 +25,42 @@ Examples:
   python tools/import_checkpoint.py --backend lcnn --in lcnn.pt --out runs/theirs --features cache/…/eval \\
          --bonafide-index 0
 """
-BACKEND_HELP = "Network to fill: a registry name, or package.module:Name. A wrong name lists the registry."
-INDEX_HELP = "Class index of bona fide in the checkpoint. With 0, the two output rows are swapped."
-SET_HELP = "Setting of the back-end, such as channels=24. Repeatable."
-PREFIX_HELP = (
-    "Read only the entries whose names begin with this prefix, and remove it from the names.  [default: whatever "
-    "precedes all names of the network]"
+BACKEND_HELP = (
+    "Load the weights into this back-end: a registry name, or package.module:Name. An unknown name prints the registry."
 )
-DROP_HELP = "Ignore the entries whose names begin with this prefix. Repeatable."
-FEATURES_HELP = "Cached partition with the features that the checkpoint was trained on."
-FRONTEND_HELP = "Front-end that the checkpoint was trained behind, if there is no cache.  [default: raw]"
-WEIGHTS_HELP = "Local checkpoint folder of the front-end in the format of the Hugging Face hub."
-NORMALIZE_HELP = "Normalisation of the waveform.  [default: that of the front-end]"
+INDEX_HELP = "Read this class of the checkpoint as bona fide. With 0, the two rows of the output layer are swapped."
+SET_HELP = "Build the back-end with this setting, such as channels=24. May be repeated."
+PREFIX_HELP = (
+    "Read only the entries whose names begin with this prefix, and remove it from the names. By default, the prefix is "
+    "whatever precedes all names of the network."
+)
+DROP_HELP = "Ignore the entries whose names begin with this prefix. May be repeated."
+FEATURES_HELP = "Take the front-end from this cached partition, whose features must be those that the network expects."
+FRONTEND_HELP = "If there is no cache, state the front-end that the network was trained on.  [default: raw]"
+LAYER_HELP = "State the hidden state of the speech model that the network was trained on. May be repeated."
+WEIGHTS_HELP = "Load the speech model of the front-end from this local folder in the format of the Hugging Face hub."
+NORMALIZE_HELP = "State how the waveforms were normalised; by default, as the front-end does it."
+FIT_HELP = "Pad audio that is shorter than --length by repeating it or with zeros.  [default: repeat]"
+LENGTH_HELP = "Cut or pad every utterance to this many samples at 16 kHz.  [default: 64600]"
+IN_HELP = "Read this checkpoint (.pth, .pt, .ckpt or .safetensors)."
 LENGTH = click.IntRange(MIN_SAMPLES, MAX_SAMPLES)
 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--backend", metavar="NAME", required=True, help=BACKEND_HELP)
-@click.option("--in", "source", type=cli.input_file, required=True, help="Checkpoint (.pth, .pt, .ckpt, .safetensors).")
-@click.option("--out", type=cli.output, required=True, help="Run folder to write; it must not exist.")
+@click.option("--in", "source", type=cli.input_file, required=True, help=IN_HELP)
+@click.option("--out", type=cli.output, required=True, help="Create this run folder, which must not exist yet.")
 @click.option("--bonafide-index", type=click.IntRange(0, 1), default=1, show_default=True, help=INDEX_HELP)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET_HELP)
 @click.option("--prefix", default="", help=PREFIX_HELP)
 @click.option("--drop", multiple=True, metavar="PREFIX", help=DROP_HELP)
 @click.option("--features", type=cli.input_folder, help=FEATURES_HELP)
 @click.option("--frontend", metavar="NAME", help=FRONTEND_HELP)
-@click.option("--layer", "layers", multiple=True, metavar="last|0…24", help="Hidden state by its name. Repeatable.")
+@click.option("--layer", "layers", multiple=True, metavar="last|0…24", help=LAYER_HELP)
 @click.option("--weights", type=cli.checkpoint_folder, help=WEIGHTS_HELP)
 @click.option("--normalize", type=click.Choice(NORMALIZATIONS), help=NORMALIZE_HELP)
-@click.option("--fit", type=click.Choice(list(FIT_RULES)), help="How short audio is padded.  [default: repeat]")
-@click.option("--length", "n_samples", type=LENGTH, help="Samples per utterance, at 16 kHz.  [default: 64600]")
+@click.option("--fit", type=click.Choice(list(FIT_RULES)), help=FIT_HELP)
+@click.option("--length", "n_samples", type=LENGTH, help=LENGTH_HELP)
 @cli.sentences()
 def main(
     backend: str, source: Path, out: Path, bonafide_index: int, settings: tuple[str, ...], prefix: str,

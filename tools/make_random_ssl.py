@@ -24,8 +24,10 @@ OLD_NAMES: Mapping[str, str] = {
 """Names of the two tensors of weight normalisation before torch 2.1; the published XLS-R files still use them."""
 
 EXAMPLES = """\b
-Example:
+Examples:
   python tools/make_random_ssl.py --architecture xls-r-300m --layers 2 --out /tmp/xlsr-2
+  python tools/make_random_ssl.py --width 64 --layers 2 --out /tmp/tiny
+  python preprocess.py --frontend xls-r-300m --weights /tmp/tiny …
 """
 
 
@@ -81,29 +83,39 @@ def _old_name(name: str) -> str:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="xls-r-300m", show_default=True)
+@click.option(
+    "--architecture",
+    type=click.Choice(list(ARCHITECTURES)),
+    default="xls-r-300m",
+    show_default=True,
+    help="Build a model of this architecture.",
+)
 @click.option(
     "--layers",
     type=click.IntRange(min=1),
-    help="Number of transformer blocks; by default, as many as the architecture has.",
+    help="Give the model this many transformer blocks; by default, as many as the architecture has.",
 )
 @click.option(
     "--width",
     type=click.IntRange(min=64),
-    help="Size of the hidden states, a multiple of 64; by default, that of the architecture.",
+    help="Give the hidden states this size, a multiple of 64; by default, that of the architecture.",
 )
-@click.option("--seed", default=0, show_default=True, help="Random seed of the weights.")
+@click.option("--seed", default=0, show_default=True, help="Draw the weights with this random seed.")
 @click.option(
     "--old-form",
     is_flag=True,
-    help="Write pytorch_model.bin with weight_g and weight_v names, in which XLS-R was published.",
+    help="Write pytorch_model.bin with the tensor names weight_g and weight_v, as XLS-R was published; by default, "
+    "model.safetensors is written.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; it must not exist.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Create this folder, which must not exist yet."
+)
 @sentences()
 def main(architecture: str, layers: int | None, width: int | None, seed: int, old_form: bool, out: Path) -> None:
     """Write a checkpoint with random weights, in the format of the Hugging Face hub.
 
-    With `--width 64 --layers 2` it has less than 20 MB, for a first try of every command.
+    With `--width 64 --layers 2` it has less than 20 MB, which makes it suitable for a first try of every command. The
+    weights mean nothing, but sizes and speeds are those of a real model of the same shape.
     """
     if out.exists():
         raise Sentence(f"{out} exists already; expected a new folder")

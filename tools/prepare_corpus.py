@@ -43,7 +43,7 @@ Examples:
 @click.option(
     "--audio-dir",
     type=cli.input_folder,
-    help="Folder of the audio that a list names; by default, the folder of the list.",
+    help="Look for the audio that a list names below this folder; by default, the folder of the list.",
 )
 @click.option(
     "--column",
@@ -51,7 +51,8 @@ Examples:
     multiple=True,
     callback=cli.named_columns,
     metavar="NAME=HEADER",
-    help="Header under which a table has the column file, label, speaker, attack or any other. Repeatable.",
+    help="Read NAME (file, label, speaker, attack or a condition) from the column of the table with this header. May "
+    "be repeated.",
 )
 @click.option("--analyze", is_flag=True, help="Print the contents of the data set, its faulty files and its leaks.")
 @click.option(
@@ -65,22 +66,25 @@ Examples:
     "--split", "ratio", metavar="N:N:N", help="Write protocols of train, dev and test in this ratio, such as 6:1:3."
 )
 @click.option(
-    "--group", metavar="COLUMN|none", help="Column, such as speaker, whose values never appear in two partitions."
+    "--group",
+    metavar="COLUMN|none",
+    help="Never put two files with the same value in this column, such as speaker, into different partitions; `none` "
+    "if no column groups the files.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the split.")
-@click.option("--out", type=cli.output, help="Folder for train.csv, dev.csv and test.csv; it must not exist.")
+@click.option("--out", type=cli.output, help="Write train.csv, dev.csv and test.csv into this new folder.")
 @click.option(
     "--on-bad-audio",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
-    help="Whether missing and unreadable files stop the split or are skipped.",
+    help="If files are missing or unreadable, stop, or leave them out of the split.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
-    help="Number of processes; by default, one per core.",
+    help="Read the audio in this many processes; by default, one per core.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the files of the analysis if they already exist.")
 @cli.sentences()

@@ -197,7 +197,7 @@ class Table:
         n = len(self.lines.comments)
         comments = f", {n} comment line{'s' * (n != 1)}" if n else ""
         split = f"{len(self.columns)} columns separated by {SEPARATORS[self.separator]}"
-        return f"{self.n_rows:,} rows of {split}, {head}{comments}"
+        return f"{self.n_rows:,} row{'s' * (self.n_rows != 1)} of {split}, {head}{comments}"
 
 
 def tables(lines: Lines, asked: Sequence[str] = ()) -> Iterator[Table]:

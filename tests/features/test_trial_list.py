@@ -208,7 +208,7 @@ class TestRepair:
             file["features"][2, 0, 0] = np.nan
             file["checksum"][2] = module_crc(file["features"][2])
         (problem,) = verify_partition(folder)
-        assert "1 rows changed since they were written or are not numbers, first U_0002" in problem
+        assert "the values of 1 row have changed since they were written, or are not numbers, first U_0002" in problem
         assert extract(old[:10], folder, Frames(), REPAIR).made == 1
         assert verify_partition(folder) == []
 

@@ -40,7 +40,7 @@ def test_a_cache_as_it_was_written_is_fine(cache):
 def test_a_flipped_byte_is_found(cache):
     flip_a_byte(cache / "shard-00001.h5", 2)
     (problem,) = verify_partition(cache)
-    fault = "1 rows changed since they were written or are not numbers, first U_0006"
+    fault = "the values of 1 row have changed since they were written, or are not numbers, first U_0006"
     assert problem.startswith(f"{cache}/shard-00001.h5: {fault}; run the preprocess.py command that made it again with")
 
 
@@ -57,7 +57,7 @@ def test_every_damage_is_told_not_only_the_first(cache):
     flip_a_byte(cache / "shard-00002.h5", 0)
     first, second = verify_partition(cache)
     assert "shard-00000.h5: not a whole shard" in first
-    assert "shard-00002.h5: 1 rows changed" in second
+    assert "shard-00002.h5: the values of 1 row have changed" in second
 
 
 def test_a_missing_manifest_is_found(cache):

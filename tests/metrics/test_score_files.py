@@ -161,7 +161,7 @@ def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attac
         ("\n \n", "{path}: empty; expected one line per trial"),
         (
             "a,b,c\n",
-            "{path}: no column of numbers in 'a,b,c' (1 rows of 3 columns separated by commas, no header); expected",
+            "{path}: no column of numbers in 'a,b,c' (1 row of 3 columns separated by commas, no header); expected",
         ),
         (
             CM_2021 + "LA_E_3 A07 1\n",
@@ -228,7 +228,7 @@ def test_broken_cm_files_are_refused_with_line_and_value(score_file, content, se
         ("file\tcm-score\tscore\nu\t1\t2\n", "2: 'file\\tcm-score\\tscore' is open to 2 readings: score = column 2"),
         (
             "filename\tkey\nu\tspoof\n",
-            " no column of numbers in 'filename\\tkey' (1 rows of 2 columns separated by",
+            " no column of numbers in 'filename\\tkey' (1 row of 2 columns separated by",
         ),
         ("cm-score\n1\n", "1: 1 column in 'cm-score'; expected two columns or more, separated by"),
         (CM_TSV + "u\tA07\tspoof\n", "4: 3 columns in 'u\\tA07\\tspoof'; expected 4, separated by tabs, as in line 1"),

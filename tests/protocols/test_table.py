@@ -89,7 +89,7 @@ def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials
     [
         (
             "file,speaker\na.wav,b\n",
-            "FILE: no column says bonafide or spoof in 'file,speaker' (1 rows of 2 columns separated by commas, a h",
+            "FILE: no column says bonafide or spoof in 'file,speaker' (1 row of 2 columns separated by commas, a h",
         ),
         (
             "codec,label\nmp3,spoof\nmp3,spoof\n",
