@@ -196,6 +196,11 @@ class TrainConfig:
         "Where the features are kept during training: in the memory of the GPU (`device`), in page-locked host memory "
         "(`pinned`), or in the memory-mapped cache files (`mapped`). `auto` takes the fastest that has room.",
     )
+    deterministic: bool = _key(
+        False,
+        "Use only algorithms that give the same numbers every time. On a GPU this takes longer, and a network with an "
+        "operator that has no such algorithm is refused; on a CPU, trainings can be repeated exactly without it.",
+    )
     batch_norm: Literal["global", "per_process"] = _key(
         "global",
         "Whose utterances batch norms take their statistics from when several processes train together: those of all "

@@ -38,6 +38,8 @@ def open_run(run: Path, config: ExperimentConfig, resume: bool, initial: Initial
         found, given = flatten(read_toml(path)), flatten(parse_toml(config.to_toml()))
     except TomlError as error:
         raise RunError(f"{path}: not TOML ({error}); expected the configuration that the run was begun with") from error
+    if found:  # a key that did not exist yet when the run was begun has its default, with which nothing changes
+        found = flatten(parse_toml(ExperimentConfig(config.backend).to_toml())) | found
     differing = sorted(key for key in found | given if found.get(key) != given.get(key))
     if differing == ["train.epochs"] and type(found["train.epochs"]) is int:
         _change_length(run, config, found["train.epochs"])

@@ -14,6 +14,7 @@ from spoofcache.engine.about import RunError
 from spoofcache.engine.averaging import load_average
 from spoofcache.engine.before_training import require_room
 from spoofcache.engine.config import ExperimentConfig
+from spoofcache.engine.determinism import deterministic
 from spoofcache.engine.history import Epoch
 from spoofcache.engine.processes import ALONE, Processes, Share, even_parts
 from spoofcache.engine.run_folder import locked, open_run
@@ -80,7 +81,7 @@ def fit(
 
     A training that is interrupted and resumed ends with the same weights as an uninterrupted one: each epoch draws its
     order, its views and its dropout from the random seed and its own number alone. On a GPU, whose kernels may add in
-    any order, the weights agree up to rounding.
+    any order, this needs `train.deterministic`; without it, the weights agree up to rounding.
 
     Args:
         config: the experiment.
@@ -95,20 +96,22 @@ def fit(
     Raises:
         RunError: the run folder exists (without `resume`), or belongs to another experiment or process; a partition
             has only one class; the network does not take these features; a loss is not a finite number; a batch has
-            fewer utterances than there are processes.
+            fewer utterances than there are processes; an operator has no deterministic algorithm, and the configuration
+            asks for it.
         ShardMismatch: the caches are not those that the configuration's `features` ask for, or have different
             identities.
         StoreError: a view that the configuration asks for is missing.
     """
-    setup = TrainingSetup(config, train, dev, options.processes)
-    run, initial = Path(run), None
-    if options.init is not None:
-        initial = weights_of(options.init, setup.about.identity)
-        start_from(setup.model, initial)  # now, since it is too late for a refusal once there is a folder
-    if options.processes.is_main:
-        require_room(run, setup.model, config)
-    with _opened(run, config, options, initial):
-        return _Training(setup, Snapshots(run, setup), options.listener).finish(run)
+    with deterministic(config.train.deterministic):
+        setup = TrainingSetup(config, train, dev, options.processes)
+        run, initial = Path(run), None
+        if options.init is not None:
+            initial = weights_of(options.init, setup.about.identity)
+            start_from(setup.model, initial)  # now, since it is too late for a refusal once there is a folder
+        if options.processes.is_main:
+            require_room(run, setup.model, config)
+        with _opened(run, config, options, initial):
+            return _Training(setup, Snapshots(run, setup), options.listener).finish(run)
 
 
 @contextmanager
