@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -29,6 +30,10 @@ CPU = torch.device("cpu")
 
 GRACE = 5.0
 """Seconds within which a launcher ends every process after one of them has failed."""
+
+
+PATIENCE = timedelta(hours=1)
+"""How long a process waits for the others, which may be about to compile; NCCL's own ten minutes can be too short."""
 
 
 class Share(NamedTuple):
@@ -143,7 +148,7 @@ def join_processes(device: torch.device) -> Processes:
         )
     from accelerate import PartialState  # imported here, since a single process does not need it
 
-    state = PartialState(cpu=device.type == "cpu")
+    state = PartialState(cpu=device.type == "cpu", timeout=PATIENCE)
     return Processes(state.device, state.process_index, state.num_processes, here)
 
 

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -239,6 +241,17 @@ def test_each_process_takes_a_gpu_of_its_own(two_of, monkeypatch):
         RunError, match="2 processes on a machine with 1 CUDA devices; expected at most one process per"
     ):
         join_processes(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_processes_wait_longer_for_each_other_than_compiling_takes(two_of, monkeypatch, name):
+    two_of(1)
+    joined = SimpleNamespace(device=torch.device("cuda:1"), process_index=1, num_processes=2)
+    asked = {}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: asked.update(options) or joined)
+    assert join_processes(torch.device(name)).rank == 1
+    assert asked == {"cpu": name == "cpu", "timeout": timedelta(hours=1)}
 
 
 @pytest.mark.parametrize(
