@@ -24,6 +24,7 @@ ENDING = tuple(
 REQUEUE_STATUS = "--requeue-status"
 """Option whose value replaces the exit status after every ending signal except Ctrl-C."""
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_UNTIL_REPEATED = 0.01
 _CLONE = Path(__file__).resolve().parents[1]
 _FOLDERS_OF_COMMANDS = {_CLONE, *(_CLONE / name for name in ("spoofcache", "tools", "benchmarks"))}
 
@@ -110,7 +111,8 @@ def raised_as_interrupts() -> Iterator[None]:
     """While the block runs, raise `Interrupted` in the main thread for each ending signal.
 
     After the first one, further signals other than Ctrl-C are ignored, so that a scheduler that sends several does not
-    interrupt the clean-up.
+    interrupt the clean-up. A signal that meets one of the callbacks whose exceptions Python only prints, such as
+    `__del__`, is raised once more.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
@@ -124,12 +126,28 @@ def raised_as_interrupts() -> Iterator[None]:
         _held.end()  # this is the second signal: Ctrl-C again
         _held.take(number)
 
+    def repeat(lost: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(lost.exc_value, Interrupted):
+            report(lost)
+            return
+        for each in handled:
+            signal.signal(each, interrupt)
+        main = threading.main_thread().ident
+        again = threading.Timer(SECONDS_UNTIL_REPEATED, signal.pthread_kill, [main, lost.exc_value.number])
+        repeated.append(again)
+        again.start()  # the callback is over by then
+
+    repeated: list[threading.Timer] = []
+    report, sys.unraisablehook = sys.unraisablehook, repeat
     handled = {each: signal.getsignal(each) for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN}
     for each in handled:
         signal.signal(each, interrupt)
     try:
         yield
     finally:
+        for again in repeated:
+            again.cancel()
+        sys.unraisablehook = report
         for each, before in handled.items():
             # the interpreter takes a while to end, and meanwhile resets every handler except that of an ignored signal
             signal.signal(each, signal.SIG_IGN if before is _end_before_start else before)

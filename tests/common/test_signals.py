@@ -260,6 +260,35 @@ def test_a_second_sigterm_does_not_interrupt_the_clean_up():
     assert exit_status(interrupt.value) == 143
 
 
+@pytest.mark.parametrize("number", STATUS)
+def test_a_signal_that_meets_a_callback_whose_exceptions_are_only_printed_is_not_lost(number, capsys):
+    class Callback:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def work():
+        Callback()
+        while True:
+            time.sleep(0.01)
+
+    with raised_as_interrupts(), pytest.raises(Interrupted) as interrupt:
+        work()
+    assert interrupt.value.number == number
+    assert capsys.readouterr().err == ""
+
+
+def test_other_exceptions_of_callbacks_are_reported_as_usual(monkeypatch):
+    class Callback:
+        def __del__(self):
+            raise ValueError("not ours")
+
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: reported.append(str(lost.exc_value)))
+    with raised_as_interrupts():
+        Callback()
+    assert reported == ["not ours"]
+
+
 def test_the_handlers_of_before_are_back_afterwards():
     before = [signal.getsignal(number) for number in STATUS]
     with raised_as_interrupts():
