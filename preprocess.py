@@ -278,6 +278,7 @@ def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
         # A dry run compiles nothing, so on a GPU the extraction itself will be faster than the estimate.
         _estimate(request, make_for_estimate(options.frontend, options.frontend_options(device, None, _say)))
         return
+    _warn_of_polarity(options)
     _look_for_audio(request)
     of_network = options.frontend_options(device, request.compiled_batch_size, _say)
     network = make_frontend(options.frontend, of_network)
@@ -287,6 +288,15 @@ def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
 
 def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
+
+
+def _warn_of_polarity(options: "PreprocessOptions") -> None:
+    """Report where 1 is taken for bona fide in a key of 0 and 1 of which the user does not say what 1 means."""
+    from spoofcache.protocols.forms import polarity_warning
+
+    warning = polarity_warning(options.protocol, options.columns) if options.protocol else ""
+    if warning:
+        _say(f"Warning: {warning}")
 
 
 def _look_for_audio(request: "ExtractionRequest") -> None:

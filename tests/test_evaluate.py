@@ -255,6 +255,55 @@ def test_published_scores_get_the_official_figures(shared, tmp_path):
         "cllr": 0.7308147143646186,
     }
     assert {name: found[name] for name in official} == pytest.approx(official, rel=1e-14)
+    inverted = {name: figure["value"] for name, figure in test_set["systems"]["oc"].items()}
+    former = {  # figures of the first evaluator of this project, before files were understood by their contents
+        "eer": 0.9782201307981782,
+        "min_tdcf_2019": 1.0,
+        "min_tdcf_2021": 1.0,
+        "t_eer": 0.558771504019112,
+        "min_dcf": 1.0,
+        "act_dcf": 2.8403339425250196,
+        "cllr": 1.8245590481938745,
+        "min_cllr": 1.0,
+    }
+    assert inverted == pytest.approx(former, rel=1e-14)
     a17 = test_set["by"]["attack"]["A17"]["systems"]["cm_w2v2_lcnn_eval"]
     assert (round(100 * a17["eer"]["value"], 4), round(a17["min_tdcf_2019"]["value"], 5)) == (1.4023, 0.12054)
     assert "oc: an EER above 50 %" in result.stderr
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("file", "sign", "figures"),
+    [
+        (
+            "cm_inverted_sign_eval.txt",
+            -1,
+            # t-EER and min Cllr: the first evaluator of this project; the others: official code of ASVspoof 2019 to 5
+            [
+                *(0.021779869201821823, 0.05581600618861608, 0.1150473866370189, 0.028832182329736715),
+                *(0.05185626047310927, 0.07920129804248405, 0.5037876406530605, 0.08836411172974308),
+            ],
+        ),
+        (
+            "cm_incomplete_eval.txt",
+            1,
+            # EER and t-DCF of 2019: official code of ASVspoof 2019; the others: the first evaluator
+            [
+                *(0.1546172479893272, 0.2715131177431303, 0.31721319734355535, 0.141250018886096),
+                *(0.2634521326156996, 1.0, 0.8451413143519088, 0.44500228302610084),
+            ],
+        ),
+    ],
+)
+def test_published_scores_keep_their_figures_without_a_protocol(shared, tmp_path, file, sign, figures):
+    data, scores, out = shared / "data/asvspoof2019_la", tmp_path / "cm.txt", tmp_path / "out.json"
+    rows = (line.rsplit(" ", 1) for line in (data / file).read_text().splitlines())
+    scores.write_text("".join(f"{trial} {sign * float(score)!r}\n" for trial, score in rows))
+    asv = ("--asv-scores", str(data / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"))
+    result = CliRunner().invoke(main, [str(scores), *asv, "--metrics", "all", "--bootstrap", "0", "--json", str(out)])
+    assert result.exit_code == 0, result.stderr
+    (test_set,) = json.loads(out.read_text())["test_sets"]
+    found = {name: figure["value"] for name, figure in test_set["systems"]["cm"].items()}
+    names = ("eer", "min_tdcf_2019", "min_tdcf_2021", "t_eer", "min_dcf", "act_dcf", "cllr", "min_cllr")
+    assert found == pytest.approx(dict(zip(names, figures, strict=True)), rel=1e-14)

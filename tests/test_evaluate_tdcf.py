@@ -232,6 +232,25 @@ class TestPublishedScores:
         assert "sign of the scores may be inverted" in result.stderr
 
 
+def test_asv_scores_of_2021_are_joined_with_their_key(folder):
+    (folder / "key21.txt").write_text(
+        "V1 b1 alaw x_tx bonafide bonafide notrim eval\nV2 s1 alaw x_tx A01 spoof notrim eval\n"
+    )
+    (folder / "cm21.txt").write_text("b1 2\ns1 -2\n")
+    trials = ("V1-alaw-x_tx b1-alaw-x_tx", "V2-alaw-x_tx b1-alaw-x_tx", "V1-alaw-x_tx s1-alaw-x_tx")
+    scores, states = (2, 0, 3), ("bonafide target", "bonafide nontarget", "A01 spoof")
+    (folder / "asv21.txt").write_text("".join(f"{t} {s}\n" for t, s in zip(trials, scores, strict=True)))
+    (folder / "trials21.txt").write_text(
+        "".join(f"{t} alaw x_tx {state} notrim eval\n" for t, state in zip(trials, states, strict=True))
+    )
+    files = ("--cm-scores", folder / "cm21.txt", "--protocol", folder / "key21.txt")
+    files += ("--asv-scores", folder / "asv21.txt")
+    assert "expected --asv-key" in refused(evaluate(*files))
+    result = evaluate(*files, "--asv-key", folder / "trials21.txt")
+    assert result.exit_code == 0
+    assert "ASV system: 1 target + 1 nontarget + 1 spoof trials" in result.stdout
+
+
 def test_column_names_what_the_contents_leave_open_and_explain_says_how_files_were_read(folder, tmp_path):
     scores = tmp_path / "two_outputs.txt"
     scores.write_text("u1 bonafide 2 -2\nu2 bonafide 1 -1\nu3 spoof -1 1\nu4 spoof 1.5 -1.5\n")

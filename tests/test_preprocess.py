@@ -55,6 +55,16 @@ def test_conditions_of_a_table_are_columns_of_the_trial_list(own, tmp_path):
     assert [trial.label for trial in trials] == [1, 0, 0, 1, 0, 0]
 
 
+def test_a_key_of_0_and_1_that_does_not_say_what_1_means_is_warned_of(own, tmp_path):
+    table = tmp_path / "my.csv"
+    table.write_text(table.read_text().replace(",bonafide,", ",1,").replace(",fake,", ",0,"))
+    status, _, messages = preprocess(*own)
+    assert status == 0
+    assert f"Warning: {table}: 1 in column 2 (`class`) was taken for bona fide (if it means spoof: --column" in messages
+    stated = [option.replace("label=class", "bonafide=class") for option in map(str, own)]
+    assert "taken for bona fide" not in preprocess(*stated)[2]
+
+
 @pytest.mark.parametrize("option", ["--on-missing", "--on-bad-audio"])
 def test_missing_and_unreadable_audio_is_reported_at_once_or_skipped(own, tmp_path, option):
     (tmp_path / "flac/U_0001.flac").unlink()
