@@ -1,7 +1,7 @@
 """A wav2vec 2.0 model in plain PyTorch whose modules are nested and named as in facebookresearch/fairseq.
 
-It is written from the architecture (Baevski et al. 2020, section 2) and from the names in published checkpoints, and shares no
-code with SpoofCache or transformers, so that its outputs are those which an imported checkpoint must have.
+It is written from the architecture (Baevski et al. 2020, section 2) and from the names in published checkpoints, and
+shares no code with SpoofCache or transformers, so that its outputs are those which an imported checkpoint must have.
 """
 
 import torch

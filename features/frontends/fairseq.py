@@ -1,9 +1,9 @@
 """The names of a wav2vec 2.0 or HuBERT model's weights in fairseq → those in transformers.
 
-Published countermeasures that were fine-tuned together with their speech model keep its weights under fairseq's names. The
-correspondence is that of transformers' own conversion script, `convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py`;
-the architecture is that of facebookresearch/fairseq, `fairseq/models/wav2vec/wav2vec2.py`. Names that are those of
-transformers already stay as they are.
+Published countermeasures that were fine-tuned together with their speech model keep its weights under fairseq's names.
+The correspondence is that of transformers' own conversion script for wav2vec 2.0,
+`convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py`; the architecture is that of facebookresearch/fairseq,
+`fairseq/models/wav2vec/wav2vec2.py`. Names that are those of transformers already stay as they are.
 """
 
 import re
