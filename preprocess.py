@@ -280,7 +280,7 @@ def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
         return
     _warn_of_polarity(options)
     _look_for_audio(request)
-    of_network = options.frontend_options(device, request.compiled_batch_size, _say)
+    of_network = options.frontend_options(device, request.n_rows, _say)
     network = make_frontend(options.frontend, of_network)
     for job in request.jobs(network):
         _extract(job, network)

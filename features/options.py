@@ -86,9 +86,9 @@ class PreprocessOptions:
         )
 
     def frontend_options(
-        self, device: torch.device, compiled_batch_size: int | None, tell: Callable[[str], None]
+        self, device: torch.device, n_rows: int | None, tell: Callable[[str], None]
     ) -> FrontEndOptions:
-        """The options of the front-end."""
+        """The options of the front-end for an extraction of `n_rows` utterances; None for an estimate."""
         return FrontEndOptions(
             layers=self.layers,
             weights=self.weights,
@@ -96,7 +96,8 @@ class PreprocessOptions:
             precision=self.precision,
             device=device,
             check=self.check,
-            compiled_batch_size=compiled_batch_size,
+            compiled_batch_size=None if n_rows is None else self.batch_size or default_batch_size(device),
+            n_rows=n_rows,
             tell=tell,
             pool=self.pool,
         )

@@ -18,9 +18,6 @@ from spoofcache.features.plan import Identity, Plan
 from spoofcache.protocols import find_corpus, load_trials
 from spoofcache.protocols.trial import Trial
 
-COMPILED_FROM = 20_000
-"""From this number of rows on, a network is compiled if that makes it faster. Compiling takes about a minute."""
-
 
 class RequestError(InputError):
     """An extraction cannot be planned as requested; the message says what was expected."""
@@ -137,10 +134,9 @@ class ExtractionRequest:
         )
 
     @property
-    def compiled_batch_size(self) -> int | None:
-        """The batch size to compile a network for; None if there are too few rows for compiling to pay off."""
-        n_rows = sum(len(trials) * len(self.views[partition]) for partition, trials in self.trials.items())
-        return self.options.batch_size if n_rows >= COMPILED_FROM else None
+    def n_rows(self) -> int:
+        """The number of rows of all partitions and views."""
+        return sum(len(trials) * len(self.views[partition]) for partition, trials in self.trials.items())
 
     def jobs(self, frontend: FrontEnd) -> Iterator[Job]:
         """Yield a job for each view of each partition, in order."""

@@ -46,8 +46,10 @@ class FrontEndOptions:
             float16 on a GPU.
         device: where the front-end runs.
         check: compare the first batch with the numbers of the library's model in float32, and report the difference.
-        compiled_batch_size: the batch size that the network is compiled for, which takes about a minute and is
-            worthwhile for many batches; smaller batches are filled up to it. With None, nothing is compiled.
+        compiled_batch_size: the batch size that the network is compiled for; smaller batches are filled up to it. With
+            None, nothing is compiled.
+        n_rows: number of utterances to come. The network is compiled only if the time that they take uncompiled, as
+            measured on the first batch, makes that worthwhile. With None, it is compiled in any case.
         pool: one of POOLS, to get statistics over time instead of frames; None for frames. `make_frontend` applies it
             to any front-end with frames, so that the front-ends themselves always receive None.
         tell: called with sentences for the user.
@@ -60,12 +62,15 @@ class FrontEndOptions:
     device: "torch.device" = field(default_factory=_cpu)
     check: bool = False
     compiled_batch_size: int | None = None
+    n_rows: int | None = None
     pool: str | None = None
     tell: Callable[[str], None] = lambda sentence: None
 
     def refuse_network_options(self, name: str) -> None:
         """Raise FrontEndError if an option was given that only a network has."""
-        defaults = FrontEndOptions(device=self.device, compiled_batch_size=self.compiled_batch_size, tell=self.tell)
+        defaults = FrontEndOptions(
+            device=self.device, compiled_batch_size=self.compiled_batch_size, n_rows=self.n_rows, tell=self.tell
+        )
         given = [option for option, value in vars(self).items() if value != getattr(defaults, option)]
         if given:
             raise FrontEndError(f"front-end {name} has no {', '.join(given)}; expected none of these options")

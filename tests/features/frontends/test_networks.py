@@ -192,6 +192,22 @@ class TestCompiled:
         monkeypatch.setattr(Wav2Vec2, "compile_parts", lambda self: pytest.fail("compiled"))
         make(compiled_batch_size=batch_size)(waveforms)
 
+    @pytest.mark.parametrize(
+        ("n_rows", "compiled_seconds", "is_compiled"),
+        [(2_000, 0.1, False), (20_000, 0.1, True), (20_000, 0.5, False), (None, 0.5, True)],
+    )
+    def test_it_is_compiled_if_the_measured_times_make_it_worthwhile(
+        self, make, said, compiling, waveforms, monkeypatch, n_rows, compiled_seconds, is_compiled
+    ):
+        compiling("eager")
+        times = {Wav2Vec2: 0.3, networks.FixedBatch: compiled_seconds}  # seconds of a batch of 3
+        monkeypatch.setattr(networks, "_seconds", lambda network, waveforms: times[type(network)])
+        network = make(compiled_batch_size=3, n_rows=n_rows)
+        network(waveforms)
+        assert isinstance(network._network, networks.FixedBatch) == is_compiled
+        slower = ["runs uncompiled: a batch takes 0.500 s compiled and 0.300 s uncompiled"]
+        assert said == (slower if n_rows == 20_000 and not is_compiled else [])
+
 
 def test_the_librarys_model_is_left_as_it_was(checkpoint, waveforms):
     model = load(checkpoint("xls-r-300m")).eval()
