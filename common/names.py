@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import combinations, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +113,9 @@ def match_names(found: Sequence[str], wanted: Sequence[str], known: Collection[s
         covers = not match.strangers and not (match.rows < 0).any()
         if not is_one_to_one:
             if covers:
+                otherwise = _matched_by_other_rules(written)
+                if otherwise:
+                    return otherwise
                 _refuse_collision(rule, written, names)
             continue  # looser rules do not part names again, but they may show that all would match
         if best is None or _n_missing(match) < _n_missing(best):
@@ -180,6 +183,35 @@ def _loosened(names: _Names) -> Iterator[tuple[str, _Names]]:
             names = changed
             disregarded.append(what)
             yield ", ".join(disregarded), names
+    yield from _without_folders(names, disregarded)
+
+
+def _matched_by_other_rules(written: _Names) -> Match | None:
+    """The match by the fewest rules under which all names match one to one; None where no rules do that.
+
+    `x.wav` and `x.flac` match `clips/x.wav` and `clips/x.flac` without their folders, but not without their endings.
+    """
+    for rule, names in _sets_of_rules(written):
+        match, is_one_to_one = _match_exactly(names, written, rule)
+        if is_one_to_one and not match.strangers and not (match.rows < 0).any():
+            return match
+    return None
+
+
+def _sets_of_rules(names: _Names) -> Iterator[tuple[str, _Names]]:
+    """What every set of rules disregards, and the names under it, from small sets to large ones."""
+    steps = [step for step in STEPS if step.may_change(names)]
+    for size in range(len(steps) + 1):
+        for chosen in combinations(steps, size):
+            changed = names
+            for step in chosen:
+                changed = changed.changed(step.change)
+            disregarded = [step.what for step in chosen]
+            yield ", ".join(disregarded), changed
+            yield from _without_folders(changed, disregarded)
+
+
+def _without_folders(names: _Names, disregarded: Sequence[str]) -> Iterator[tuple[str, _Names]]:
     for depth in range(names.depth, 0, -1):
         what = "all folders" if depth == 1 else f"all folders but the last {depth - 1}"
         yield ", ".join([*disregarded, what]), names.changed(lambda name, depth=depth: _tail(name, depth))  # type: ignore[misc]

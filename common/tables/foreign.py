@@ -42,7 +42,7 @@ def _what_it_is(table: Table) -> str:
         return VOXCELEB if _is_pair_of_files(table) else ""
     if numeric:
         return KALDI_EER if len(columns) == 2 else ASV_2019
-    if len(columns) in (8, 12) and all(map(_has_codecs, columns[:2])):
+    if is_key_2021(table):
         return ASV_KEY_2021
     return KALDI_TRIALS if len(columns) == 3 else TRACK_2
 
@@ -55,8 +55,14 @@ def _is_pair_of_files(table: Table) -> bool:
 
 
 def is_2021(table: Table) -> bool:
-    """Whether a table has the form of ASVspoof 2021's ASV scores."""
-    return len(table.columns) == 3 and table.columns[2].is_numeric and all(map(_has_codecs, table.columns[:2]))
+    """Whether a table has the form of ASVspoof 2021's ASV scores, in any order of its columns."""
+    names = [one for one in table.columns if not one.is_numeric]
+    return len(table.columns) == 3 and len(names) == 2 and all(map(_has_codecs, names))
+
+
+def is_key_2021(table: Table) -> bool:
+    """Whether a table has the form of ASVspoof 2021's trial list of speaker verification."""
+    return len(table.columns) in (8, 12) and all(map(_has_codecs, table.columns[:2]))
 
 
 def _has_codecs(column: Column) -> bool:

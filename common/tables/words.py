@@ -38,7 +38,7 @@ HEADERS: Mapping[str, Sequence[tuple[str, ...]]] = {
         ("labels", "class", "target", "cm_key", "ground_truth", "gt", "truth", "true_label", "y", "y_true"),
     ),
     "attack": (("attack", "attack_id"), ("attack_type", "attack_anon")),
-    "speaker": (("speaker",), ("speaker_id", "spk", "spk_id", "speaker_name", "spk_anon")),
+    "speaker": (("speaker",), ("speaker_id", "spk", "spk_id", "speaker_name", "spk_anon", "tar_spk_anon")),
 }
 """Meaning of a column → what headers call it, as `plain` writes them. Names of a later group count only where there is
 none of an earlier one: `path` names the utterance unless there is a `file`."""

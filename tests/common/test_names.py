@@ -56,3 +56,17 @@ def test_names_that_look_alike_are_shown_with_escapes():
 
 def test_the_utterance_of_a_file_is_one_in_either_normal_form():
     assert utterance_of(f"{COMPOSED} 1.wav") == utterance_of(f"./{DECOMPOSED} 1.wav") == f"{COMPOSED}_1"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "rows", "rule"),
+    [
+        (["x.wav", "x.flac"], ["clips/x.flac", "clips/x.wav"], [1, 0], "all folders"),
+        (["\u00e9.wav", "e\u0301.wav"], ["a/e\u0301.wav", "a/\u00e9.wav"], [1, 0], "all folders"),
+        (["a b.wav", "a_b.wav"], ["a b", "a_b"], [0, 1], "the endings of audio files"),
+        ([".\\a\\x.wav", ".\\b\\x.wav"], ["b/x.wav", "a/x.wav"], [1, 0], "the spelling of paths (backslashes, ./)"),
+    ],
+)
+def test_names_that_the_usual_order_of_rules_would_make_equal_match_by_fewer_rules(found, wanted, rows, rule):
+    match = match_names(found, wanted)
+    assert (match.rule, match.rows.tolist()) == (rule, rows)

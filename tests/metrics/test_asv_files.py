@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from spoofcache.metrics.asv_files import is_asv_2021, read_asv_2021
+from spoofcache.metrics.asv_files import is_asv_2021, read_asv_2021, read_asv_scores
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.score_files import read_scores
 
@@ -39,6 +39,23 @@ def test_the_order_of_the_lines_does_not_matter(read):
     assert asv.spoof_attacks == ["A07", "A08"]
 
 
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2), (0, 2, 1)])
+def test_columns_may_stand_in_any_order(read, order):
+    rows = [line.split() for line in SCORES.splitlines()]
+    asv = read("".join(",".join(row[k] for k in order) + "\n" for row in rows))
+    assert [scores.tolist() for scores in asv.classes] == [[5.25, 7], [-4, -6], [1, 3.5]]
+
+
+def test_the_list_of_trials_is_no_file_of_scores(write):
+    with pytest.raises(ScoreError, match=r"this looks like ASVspoof 2021's trial list .* which goes to --asv-key"):
+        read_asv_scores(write("key.txt", KEY))
+
+
+def test_a_header_names_the_score_among_several_numbers(write):
+    path = write("asv.csv", "n,system,key,asv_score\n7,-,target,2\n9,-,nontarget,-1\n3,A07,spoof,0.5\n")
+    assert [scores.tolist() for scores in read_asv_scores(path).classes] == [[2], [-1], [0.5]]
+
+
 def test_only_trials_of_the_phases_count(read):
     asv = read(phases={"progress"})
     assert [scores.tolist() for scores in asv.classes] == [[7], [-6], [3.5]]
@@ -68,8 +85,17 @@ def test_a_trial_list_of_pa_has_no_attacks_and_no_header(read):
             "scores.txt: 2 columns in '.*; expected lines of `speaker-codec",
         ),
         ({"key": KEY.replace("notrim ", "")}, "key.txt: 7 columns in '.*; expected ASVspoof 2021's list of ASV trials"),
-        ({"key": KEY.replace("nontarget", "impostor")}, "key.txt: class 'impostor' of trial SPK_2-alaw-ita_tx U_1"),
-        ({"phases": {"hidden"}}, "no target trial in 0 lines"),
+        ({"key": KEY.replace("nontarget", "impostor")}, "key.txt:2: class 'impostor' of trial SPK_2-alaw-ita_tx U_1"),
+        (
+            {"key": KEY.replace("target", "bonafide").replace("nonbonafide", "bonafide")},
+            "key.txt:1: class 'bonafide' of trial SPK_1-alaw-ita_tx U_1-alaw-ita_tx; expected target or nontarget",
+        ),
+        ({"key": KEY + KEY.splitlines(keepends=True)[2]}, "key.txt:7: trial SPK_1-alaw-ita_tx U_2-.* is listed twice"),
+        (
+            {"key": "".join(KEY.splitlines(keepends=True)[1:])},
+            "scores.txt: 1 of 6 trials are not in .*key.txt, first SPK_1-alaw-ita_tx U_1-alaw-ita_tx; expected the",
+        ),
+        ({"phases": {"hidden"}}, "key.txt: no trial of the protocol's phase hidden, but of eval, progress; expected"),
         ({"known": {"U_1", "U_2"}}, "1 spoofed utterances are not in the protocol, first U_3; .* --asv-anyway"),
     ],
 )
