@@ -278,19 +278,21 @@ def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
         # A dry run compiles nothing, so on a GPU the extraction itself will be faster than the estimate.
         _estimate(request, make_for_estimate(options.frontend, options.frontend_options(device, None, _say)))
         return
-    _warn_of_polarity(options)
-    _look_for_audio(request)
+    warn_of_polarity(options)
+    look_for_audio(request)
     of_network = options.frontend_options(device, request.n_rows, _say)
     network = make_frontend(options.frontend, of_network)
     for job in request.jobs(network):
-        _extract(job, network)
+        extract(job, network)
+        keep_origin(job, options)
+        click.echo(job.folder)
 
 
 def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def _warn_of_polarity(options: "PreprocessOptions") -> None:
+def warn_of_polarity(options: "PreprocessOptions") -> None:
     """Report where 1 is taken for bona fide in a key of 0 and 1 of which the user does not say what 1 means."""
     from spoofcache.protocols.forms import polarity_warning
 
@@ -299,16 +301,16 @@ def _warn_of_polarity(options: "PreprocessOptions") -> None:
         _say(f"Warning: {warning}")
 
 
-def _look_for_audio(request: "ExtractionRequest") -> None:
+def look_for_audio(request: "ExtractionRequest") -> None:
     """Report the unusable audio of all partitions at once; raise AudioError unless such utterances are skipped."""
-    from spoofcache.features.coverage import look_for_audio, require_audio
+    from spoofcache.features import coverage as audio
 
     refused = []
     for partition, trials in request.trials.items():
         with progress(f"{partition}: looking for audio", len(trials)) as advance:
-            coverage = look_for_audio(trials, advance=advance)
+            coverage = audio.look_for_audio(trials, advance=advance)
         try:
-            require_audio(coverage, request.options.skip_bad_audio)
+            audio.require_audio(coverage, request.options.skip_bad_audio)
         except AudioError as error:
             refused.append(f"{partition}: {error}")
             continue
@@ -318,7 +320,8 @@ def _look_for_audio(request: "ExtractionRequest") -> None:
         raise AudioError("\n".join(refused))
 
 
-def _extract(job: "Job", network: "FrontEnd") -> None:
+def extract(job: "Job", network: "FrontEnd") -> None:
+    """Cache a partition in one view, and report on standard error what was done."""
     from spoofcache.features.extract import extract_partition
 
     with progress(job.title, len(job.trials)) as advance:
@@ -329,7 +332,15 @@ def _extract(job: "Job", network: "FrontEnd") -> None:
     if done.unusual:
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(done.unusual.items()))
         _say(f"{job.title}: among the decoded audio files, {counts}; tools/prepare_corpus.py lists such files")
-    click.echo(job.folder)
+
+
+def keep_origin(job: "Job", options: "PreprocessOptions") -> None:
+    """Record in a cache of statistics how the frames are cached, for the commands that a layer study prints."""
+    from spoofcache.features.origin import Origin
+
+    if options.pool:
+        partition = job.plan.partition.removesuffix(f"-first{options.limit}")
+        Origin.of(options, partition).keep(job.folder)
 
 
 def _estimate(request: "ExtractionRequest", network: "FrontEnd") -> None:
@@ -337,10 +348,10 @@ def _estimate(request: "ExtractionRequest", network: "FrontEnd") -> None:
 
     estimator, n_bytes = Estimator(network), 0
     for job in request.jobs(network):
-        sentence, folder = estimator.estimate(job)
-        click.echo(sentence)
-        if folder:
-            click.echo(folder)
+        estimate = estimator.estimate(job)
+        click.echo(estimate.sentence)
+        if estimate.folder:
+            click.echo(estimate.folder)
         n_bytes += job.plan.n_bytes
     if any(len(views) > 1 for views in request.views.values()):
         click.echo(f"{n_bytes / 1e9:.2f} GB in all")

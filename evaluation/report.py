@@ -75,19 +75,24 @@ def as_html(
     numbers = {"Table": count(1), "Figure": count(1)}
     measures = {measure for comparison, _ in sections for measure in comparison.measures}
     body = [
-        f"<header><h1>{_text(title)}</h1><p class='made'>{_text(made_by)}</p></header>",
-        _warnings([comparison for comparison, _ in sections]),
+        warnings_html([comparison for comparison, _ in sections]),
         _matrix(matrix, numbers) if matrix else "",
         *(_section(comparison, pictures, numbers) for comparison, pictures in sections),
-        _definitions([measure for measure in MEASURES if measure in measures]),
+        definitions_html([measure for measure in MEASURES if measure in measures]),
     ]
+    return page_of(body, title, made_by)
+
+
+def page_of(body: Sequence[str], title: str, made_by: str) -> str:
+    """A page with a heading and the given parts, which are well-formed HTML."""
+    header = f"<header><h1>{escaped(title)}</h1><p class='made'>{escaped(made_by)}</p></header>"
     head = (
         "<meta charset='utf-8'/>"
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>'
         "<meta name='viewport' content='width=device-width, initial-scale=1'/>"
-        f"<title>{_text(title)}</title><link rel='icon' href='data:,'/><style>{STYLE}</style>"
+        f"<title>{escaped(title)}</title><link rel='icon' href='data:,'/><style>{STYLE}</style>"
     )
-    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head>\n<body>\n{_joined(body)}\n</body></html>\n"
+    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head>\n<body>\n{joined([header, *body])}\n</body></html>\n"
 
 
 def _pictures(evaluated: EvaluationSet, comparison: Comparison) -> Iterator[Picture]:
@@ -153,17 +158,17 @@ def _group_picture(comparison: Comparison, column: str) -> Iterator[Picture]:
 
 def _section(comparison: Comparison, pictures: Sequence[Picture], numbers: Mapping[str, Iterator[int]]) -> str:
     parts = [
-        f"<section><h2>{_text(comparison.test_set)}</h2>",
+        f"<section><h2>{escaped(comparison.test_set)}</h2>",
         _summary(comparison),
-        _table(pooled_grid(comparison), numbers),
-        *(_figure(picture, numbers) for picture in pictures),
+        table_html(pooled_grid(comparison), numbers),
+        *(figure_html(picture, numbers) for picture in pictures),
     ]
     for column in comparison.by:
-        tables = [_table(grid, numbers) for grid in group_grids(comparison, column)]
-        parts += [f"<h3>By {_text(column)}</h3>", *tables] if tables else []
+        tables = [table_html(grid, numbers) for grid in group_grids(comparison, column)]
+        parts += [f"<h3>By {escaped(column)}</h3>", *tables] if tables else []
     if comparison.notes:
-        parts += ["<h3>How the figures were made</h3>", *(f"<p>{_text(note)}</p>" for note in comparison.notes)]
-    return _joined([*parts, "</section>"])
+        parts += ["<h3>How the figures were made</h3>", *(f"<p>{escaped(note)}</p>" for note in comparison.notes)]
+    return joined([*parts, "</section>"])
 
 
 def _matrix(matrix: Matrix, numbers: Mapping[str, Iterator[int]]) -> str:
@@ -172,20 +177,21 @@ def _matrix(matrix: Matrix, numbers: Mapping[str, Iterator[int]]) -> str:
         "<section><h2>Train set × test set</h2>",
         "<p>The darker a cell, the worse: white is perfect, and the darkest is no better than chance (an EER of 50 %). "
         "The shade is that of the square root, so that small figures differ too.</p>",
-        *(_table(grid, numbers) for grid in cross.grids(matrix)),
-        *(f"<p>{_text(note)}</p>" for note in matrix.notes if note not in repeated),
+        *(table_html(grid, numbers) for grid in cross.grids(matrix)),
+        *(f"<p>{escaped(note)}</p>" for note in matrix.notes if note not in repeated),
     ]
-    return _joined([*parts, "</section>"])
+    return joined([*parts, "</section>"])
 
 
-def _warnings(comparisons: Sequence[Comparison]) -> str:
+def warnings_html(comparisons: Sequence[Comparison]) -> str:
+    """A box with the warnings of all comparisons; empty if there are none."""
     several = len(comparisons) > 1
     sentences = [
         f"{f'{comparison.test_set}: ' if several else ''}{warning}"
         for comparison in comparisons
         for warning in comparison.warnings
     ]
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{escaped(sentence)}</li>" for sentence in sentences)
     heading = "Warning" if len(sentences) == 1 else f"{len(sentences)} warnings"
     return f"<aside class='warnings'><h2>{heading}</h2><ul>{items}</ul></aside>" if sentences else ""
 
@@ -201,22 +207,23 @@ def _summary(comparison: Comparison) -> str:
     )
 
 
-def _table(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
+def table_html(grid: Grid, numbers: Mapping[str, Iterator[int]]) -> str:
+    """A grid as a table with a caption and a legend; `numbers["Table"]` numbers the tables of the page."""
     systems = " name" if grid.count_heads else ""  # the heads of a table by group are names of systems
-    heads = [f"<th scope='col'>{_text(head)}</th>" for head in (grid.corner, *grid.count_heads)]
+    heads = [f"<th scope='col'>{escaped(head)}</th>" for head in (grid.corner, *grid.count_heads)]
     heads += [f"<th scope='col' class='figures{systems}'>{_head(head)}</th>" for head in grid.heads]
     rows = [_row(row) for row in grid.rows]
     body, foot = (rows[:-1], rows[-1:]) if grid.count_heads else (rows, [])  # the last row is that of all groups
-    return _joined(
+    return joined(
         (
             "<figure class='table'>",
-            f"<figcaption><b>Table {next(numbers['Table'])}.</b> {_text(grid.title)}.</figcaption>",
+            f"<figcaption><b>Table {next(numbers['Table'])}.</b> {escaped(grid.title)}.</figcaption>",
             "<div class='scroll'><table>",
             f"<thead><tr>{''.join(heads)}</tr></thead>",
-            f"<tbody>{_joined(body)}</tbody>",
-            f"<tfoot>{_joined(foot)}</tfoot>" if foot else "",
+            f"<tbody>{joined(body)}</tbody>",
+            f"<tfoot>{joined(foot)}</tfoot>" if foot else "",
             "</table></div>",
-            f"<p class='legend'>{_text('; '.join(legend([grid])))}</p></figure>",
+            f"<p class='legend'>{escaped('; '.join(legend([grid])))}</p></figure>",
         )
     )
 
@@ -237,20 +244,25 @@ def _cell(cell: Cell) -> str:
     return f"<td{shade}>{marked}<small>{cell.interval}</small></td>"
 
 
-def _figure(picture: Picture, numbers: Mapping[str, Iterator[int]]) -> str:
-    data = b64encode(picture.svg.encode()).decode()
+def figure_html(picture: Picture, numbers: Mapping[str, Iterator[int]]) -> str:
+    """A picture with its caption; `numbers["Figure"]` numbers the pictures of the page."""
+    data, alternative = b64encode(picture.svg.encode()).decode(), escaped(picture.alternative)
     return (
-        f"<figure><div class='scroll'><img src='data:image/svg+xml;base64,{data}' alt='{_text(picture.alternative)}'/>"
-        f"</div><figcaption><b>Figure {next(numbers['Figure'])}.</b> {_text(picture.caption)}</figcaption></figure>"
+        f"<figure><div class='scroll'><img src='data:image/svg+xml;base64,{data}' alt='{alternative}'/>"
+        f"</div><figcaption><b>Figure {next(numbers['Figure'])}.</b> {escaped(picture.caption)}</figcaption></figure>"
     )
 
 
-def _definitions(measures: Sequence[str]) -> str:
-    items = "".join(f"<dt>{_text(MEASURES[name].title)}</dt><dd>{_text(DEFINITIONS[name])}</dd>" for name in measures)
+def definitions_html(measures: Sequence[str]) -> str:
+    """A section that defines measures, which are named as in MEASURES."""
+    items = "".join(
+        f"<dt>{escaped(MEASURES[name].title)}</dt><dd>{escaped(DEFINITIONS[name])}</dd>" for name in measures
+    )
     return f"<section><h2>Measures</h2><dl>{items}</dl></section>"
 
 
-def _joined(parts: Iterable[str]) -> str:
+def joined(parts: Iterable[str]) -> str:
+    """Parts of a page, each on a line of its own; empty ones are left out."""
     return "\n".join(part for part in parts if part)
 
 
@@ -267,5 +279,6 @@ def _head(title: str) -> str:
     )
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text in which no character is markup."""
     return html.escape(printable(text))

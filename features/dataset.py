@@ -84,13 +84,16 @@ class CachedFeatures(Dataset[Item]):
         trial = self.trials[index]
         return Item(from_stored(torch.from_numpy(np.array(self._row(index)))), trial.label, trial.utt_id)
 
-    def copy_row(self, index: int, out: NDArray[Any]) -> None:
+    def copy_row(self, index: int, out: NDArray[Any], layer: int | None = None) -> None:
         """Copy a row [*row], as stored, into an array of its shape, for example in a batch.
+
+        With a `layer`, only this part of a row [L, …] is copied, into an array of the shape of the part.
 
         One core copies at the speed of memory. All of torch's threads together are faster on an idle machine, but less
         than half as fast if another process occupies a core, because the other threads wait for that one.
         """
-        np.copyto(out, self._row(index))
+        row = self._row(index)
+        np.copyto(out, row if layer is None else row[layer])
 
     def _row(self, index: int) -> NDArray[Any]:
         """The row [*row] as stored: a view of its memory pages, or unpacked.

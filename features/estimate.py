@@ -50,10 +50,14 @@ class Estimate(NamedTuple):
     Attributes:
         sentence: the numbers of utterances, missing files, gigabytes and shards, the free space, and the time.
         folder: the folder of the partition; None if the checkpoint is not at hand, since the name depends on it.
+        n_bytes: size of the features.
+        seconds: the time; None if it cannot be measured.
     """
 
     sentence: str
     folder: Path | None
+    n_bytes: int
+    seconds: float | None
 
 
 class Estimator:
@@ -68,18 +72,18 @@ class Estimator:
         plan = job.plan
         shape = " × ".join(map(str, plan.row_shape))
         free = free_bytes(job.folder)
+        speed = None if self._frontend.obstacle() else self._speed(job)
+        seconds = speed and speed.seconds(plan.n_trials)
         sentence = (
             f"{job.title}: {_utterances(job)}; {plan.n_bytes / 1e9:.2f} GB in {plan.shard_count} shards of {shape} "
-            f"{plan.identity.dtype} ({free / 1e9:.0f} GB free); {self._time(job)}"
+            f"{plan.identity.dtype} ({free / 1e9:.0f} GB free); {self._time(job, speed)}"
         )
-        return Estimate(sentence, None if self._frontend.is_stand_in else job.folder)
+        return Estimate(sentence, None if self._frontend.is_stand_in else job.folder, plan.n_bytes, seconds)
 
-    def _time(self, job: Job) -> str:
-        if obstacle := self._frontend.obstacle():
-            return f"time unknown: {obstacle}"
-        speed = self._speed(job)
+    def _time(self, job: Job, speed: Speed | None) -> str:
+        """The time in words, with how it was measured, or why it was not."""
         if speed is None:
-            return "time unknown: there is no usable audio file"
+            return f"time unknown: {self._frontend.obstacle() or 'there is no usable audio file'}"
         notes = [
             *(
                 ["timed with random weights of the same size, since the checkpoint is absent"]

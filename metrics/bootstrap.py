@@ -84,7 +84,7 @@ class Resampling:
 
 def bootstrap(
     systems: Sequence[FloatArray],
-    statistic: Statistic,
+    statistic: Statistic | Sequence[Statistic],
     resampling: Resampling,
     replicates: int,
     seed: int = 0,
@@ -97,7 +97,7 @@ def bootstrap(
 
     Args:
         systems: the scores [N] of each system, in the order of the trials.
-        statistic: computes the M figures of one system.
+        statistic: computes the M figures of one system; or one such function for each system.
         resampling: the way in which trials are drawn.
         replicates: the number of replicates.
         seed: the random seed; each replicate's draw depends on it and on the replicate's number only.
@@ -107,10 +107,11 @@ def bootstrap(
         ClusterError: draws of clusters lack a class again and again.
     """
     sorted_once = [_Sorted(scores, resampling.classes) for scores in systems]
+    statistics = [statistic] * len(systems) if callable(statistic) else statistic
 
     def replicate(number: int) -> list[Sequence[float]]:
         copies = resampling.draw(np.random.default_rng((seed, number)))  # the same whichever thread comes first
-        figures = [statistic(*each.repeated(copies)) for each in sorted_once]
+        figures = [of(*each.repeated(copies)) for of, each in zip(statistics, sorted_once, strict=True)]
         advance(1)
         return figures
 

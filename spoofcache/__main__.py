@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Subcommand] = {
     "evaluate-2019": Subcommand("evaluate_tDCF_asvspoof19.py", "Print EER and min t-DCF as ASVspoof 2019 did."),
     "detect": Subcommand("detect.py", "Score audio files of your own."),
     "search": Subcommand("main_search.py", "Search for a network architecture on cached features."),
+    "probe": Subcommand("tools/probe_layers.py", "Find out which layers of a speech model to cache."),
     "verify": Subcommand("tools/verify.py", "Check finished caches against their checksums."),
     "convert-scores": Subcommand("tools/convert_scores.py", "Write a score file in another format."),
     "prepare-corpus": Subcommand("tools/prepare_corpus.py", "Survey a data set without a protocol, and split it."),

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from spoofcache.common.errors import InputError
 from spoofcache.features.waveform import NORMALIZATIONS
@@ -76,6 +76,13 @@ class FrontEndOptions:
             raise FrontEndError(f"front-end {name} has no {', '.join(given)}; expected none of these options")
 
 
+class Blocks(NamedTuple):
+    """The number of transformer blocks that a front-end runs, and the number that its speech model has."""
+
+    run: int
+    depth: int
+
+
 class FrontEnd(ABC):
     """Turns waveforms into the tensor that is cached.
 
@@ -83,12 +90,14 @@ class FrontEnd(ABC):
         slug: readable name for the cache's folder.
         dtypes: number types that its output may be stored in, the default first.
         weights: folder of the checkpoint, if the user named one.
+        blocks: the transformer blocks that it runs; None for a front-end without blocks.
         is_stand_in: whether it has random weights of the size of the right ones, for estimates only.
     """
 
     slug: str
     dtypes: ClassVar[tuple[str, ...]] = ("float16", "float32")
     weights: Path | None = None
+    blocks: Blocks | None = None
     is_stand_in: bool = False
 
     @abstractmethod

@@ -31,6 +31,7 @@ class Pooled(FrontEnd):
         self._frontend, self._pool = frontend, pool
         self.slug = f"{frontend.slug}-{pool.replace('+', '-')}"
         self.weights = frontend.weights
+        self.blocks = frontend.blocks
         self.is_stand_in = frontend.is_stand_in
 
     def settings(self) -> Mapping[str, Any]:

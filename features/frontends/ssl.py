@@ -14,6 +14,7 @@ from torch import nn
 from spoofcache.features.frontends.base import (
     PRECISION_NAMES,
     ZERO_MEAN_UNIT_VARIANCE,
+    Blocks,
     FrontEnd,
     FrontEndError,
     FrontEndOptions,
@@ -81,6 +82,7 @@ class HiddenStates(FrontEnd):
         if name in HUB_NAMES and model.config.model_type != family:
             raise FrontEndError(f"{source}: a {model.config.model_type} model; {name} expects one of {family}")
         self._layers = named_layers(name, options.layers, model.config.num_hidden_layers)
+        self.blocks = blocks_of(self._layers, model.config.num_hidden_layers)
         self._normalize = options.normalize or normalization
         self._weights_sha256 = weights_sha256(model)
         self.slug = slug_of(name, self._layers)
@@ -129,6 +131,11 @@ def named_layers(name: str, layers: Sequence[str], depth: int) -> tuple[str, ...
     if len(set(layers)) < len(layers):
         raise FrontEndError(f"layers {' '.join(layers)}; expected each one once")
     return tuple(layers)
+
+
+def blocks_of(layers: Sequence[str], depth: int) -> Blocks:
+    """The blocks that named layers need: those up to the highest one."""
+    return Blocks(max(depth if layer == "last" else int(layer) for layer in layers), depth)
 
 
 def slug_of(name: str, layers: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from spoofcache.features.frontends.base import (
     FrontEndOptions,
 )
 from spoofcache.features.frontends.geometry import configuration, n_bytes, n_frames, normalises, random_model
-from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, named_layers, slug_of
+from spoofcache.features.frontends.ssl import Checkpoint, HiddenStates, blocks_of, named_layers, slug_of
 
 COPIES = 2
 """Copies of the weights in memory during the first batch: the model of transformers and our own network."""
@@ -39,6 +39,7 @@ class StandIn(FrontEnd):
         self._name, self._options = name, options
         self._config = configuration(name)
         self._layers = named_layers(name, options.layers, self._config.num_hidden_layers)
+        self.blocks = blocks_of(self._layers, self._config.num_hidden_layers)
         self._front_end: HiddenStates | None = None
         self.slug = slug_of(name, self._layers)
 
