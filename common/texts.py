@@ -5,8 +5,9 @@ A million names take about 25 bytes each here, and about 80 as Python objects, w
 
 from abc import abstractmethod
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
-from itertools import islice, pairwise, repeat
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from io import BytesIO, StringIO
+from itertools import chain, islice, repeat
 from operator import eq
 from typing import Any, overload
 
@@ -47,13 +48,25 @@ class TextSequence(Sequence[str]):
     def where(self, chosen: NDArray[np.bool_]) -> Set[str]:
         """The different texts of the rows that are chosen by a mask [N]."""
 
+    @abstractmethod
+    def changed(self, change: Callable[[str], str]) -> "Texts | SharedTexts":
+        """What a function of the text alone makes of each."""
+
+    @abstractmethod
+    def with_text(self, chosen: NDArray[np.bool_], text: str) -> "Texts | SharedTexts":
+        """These texts, with another one in the rows that are chosen by a mask [N]."""
+
+    @property
+    @abstractmethod
+    def are_ascii(self) -> bool:
+        """Whether every text is ASCII."""
+
     def hashes(self) -> NDArray[np.int64]:
         """Python's hash of each text [N]; equal texts have equal ones in the same process."""
         return np.fromiter(map(hash, self), np.int64, len(self))
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self.pieces():
-            yield from piece
+        return chain.from_iterable(self.pieces())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str):
@@ -126,6 +139,17 @@ class Texts(TextSequence):
     def where(self, chosen: NDArray[np.bool_]) -> Set[str]:
         return frozenset(map(self.__getitem__, np.flatnonzero(chosen).tolist()))
 
+    def changed(self, change: Callable[[str], str]) -> "Texts | SharedTexts":
+        return compact(map(change, self))
+
+    def with_text(self, chosen: NDArray[np.bool_], text: str) -> "Texts | SharedTexts":
+        rows = zip(self, chosen.tobytes(), strict=True)
+        return compact(text if is_chosen else own for own, is_chosen in rows)
+
+    @property
+    def are_ascii(self) -> bool:
+        return self._buffer.isascii()
+
     def holds(self, text: str) -> bool:
         """Whether one of the texts is this one."""
         data, ends = text.encode(*ENCODING), np.frombuffer(self._ends, self._ends.typecode)
@@ -178,11 +202,10 @@ class Texts(TextSequence):
         start = self._ends[first - 1] if first else 0
         ends = np.frombuffer(self._ends[first:stop], self._ends.typecode)  # of a copy: the array may grow meanwhile
         data = self._buffer[start : int(ends[-1])]
-        bounds = pairwise([0, *(ends - start).tolist()])
+        sizes = np.diff(ends, prepend=ends.dtype.type(start)).tolist()
         if data.isascii():
-            text = data.decode("ascii")
-            return [text[one:next_one] for one, next_one in bounds]
-        return [data[one:next_one].decode(*ENCODING) for one, next_one in bounds]
+            return [*map(StringIO(data.decode("ascii"), newline="").read, sizes)]  # the fastest way to part a text
+        return [written.decode(*ENCODING) for written in map(BytesIO(data).read, sizes)]
 
 
 class SharedTexts(TextSequence):
@@ -229,6 +252,16 @@ class SharedTexts(TextSequence):
     def where(self, chosen: NDArray[np.bool_]) -> Set[str]:
         return frozenset(map(self.values.__getitem__, np.unique(self.codes[chosen]).tolist()))
 
+    def changed(self, change: Callable[[str], str]) -> "Texts | SharedTexts":
+        return shared([*map(change, self.values)], self.codes)
+
+    def with_text(self, chosen: NDArray[np.bool_], text: str) -> "Texts | SharedTexts":
+        return shared([*self.values, text], np.where(chosen, np.uint32(len(self.values)), self.codes))
+
+    @property
+    def are_ascii(self) -> bool:
+        return all(map(str.isascii, self.values))
+
     def hashes(self) -> NDArray[np.int64]:
         return np.fromiter(map(hash, self.values), np.int64, len(self.values))[self.codes]
 
@@ -249,6 +282,24 @@ class SharedTexts(TextSequence):
         typecode = next(code for code in "BHI" if largest < 256 ** array(code).itemsize)
         if typecode > self._codes.typecode:
             self._codes = array(typecode, self._codes)
+
+
+def shared(values: Sequence[str], codes: Any) -> SharedTexts:
+    """Texts given by their values, some of them perhaps equal or not used, and for each text the index of its value."""
+    made, rows = SharedTexts(), np.asarray(codes)
+    used = np.unique(rows)
+    table = np.zeros(len(values), np.uint32)
+    table[used] = [made._numbers[values[code]] for code in used.tolist()]
+    made._widen()
+    made._codes.frombytes(table.astype(made._codes.typecode)[rows].tobytes())
+    return made
+
+
+def as_array(texts: Sequence[str]) -> NDArray[np.str_]:
+    """The texts as an array [N], which takes four bytes for each letter of the longest one."""
+    if isinstance(texts, SharedTexts):
+        return np.array(texts.values, np.str_)[texts.codes]
+    return np.array([*texts], np.str_)
 
 
 class _Numbers(dict[str, int]):

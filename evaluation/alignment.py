@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spoofcache.common.names import NameCollision, match_names
+from spoofcache.common.texts import as_array
 from spoofcache.evaluation.trials import TrialList, first_of
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.scores import UNKNOWN, AsvScores, CmScores
@@ -102,7 +103,7 @@ def _keys_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) ->
 def _attacks_differ(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     if scores.attacks is None or "attack" not in trials.columns:
         return np.zeros(rows.size, bool)
-    stated, expected = np.array(scores.attacks)[rows], trials.columns["attack"]
+    stated, expected = as_array(scores.attacks)[rows], trials.columns["attack"]
     return (stated != expected) & (stated != UNKNOWN) & (expected != UNKNOWN)
 
 

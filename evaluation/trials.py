@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.texts import as_array
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import UNKNOWN, CmScores
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
@@ -37,7 +38,7 @@ def trials_of_scores(scores: CmScores) -> TrialList:
     """
     is_bonafide = scores.require_keys()
     attacks = scores.attacks or [UNKNOWN] * is_bonafide.size
-    return TrialList(scores.utt_ids, is_bonafide, {"attack": np.array(attacks)})
+    return TrialList(scores.utt_ids, is_bonafide, {"attack": as_array(attacks)})
 
 
 def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Path) -> TrialList:

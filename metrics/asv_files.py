@@ -17,6 +17,7 @@ from spoofcache.common.tables.foreign import ASV_KEY_2021, is_2021, is_key_2021
 from spoofcache.common.tables.layout import TableError, read_lines, readings, shown
 from spoofcache.common.tables.roles import table_error, understand
 from spoofcache.common.tables.words import NO_ATTACK
+from spoofcache.common.texts import Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import says_score
 from spoofcache.metrics.score_files import numbers_of
@@ -174,7 +175,7 @@ def _key_2021(table: Table, phases: Collection[str]) -> _Key2021:
             f"{path}: {len(table.columns)} columns in {shown(table.first)}; expected ASVspoof 2021's list of ASV "
             "trials, with eight columns (LA) or twelve (PA)"
         )
-    attack, state, phase = (table.columns[k].cells if k >= 0 else [] for k in KEY_2021[len(table.columns)])
+    attack, state, phase = (table.columns[k].cells if k >= 0 else Texts() for k in KEY_2021[len(table.columns)])
     pairs = _pairs(table.columns[:2])
     for row in [row for row, one in enumerate(state) if one not in ASV_KEYS][:1]:
         table.lines.refuse(row, f"class {shown(state[row])} of trial {' '.join(pairs[row])}", " or ".join(ASV_KEYS))
@@ -225,8 +226,8 @@ def _pairs(columns: Sequence[Column]) -> list[Pair]:
 def _only_table(path: Path) -> Table:
     lines = read_lines(path, ASV_2021)
     for cells in readings(lines):
-        if sum(column[0].count("-") >= 2 for column in cells.columns) == 2 and not cells.is_first_short:
+        if sum(cell.count("-") >= 2 for cell in cells.first) == 2 and not cells.is_first_short:
             # The first line is a trial, though its `target` may also be the header of a protocol's column.
-            columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
+            columns = [Column(n, "", column) for n, column in enumerate(cells.take_columns(), 1)]
             return Table(lines, cells.separator, columns, "", lines.first)
     return next(tables(lines))

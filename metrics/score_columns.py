@@ -7,7 +7,7 @@ beginning of each line) is recognised where it can be, and left aside where it i
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -32,6 +32,8 @@ from spoofcache.common.tables.roles import (
     understand,
 )
 from spoofcache.common.tables.words import ATTACK_ID, NOT_KEYS, NOT_SCORES, UNKNOWN, plain
+from spoofcache.common.text_index import different
+from spoofcache.common.texts import SharedTexts, Texts, compact
 
 EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
@@ -45,8 +47,8 @@ TOLERANCE = 2e-3
 class Joined(NamedTuple):
     """The two parts of names such as `LA_E_1_A07`, or `LA_E_2_-` of a bona fide trial."""
 
-    utterances: list[str]
-    attacks: list[str]
+    utterances: Texts
+    attacks: Texts | SharedTexts
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,25 +225,24 @@ def _joined(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_]) 
     Raises:
         TableError: some bona fide names end in `_-`, but other names are not of this form.
     """
-    genuine = list(compress(names, is_bonafide.tolist()))
-    n_marked = sum(name.endswith(f"_{UNKNOWN}") for name in genuine)
-    if genuine and not n_marked:
+    n_genuine = int(is_bonafide.sum())
+    n_marked = sum(name.endswith(f"_{UNKNOWN}") for name in compress(names, is_bonafide.tobytes()))
+    if n_genuine and not n_marked:
         return None
-    joined = Joined([], [])
-    for stem, _, attack in map(str.rpartition, names, repeat("_")):
-        joined.utterances.append(stem)
-        joined.attacks.append(attack)
-    if not genuine:
+    utterances = Texts(name.rpartition("_")[0] for name in names)
+    joined = Joined(utterances, compact(name.rpartition("_")[2] for name in names))
+    if not n_genuine:
         return joined if _has_only_attack_ids(joined) else None
-    if n_marked < len(genuine) or "" in joined.utterances or "" in joined.attacks:
+    if n_marked < n_genuine or any("" in different(part) for part in joined):
         _refuse_mixed_names(table, names, is_bonafide, joined)
     return joined
 
 
 def _has_only_attack_ids(joined: Joined) -> bool:
     """Whether names of spoofs alone end in the ids of attacks, and would still differ without them."""
-    are_ids = all(ATTACK_ID.fullmatch(attack) or attack == UNKNOWN for attack in set(joined.attacks))
-    return are_ids and "" not in joined.utterances and len(set(joined.utterances)) == len(joined.utterances)
+    names = different(joined.utterances)
+    are_ids = all(ATTACK_ID.fullmatch(attack) or attack == UNKNOWN for attack in joined.attacks)
+    return are_ids and "" not in names and len(names) == len(joined.utterances)
 
 
 def _refuse_mixed_names(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_], joined: Joined) -> NoReturn:

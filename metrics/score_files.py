@@ -5,8 +5,8 @@ understood is told in `score_columns`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names, require_classes
 from spoofcache.common.tables.words import BINARY, class_of
+from spoofcache.common.text_index import TextIndex
+from spoofcache.common.texts import SharedTexts, Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
 from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
@@ -90,41 +92,41 @@ def _ones(table: Table, column: Column) -> NDArray[np.bool_]:
     return column.is_one
 
 
-def _spoof_attacks(table: Table, attacks: list[str], is_bonafide: NDArray[np.bool_] | None) -> list[str]:
+def _spoof_attacks(
+    table: Table, attacks: Texts | SharedTexts, is_bonafide: NDArray[np.bool_] | None
+) -> Texts | SharedTexts:
     """The attack of each trial, UNKNOWN for bona fide, for which scorers write `-`, `A00` or `bonafide`."""
     if is_bonafide is None:
-        return [UNKNOWN if not attack or class_of(attack) == "bonafide" else attack for attack in attacks]
-    of_bonafide, of_spoof = (set(compress(attacks, of.tolist())) for of in (is_bonafide, ~is_bonafide))
+        return attacks.changed(lambda name: UNKNOWN if not name or class_of(name) == "bonafide" else name)
+    of_bonafide, of_spoof = attacks.where(is_bonafide), attacks.where(~is_bonafide)
     misplaced = {attack for attack in of_spoof if class_of(attack) == "bonafide"}
     if misplaced:
-        row = next(row for row in np.flatnonzero(~is_bonafide).tolist() if attacks[row] in misplaced)
+        row = int(np.flatnonzero(~is_bonafide & attacks.are_among(misplaced))[0])
         found = f"attack {shown(attacks[row])} with key spoof"
         table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
     if of_bonafide <= {UNKNOWN} and "" not in of_spoof:
         return attacks
-    return [
-        UNKNOWN if is_true else name or UNKNOWN for name, is_true in zip(attacks, is_bonafide.tolist(), strict=True)
-    ]
+    return attacks.changed(lambda name: name or UNKNOWN).with_text(is_bonafide, UNKNOWN)
 
 
-def _check_unique(table: Table, names: Sequence[str]) -> None:
+def _check_unique(table: Table, names: Texts | SharedTexts) -> None:
     """Refuse a name that occurs twice, and a bare name next to the name of its file, because both are one trial."""
-    every = set(names)
-    bare: set[str] = set()
-    if "." in "".join(names):
-        bare = {
-            name for name, stem in zip(names, map(without_ending, names), strict=True) if stem != name and stem in every
-        }
-    if len(every) == len(names) and not bare:
-        return
-    first: dict[str, int] = {}
+    index = TextIndex(names)
+    stems = (stem for name in names if (stem := without_ending(name)) != name) if names.has(".") else ()
+    if not index.are_different or (index.rows_of(stems) >= 0).any():
+        _refuse_repeated(table, names)
+
+
+def _refuse_repeated(table: Table, names: Sequence[str]) -> NoReturn:
+    every, first = set(names), dict[str, int]()
     for row, name in enumerate(names):
-        same = without_ending(name) if name in bare else name
-        earlier = first.setdefault(same, row)
+        stem = without_ending(name)
+        earlier = first.setdefault(stem if stem in every else name, row)
         if earlier != row:
             which = shown(name) if names[earlier] == name else " and ".join(quoted(names[earlier], name))
             found = f"trial {which} is in line {table.lines.numbers[earlier]} already"
             table.lines.refuse(row, found, "every trial once")
+    raise AssertionError("a name occurs twice")
 
 
 def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray:
@@ -133,8 +135,9 @@ def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray
     Raises:
         TableError: a cell that is no decimal number within ±LARGEST; the message names its line.
     """
-    together = "".join(column.cells)
-    is_plain = together.isascii() and "_" not in together  # Python reads 1_0 as ten, and the digits of every script
+    is_plain = column.cells.are_ascii and not column.cells.has(
+        "_"
+    )  # Python reads 1_0 as ten, and the digits of every script
     numbers = column.numbers
     if numbers is None or not is_plain or not (np.abs(numbers) <= LARGEST).all():
         row = next(row for row, cell in enumerate(column.cells) if not _is_score(cell))

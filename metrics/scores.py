@@ -24,7 +24,7 @@ class CmScores:
 
     utt_ids: Sequence[str]
     """Names of the utterances as the file writes them."""
-    attacks: list[str] | None
+    attacks: Sequence[str] | None
     """Attack of each trial, UNKNOWN for bona fide and where it is not known; None where the file does not state it."""
     is_bonafide: NDArray[np.bool_] | None
     """Key of each trial [N]; None where the file does not state it."""

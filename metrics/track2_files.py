@@ -11,6 +11,7 @@ import numpy as np
 
 from spoofcache.common.tables.columns import Column, Table, tables
 from spoofcache.common.tables.layout import TableError, read_lines, shown
+from spoofcache.common.texts import compact
 from spoofcache.metrics.asv_files import ASV_KEYS, asv_scores
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_files import numbers_of
@@ -71,7 +72,7 @@ def _headless(path: Path) -> Table:
     table = next(tables(lines))
     if not any(one.header in ASV_KEYS for one in table.columns):
         return table
-    columns = [Column(one.number, "", [one.header, *one.cells]) for one in table.columns]
+    columns = [Column(one.number, "", compact([one.header, *one.cells])) for one in table.columns]
     return Table(lines, table.separator, columns, "", table.first)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,12 +108,14 @@ def _polarity(found: KeyColumns, columns: Mapping[str, str]) -> str:
 
 def _official(lines: Lines) -> Form | None:
     """The form of a corpus, if some line has a key in the form's key column, and most names of utterances differ."""
-    form = OFFICIAL.get(len(lines.texts[0].split()))
-    if form is None or len(lines.texts) < lines.numbers[-1]:  # the protocols of corpora have no comments or blank lines
+    form = OFFICIAL.get(len(lines.first.split()))
+    has_all_lines = len(lines.numbers) == lines.numbers[-1]  # protocols of corpora have no comments or blank lines
+    if form is None or not has_all_lines:
         return None
     names = form.columns.split()
     key, utterance = names.index("key"), names.index("utterance")
-    rows = [text.split() for text in islice(lines.texts, LOOKED_AT)]
+    texts = chain.from_iterable(block.split("\n") for block in lines.blocks())
+    rows = [text.split() for text in islice(texts, LOOKED_AT)]
     rows = [row for row in rows if len(row) == len(names)]
     keys = {row[key] for row in rows}
     if keys.isdisjoint(form.spellings) or keys & VERIFICATION:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
 from pathlib import Path
 from typing import NoReturn
 
@@ -153,7 +152,7 @@ def _find_attack(table: Table, free: Sequence[Column], key: Column) -> Column | 
     named = named_by_header("attack", free)
     if len(named) != 1 or plain(named[0].header) == "attack":
         return named[0] if len(named) == 1 else None
-    genuine = {cell.lower() for cell in set(compress(named[0].cells, key.means_bonafide.tolist()))}
+    genuine = {cell.lower() for cell in named[0].cells.where(key.means_bonafide)}
     return named[0] if genuine <= NO_ATTACK else None
 
 

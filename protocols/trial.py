@@ -4,9 +4,12 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 from spoofcache.common.errors import InputError
+from spoofcache.common.tables.source import Source
 
 CLASS_INDEX: Mapping[str, int] = {"spoof": 0, "bonafide": 1}
 """Class index of each key in the whole package: bona fide = 1, spoof = 0. A higher score means more bona fide."""
@@ -100,19 +103,19 @@ def text_lines(path: Path, expected: str) -> Iterator[str]:
         ProtocolError: a line is not text; the message names the line, and what was `expected`.
     """
     blank: list[str] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                byte = error.object[error.start]
-                raise ProtocolError(f"{path}:{number}: byte 0x{byte:02x} is not text; expected {expected}") from error
-            if text.strip("\r\n"):
-                yield from blank
-                blank.clear()
-                yield text
-            else:
-                blank.append(text)
+    lines = chain.from_iterable(map(BytesIO, Source(path).blocks_as_they_are()))
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise ProtocolError(f"{path}:{number}: byte 0x{byte:02x} is not text; expected {expected}") from error
+        if text.strip("\r\n"):
+            yield from blank
+            blank.clear()
+            yield text
+        else:
+            blank.append(text)
 
 
 def key_of(spelling: str, spellings: Mapping[str, str], source: Path, line: int) -> str:

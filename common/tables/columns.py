@@ -5,9 +5,11 @@ column: `nan` among numbers stays a number that is wrong.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ from spoofcache.common.tables.layout import (
     shown,
 )
 from spoofcache.common.tables.words import ATTACK_ID, BINARY, CLASSES, MEANING, NO_ATTACK, UNKNOWN, class_of, plain
+from spoofcache.common.text_index import different
+from spoofcache.common.texts import SharedTexts, Texts, compact
 
 NUMBER_LIKE = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
 BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
@@ -45,19 +49,24 @@ class Column:
     """1 for the first."""
     header: str
     """As it is written; empty where there is none."""
-    cells: list[str]
+    cells: Texts | SharedTexts
 
     def __str__(self) -> str:
         return f"column {self.number}" + f" (`{self.header}`)" * bool(self.header)
 
     @cached_property
-    def values(self) -> frozenset[str]:
-        """The different cells. Of a million names, this takes as long as reading them."""
-        return frozenset(self.cells)
+    def values(self) -> Set[str]:
+        """The different cells. Of a million names, their number takes as long as reading them."""
+        return different(self.cells)
+
+    @property
+    def kinds(self) -> Iterable[str]:
+        """Every different cell, where most are different perhaps repeatedly, which takes no memory."""
+        return self.cells.values if isinstance(self.cells, SharedTexts) else self.cells
 
     def consists_of(self, words: Collection[str]) -> bool:
         """Whether every cell is one of the words."""
-        return all(cell in words for cell in self.cells[:FIRST]) and all(value in words for value in self.values)
+        return all(cell in words for cell in self.kinds)
 
     @property
     def meaning(self) -> str | None:
@@ -79,6 +88,9 @@ class Column:
     def numbers(self) -> NDArray[np.float64] | None:
         """The cells as numbers [N]; None where a cell is not one."""
         try:
+            if isinstance(self.cells, SharedTexts):
+                values = np.fromiter(map(float, self.cells.values), np.float64, len(self.cells.values))
+                return values[self.cells.codes]
             return np.fromiter(map(float, self.cells), np.float64, len(self.cells))
         except ValueError:
             return None
@@ -86,21 +98,17 @@ class Column:
     @property
     def is_constant(self) -> bool:
         """Whether there are two cells or more, and all are the same."""
-        n = len(self.cells)
-        return n > 1 and self.cells[0] == self.cells[-1] and self.cells.count(self.cells[0]) == n
+        return len(self.cells) > 1 and all(map(self.cells[0].__eq__, self.kinds))
 
     @property
     def is_binary(self) -> bool:
         """Whether all cells are 0 or 1, or words for them (BINARY)."""
-        return all(cell.lower() in BINARY for cell in self.cells[:FIRST]) and all(
-            value.lower() in BINARY for value in self.values
-        )
+        return all(value.lower() in BINARY for value in self.kinds)
 
     @property
     def is_one(self) -> NDArray[np.bool_]:
         """Whether each cell of a binary column is 1 or a word for it [N]."""
-        ones = {value for value in self.values if BINARY.get(value.lower()) == "1"}
-        return np.fromiter(map(ones.__contains__, self.cells), np.bool_, len(self.cells))
+        return self.cells.are_among({value for value in self.kinds if BINARY.get(value.lower()) == "1"})
 
     @cached_property
     def is_index(self) -> bool:
@@ -108,25 +116,24 @@ class Column:
         first, n = self.cells[0], len(self.cells)
         if n < 3 or first not in ("0", "1") or self.cells[-1] != str(n - 1 + int(first)):
             return False
-        return self.cells == list(map(str, range(int(first), n + int(first))))
+        return all(map(eq, self.cells, map(str, range(int(first), n + int(first)))))
 
     @cached_property
     def classes(self) -> frozenset[str | None]:
         """`bonafide` and `spoof` where a cell means that class, None where a cell means neither."""
         if self.numbers is not None:  # a number means neither
             return frozenset({None})
-        return frozenset(map(CLASSES.get, map(str.lower, self.values)))
+        return frozenset(map(CLASSES.get, map(str.lower, self.kinds)))
 
     @property
     def is_class(self) -> bool:
         """Whether every cell means bona fide or spoof."""
-        return all(map(class_of, self.cells[:FIRST])) and None not in self.classes
+        return all(map(class_of, islice(self.kinds, FIRST))) and None not in self.classes
 
     @cached_property
     def means_bonafide(self) -> NDArray[np.bool_]:
         """Whether each cell means bona fide [N]."""
-        genuine = {value for value in self.values if class_of(value) == "bonafide"}
-        return np.fromiter(map(genuine.__contains__, self.cells), np.bool_, len(self.cells))
+        return self.cells.are_among({value for value in self.kinds if class_of(value) == "bonafide"})
 
     @property
     def is_broken_class(self) -> bool:
@@ -136,7 +143,7 @@ class Column:
     @cached_property
     def is_attack_like(self) -> bool:
         """Whether every cell is the id of an attack or says that there is none."""
-        return all(ATTACK_ID.fullmatch(value) or value.lower() in NO_ATTACK for value in self.values)
+        return all(ATTACK_ID.fullmatch(value) or value.lower() in NO_ATTACK for value in self.kinds)
 
     @cached_property
     def parts(self) -> list["Column"]:
@@ -148,10 +155,13 @@ class Column:
         n = len(_numbers_in(sample[0]))
         if n < 2 or 2 * sum(len(_numbers_in(cell)) == n for cell in sample) <= len(sample):
             return []
-        rows = [_numbers_in(cell) for cell in self.cells]
-        rows = [row if len(row) == n else [cell] * n for row, cell in zip(rows, self.cells, strict=True)]
+        columns = [Texts() for _ in range(n)]
+        for cell in self.cells:
+            numbers = _numbers_in(cell)
+            for column, number in zip(columns, numbers if len(numbers) == n else [cell] * n, strict=True):
+                column.append(number)
         name = self.header or self.number
-        return [Column(self.number, f"{name}[{k}]", list(cells)) for k, cells in enumerate(zip(*rows, strict=True), 1)]
+        return [Column(self.number, f"{name}[{k}]", compact(cells)) for k, cells in enumerate(columns, 1)]
 
     @property
     def is_empty(self) -> bool:
@@ -225,13 +235,13 @@ def tables(lines: Lines, asked: Sequence[str] = ()) -> Iterator[Table]:
 
 
 def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
-    first = [column[0] for column in cells.columns]
-    below = [Column(n, "", column[1:]) for n, column in enumerate(cells.columns, 1)]
+    first = cells.first
+    below = [Column(n, "", column) for n, column in enumerate(cells.below, 1)]
     has_header = _is_header(first, below, asked)
     if cells.is_first_short and not (has_header and below[0].is_index):  # else a header may lack a name elsewhere
         lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.first)}", f"{len(first)}, as in the lines below")
     if not has_header:
-        columns = [Column(n, "", column) for n, column in enumerate(cells.columns, 1)]
+        columns = [Column(n, "", column) for n, column in enumerate(cells.take_columns(), 1)]
         return Table(lines, cells.separator, columns, "", lines.first)
     if len(lines.numbers) == 1:
         lines.refuse(0, "no row below the header", "one row per trial")

@@ -1,18 +1,20 @@
 """How a text is a table: its lines, separator, quotes and cells; what the cells mean is another module's matter."""
 
-import codecs
 import csv
 import re
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from spoofcache.common.errors import InputError
 from spoofcache.common.names import ASCII_BLANKS
+from spoofcache.common.tables.source import Source, TableError
+from spoofcache.common.texts import SharedTexts, Texts, TextsBuilder
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "blanks"}
 """What may separate cells, the preferred one first: a name may hold blanks, and a number with a decimal comma."""
@@ -33,48 +35,77 @@ BARE_LIST = re.compile(
 JSON = re.compile(r"\s*[\[{]\s*(?:[\[{\"]|$)")
 
 
-class TableError(InputError):
-    """A text that is no table, or whose columns cannot be told; the message names file, line, value and expectation."""
-
-
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """The lines of a file without its blank lines and its comments."""
+    """The lines of a file without its blank lines and its comments. Their texts are read when they are needed."""
 
     path: Path
-    text: str
-    """The lines, joined by line feeds, without one at the end."""
+    first: str
+    """The first line."""
     numbers: Sequence[int]
     """The number of each line in the file, from 1 on."""
     comments: list[tuple[int, str]]
     """Number and text of each line that begins with COMMENT."""
+    source: Source
+    is_below: bool = False
+    """Whether the first line of the source that counts is not one of these."""
 
-    @property
-    def first(self) -> str:
-        """The first line."""
-        return self.text.partition("\n")[0]
+    def blocks(self) -> Iterator[str]:
+        """The lines, joined by line feeds, in blocks without a line feed at the end.
+
+        Raises:
+            TableError: the file changed since it was first read.
+        """
+        to_omit = self.is_below
+        for content in self.source.blocks():
+            block = content.decode("utf-8")
+            if not _all_lines_have_content(content):
+                block = "\n".join(text for text in block.split("\n") if _counts(text))
+            if to_omit and block:
+                block = block.partition("\n")[2]
+                to_omit = False
+            if block:
+                yield block
+
+    def has(self, part: str) -> bool:
+        """Whether some line contains the part."""
+        return any(part in block for block in self.blocks())
 
     @cached_property
     def texts(self) -> list[str]:
         """The lines one by one. Regular tables are split as a whole and do not need them."""
-        return self.text.split("\n")
+        return "\n".join(self.blocks()).split("\n")
 
     def below_first(self) -> "Lines":
         """The lines without the first one; there must be others."""
-        return Lines(self.path, self.text.partition("\n")[2], self.numbers[1:], self.comments)
+        second = next(self._without_first().blocks()).partition("\n")[0]
+        return replace(self._without_first(), first=second)
+
+    def _without_first(self) -> "Lines":
+        return replace(self, numbers=self.numbers[1:], is_below=True)
 
     def refuse(self, row: int, found: str, expected: str) -> NoReturn:
         """Raise a TableError about the line of a row."""
         raise TableError(f"{self.path}:{self.numbers[row]}: {found}; expected {expected}")
 
 
-class Cells(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Cells:
     """The cells of all lines under one separator, column by column; the first row may be a header."""
 
     separator: str
-    columns: list[list[str]]
+    first: list[str]
+    """The cells of the first row."""
+    below: list[Texts | SharedTexts]
+    """The columns without their first cells."""
     is_first_short: bool = False
     """Whether the first line lacks the first cell, as R and pandas write the header of a table with row names."""
+
+    def take_columns(self) -> list[Texts | SharedTexts]:
+        """The columns with their first cells, which are put into `below`; the cells must not be used any more."""
+        for cell, column in zip(self.first, self.below, strict=True):
+            column.insert_first(cell)
+        return self.below
 
 
 def shown(text: str, most: int = 60) -> str:
@@ -93,24 +124,31 @@ def read_lines(path: Path, expected: str, printable: bool = True) -> Lines:
     Raises:
         TableError: the file is not UTF-8 text, contains invisible characters, or has no line with any content.
     """
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    content = (content.replace(b"\r\n", b"\n") if b"\r" in content else content).removesuffix(b"\n")
-    text = _decoded(path, content, expected)
-    numbers = range(1, text.count("\n") + 2)
-    if content.translate(None, VISIBLE) and ("\0" in text or (printable and not _is_printable(text))):
-        _refuse_unseen(Lines(path, text, numbers, []))
-    if _all_lines_have_content(content):
-        return Lines(path, text, numbers, [])
-    return _without_comments(Lines(path, text, numbers, []), expected)
+    source, n_lines, is_regular, is_visible = Source(path), 0, True, True
+    for content in source.blocks():
+        text = _decoded(path, content, n_lines, expected)
+        n_lines += text.count("\n") + 1
+        is_regular = is_regular and _all_lines_have_content(content)
+        is_visible = is_visible and _is_visible(content, text, printable)
+    lines = Lines(path, "", range(1, n_lines + 1), [], source)
+    if not is_visible:
+        _refuse_unseen(source)
+    if not is_regular:
+        return _without_comments(lines, expected)
+    return replace(lines, first=next(lines.blocks()).partition("\n")[0])
 
 
-def _decoded(path: Path, content: bytes, expected: str) -> str:
+def _decoded(path: Path, content: bytes, n_before: int, expected: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = n_before + content.count(b"\n", 0, error.start) + 1
         found = f"byte {content[error.start]:#04x} is not text"
         raise TableError(f"{path}:{line}: {found}; expected {expected}") from error
+
+
+def _is_visible(content: bytes, text: str, printable: bool) -> bool:
+    return not content.translate(None, VISIBLE) or ("\0" not in text and (not printable or _is_printable(text)))
 
 
 def _is_printable(text: str) -> bool:
@@ -130,22 +168,34 @@ def _all_lines_have_content(content: bytes) -> bool:
     return bool(((starts > least) & (starts <= most)).all())
 
 
+def _counts(text: str) -> bool:
+    """Whether a line is neither blank nor a comment."""
+    return bool(text.strip()) and not text.startswith(COMMENT)
+
+
 def _without_comments(lines: Lines, expected: str) -> Lines:
-    numbered = list(enumerate(lines.texts, 1))
-    comments = [(number, text) for number, text in numbered if text.startswith(COMMENT)]
-    kept = [(number, text) for number, text in numbered if text.strip() and not text.startswith(COMMENT)]
-    if not kept:
+    comments, numbers, first = [], array("I"), ""
+    texts = chain.from_iterable(content.decode("utf-8").split("\n") for content in lines.source.blocks())
+    for number, text in enumerate(texts, 1):
+        if _counts(text):
+            first = first or text
+            numbers.append(number)
+        elif text.strip():
+            comments.append((number, text))
+    if not numbers:
         raise TableError(f"{lines.path}: {'nothing but comments' if comments else 'empty'}; expected {expected}")
-    return Lines(lines.path, "\n".join(text for _, text in kept), [number for number, _ in kept], comments)
+    return replace(lines, first=first, numbers=numbers, comments=comments)
 
 
-def _refuse_unseen(lines: Lines) -> NoReturn:
-    nul = any("\0" in text for text in lines.texts)
+def _refuse_unseen(source: Source) -> NoReturn:
+    texts = b"\n".join(source.blocks()).decode("utf-8").split("\n")
+    nul = any("\0" in text for text in texts)
     row, line = next(
-        (r, t) for r, t in enumerate(lines.texts) if ("\0" in t if nul else not t.replace("\t", "").isprintable())
+        (r, t) for r, t in enumerate(texts) if ("\0" in t if nul else not t.replace("\t", "").isprintable())
     )
     unseen = "\0" if nul else next(c for c in line if c != "\t" and not c.isprintable())
-    lines.refuse(row, f"character U+{ord(unseen):04X} in {shown(line)}", "plain text, blanks and tabs")
+    found = f"character U+{ord(unseen):04X} in {shown(line)}"
+    raise TableError(f"{source.path}:{row + 1}: {found}; expected plain text, blanks and tabs")
 
 
 def readings(lines: Lines) -> Iterator[Cells]:
@@ -165,21 +215,29 @@ def readings(lines: Lines) -> Iterator[Cells]:
 
 
 def _split(lines: Lines, separator: str) -> Cells | None:
-    text = _with_quoted_lists(lines.text)
-    first_text, _, below = text.partition("\n")
-    first = _cells(first_text, separator)
+    first, is_short = _cells(_with_quoted_lists(lines.first), separator), False
     if first is None or len(first) < 2:
         return None
-    columns = _columns(text, separator)
-    if columns is not None or not below:
-        return Cells(separator, columns) if columns else None
-    second = _cells(below.partition("\n")[0], separator)
-    if second is None or len(second) != len(first) + 1:
-        return None
-    columns = _columns(below, separator)
-    if columns is None:
-        return None
-    return Cells(separator, [["", *columns[0]], *([f, *c] for f, c in zip(first, columns[1:], strict=True))], True)
+    if len(lines.numbers) == 1:
+        return Cells(separator, first, [Texts() for _ in first])
+    below = lines.below_first()
+    second = _cells(_with_quoted_lists(below.first), separator)
+    if second is not None and len(second) == len(first) + 1:
+        first, is_short = ["", *first], True
+    columns = _columns(below, separator, len(first))
+    return Cells(separator, first, columns, is_short) if columns else None
+
+
+def _columns(lines: Lines, separator: str, n: int) -> list[Texts | SharedTexts] | None:
+    """The cells of the lines column by column; None where some line does not have `n` of them."""
+    builders = [TextsBuilder() for _ in range(n)]
+    for block in lines.blocks():
+        columns = _columns_of_block(_with_quoted_lists(block), separator)
+        if columns is None or len(columns) != n:
+            return None
+        for builder, column in zip(builders, columns, strict=True):
+            builder.extend(column)
+    return [builder.built() for builder in builders]
 
 
 def _with_quoted_lists(text: str) -> str:
@@ -189,7 +247,7 @@ def _with_quoted_lists(text: str) -> str:
     return "\n".join(BARE_LIST.sub(r'"\1"', line) for line in text.split("\n"))
 
 
-def _columns(text: str, separator: str) -> list[list[str]] | None:
+def _columns_of_block(text: str, separator: str) -> list[list[str]] | None:
     """The cells of a text column by column; None where its lines do not have the same number of them, two or more.
 
     Each line has the cells that `_cells` gives it. Where no cell is quoted, one split of the whole text yields the

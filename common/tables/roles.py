@@ -5,7 +5,6 @@ meant, nothing is guessed: the error shows the first line and both readings.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import compress
 from typing import TypeVar
 
 import numpy as np
@@ -40,7 +39,7 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
     """
     refused: TableError | None = None
     candidates: Iterable[Table] = tables(lines, list(asked.values()))
-    if "," in lines.text:  # else the likeliest table usually suffices
+    if lines.has(","):  # else the likeliest table usually suffices
         candidates = list(candidates)
         for table in candidates:
             _refuse_decimal_commas(table)
@@ -58,7 +57,7 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
 def _refuse_decimal_commas(table: Table) -> None:
     """`u1 0,5` has two cells, or two others with a comma between them: nobody means the latter."""
     for column in table.columns if table.separator != "," else ():
-        if "," not in "".join(column.cells):
+        if not column.cells.has(","):
             continue
         if not all(NUMBER_LIKE.fullmatch(cell.replace(",", ".", 1)) for cell in column.cells):
             continue
@@ -135,8 +134,8 @@ def _by_content(table: Table, free: Sequence[Column]) -> list[Column]:
 
 def _say_the_same(columns: Sequence[Column]) -> bool:
     """Whether columns hold the same names, as a path and the name of its file are."""
-    last = [[utterance_of(cell).rpartition("/")[2] for cell in one.cells] for one in columns]
-    return all(names == last[0] for names in last)
+    names = [(utterance_of(cell).rpartition("/")[2] for cell in one.cells) for one in columns]
+    return all(len(set(of_row)) == 1 for of_row in zip(*names, strict=True))
 
 
 def _hits(columns: Sequence[Column], known: Names) -> list[int]:
@@ -190,7 +189,7 @@ def _require_agreement(table: Table, key: Column, binary: Sequence[Column]) -> N
 
 def require_classes(table: Table, column: Column, expected: str) -> None:
     """Raise a TableError about the first cell that means neither bona fide nor spoof; it says what was `expected`."""
-    strange = {value for value in column.values if class_of(value) is None}
+    strange = {value for value in column.kinds if class_of(value) is None}
     if strange:
         row = next(row for row, cell in enumerate(column.cells) if cell in strange)
         table.lines.refuse(row, f"key {shown(column.cells[row])}", expected)
@@ -213,10 +212,9 @@ def find_attack(table: Table, free: Sequence[Column], is_bonafide: NDArray[np.bo
 
 def _is_attack(column: Column, is_bonafide: NDArray[np.bool_] | None) -> bool:
     if is_bonafide is None or not is_bonafide.any():
-        ids = [value for value in column.values if ATTACK_ID.fullmatch(value)]
+        ids = [value for value in column.kinds if ATTACK_ID.fullmatch(value)]
         return column.is_attack_like and bool(ids)
-    genuine = set(compress(column.cells, is_bonafide.tolist()))
-    attacks = set(compress(column.cells, (~is_bonafide).tolist()))
+    genuine, attacks = column.cells.where(is_bonafide), column.cells.where(~is_bonafide)
     if not attacks or attacks <= {UNKNOWN, ""}:
         return False
     return any(cell.lower() in NO_ATTACK for cell in genuine) or (len(genuine) == 1 and not genuine & attacks)

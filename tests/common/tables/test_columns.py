@@ -3,10 +3,11 @@
 import pytest
 
 from spoofcache.common.tables.columns import Column
+from spoofcache.common.texts import compact
 
 
 def column(*cells):
-    return Column(1, "", list(cells))
+    return Column(1, "", compact(cells))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def test_the_row_names_of_a_data_frame_have_no_header(tmp_path):
     path.write_text("utt score\n0 u1 0.5\n1 u2 1.5\n")
     (cells,) = readings(read_lines(path, "a table"))
     assert cells.is_first_short
-    assert cells.columns == [["", "0", "1"], ["utt", "u1", "u2"], ["score", "0.5", "1.5"]]
+    assert (cells.first, cells.below) == (["", "utt", "score"], [["0", "1"], ["u1", "u2"], ["0.5", "1.5"]])
+    assert cells.take_columns() == [["", "0", "1"], ["utt", "u1", "u2"], ["score", "0.5", "1.5"]]
 
 
 @pytest.mark.parametrize(
