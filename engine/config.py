@@ -118,9 +118,10 @@ class GrowthConfig:
     """Augmentation that becomes more frequent and stronger once the network is good enough.
 
     The schedule is that of "Towards Scalable AASIST" (arXiv 2507.11777; repository KORALLLL/AASIST_SCALING). As
-    there, and as in the loss `cross_entropy_to_focal`, an epoch knows the dev EERs of the epochs before it, so that
-    growth starts one epoch after the threshold was passed. Growth moves linearly over `epochs` epochs from the first
-    to the last value of `probability`, and from the first to the last recipe of `train.augment`.
+    there, and as in the loss `cross_entropy_to_focal`, only the dev EERs of earlier epochs are known when an epoch
+    begins, so growth starts in the epoch after the one whose dev EER fell below the threshold. Over `epochs` epochs,
+    the probability grows linearly from the first to the second value of `probability`, and training moves from the
+    first to the last recipe of `train.augment`.
     """
 
     eer_threshold: float = _key(
@@ -203,12 +204,12 @@ class TrainConfig:
     )
     batch_norm: Literal["global", "per_process"] = _key(
         "global",
-        "Whose utterances batch norms take their statistics from when several processes train together: those of all "
-        "processes (the result of a single process), or each process's own.",
+        "Utterances over which batch norms compute their statistics when several processes train together: those of "
+        "all processes (`global`, with the result of a single process), or those of each process alone (`per_process`).",
     )
     views: Literal["random", "all"] | tuple[int, ...] = _key(
         (0,),
-        "Views in which an epoch sees each utterance: `random` draws one of all cached views, `all` takes every cached "
+        "Views of each utterance that an epoch uses: `random` draws one of all cached views, `all` takes every cached "
         "view, and a list draws one of the views with these numbers, where 0 is the clean one.",
         at_least=0,
     )
@@ -265,8 +266,8 @@ class EncoderConfig:
     )
     combine: Literal["sum", "stack"] = _key(
         "sum",
-        "What becomes of several `layers_out`: `sum` adds them with learnt weights (soft-max), `stack` hands all of "
-        "them to the back-end, which must take layers.",
+        "How several `layers_out` are combined: `sum` adds them with learnt weights (soft-max), and `stack` passes all "
+        "of them to the back-end, which must accept several layers.",
     )
     dropout: float = _key(0.0, "Probability of every dropout in the encoder.", at_least=0, below=1)
     layer_drop: float = _key(
@@ -287,7 +288,8 @@ class EncoderConfig:
     )
     normalize: Literal["checkpoint", "zero-mean-unit-variance", "none"] = _key(
         "checkpoint",
-        'Normalisation of the waveform with `trainable_from = "waveform"`: what the checkpoint says, or one of these.',
+        'Normalisation of the waveform with `trainable_from = "waveform"`: as the `checkpoint` specifies, to '
+        "`zero-mean-unit-variance`, or `none`.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The structure of the house: one import name, and which room may import which."""
+"""The structure of the code: one import name, and which package may import which."""
 
 import ast
 import os
@@ -14,7 +14,7 @@ from spoofcache.common.children import child_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "spoofcache"
-ROOMS = ("common", "protocols", "features", "models", "metrics", "engine", "evaluation")
+PACKAGES = ("common", "protocols", "features", "models", "metrics", "engine", "evaluation")
 MAY_IMPORT = {
     "common": {"common"},
     "protocols": {"common", "protocols"},
@@ -30,12 +30,12 @@ NOT_LINKED = {"tests", "docs", "spoofcache", "demo", "cache", "runs", "scores", 
 
 
 def sources():
-    """All our Python files, each once: the links of the package are left aside."""
-    rooms = [link.resolve() for link in PACKAGE.iterdir() if link.is_dir() and link.is_symlink()]
+    """All our Python files, each once: the links in spoofcache/ are not followed."""
+    packages = [link.resolve() for link in PACKAGE.iterdir() if link.is_dir() and link.is_symlink()]
     return [
         *ROOT.glob("*.py"),
         *PACKAGE.glob("__*__.py"),
-        *(p for room in [*rooms, ROOT / "tests"] for p in room.rglob("*.py")),
+        *(p for package in [*packages, ROOT / "tests"] for p in package.rglob("*.py")),
     ]
 
 
@@ -55,12 +55,12 @@ def ours(path):
     return {name.removeprefix("spoofcache.") for name in imports(path) if name.startswith("spoofcache.")}
 
 
-def test_the_package_has_a_link_to_each_room_and_script_and_no_other():
+def test_spoofcache_has_a_link_to_each_package_and_script_and_no_other():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     places = {name.partition("/")[0] for name in tracked} or {path.name for path in ROOT.iterdir()}
-    rooms = {name for name in places if (ROOT / name).is_dir() and not name.startswith(".")} - NOT_LINKED
+    packages = {name for name in places if (ROOT / name).is_dir() and not name.startswith(".")} - NOT_LINKED
     links = {link.name: link.readlink() for link in PACKAGE.iterdir() if link.is_symlink()}
-    assert set(links) == rooms | {f"{script}.py" for script in SCRIPTS}
+    assert set(links) == packages | {f"{script}.py" for script in SCRIPTS}
     assert all(target == Path("..") / name for name, target in links.items())
 
 
@@ -78,7 +78,7 @@ def test_no_file_uses_a_bare_name(path):
 
 
 def test_no_bare_name_is_loaded():
-    bare = {*SCRIPTS, *ROOMS, "tools", "configs", "benchmarks"}
+    bare = {*SCRIPTS, *PACKAGES, "tools", "configs", "benchmarks"}
     assert not bare & set(sys.modules)
 
 
@@ -88,28 +88,28 @@ def test_no_file_changes_the_search_path():
             assert "sys.path.insert" not in path.read_text(encoding="utf-8"), path
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_rooms_it_may(room):
-    for path in (ROOT / room).rglob("*.py"):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_the_packages_that_it_may(package):
+    for path in (ROOT / package).rglob("*.py"):
         used = {name.partition(".")[0] for name in ours(path)}
-        assert used <= MAY_IMPORT[room], path
+        assert used <= MAY_IMPORT[package], path
 
 
 def test_only_extraction_reaches_the_front_ends():
     extraction = {f"features/{name}.py" for name in ("options", "request", "extract", "estimate", "online", "encoder")}
     allowed = {"preprocess.py", "detect.py", *extraction}
-    for path in [*ROOT.glob("*.py"), *(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))]:
+    for path in [*ROOT.glob("*.py"), *(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))]:
         name = path.relative_to(ROOT).as_posix()
         if not name.startswith("features/frontends/") and name not in allowed:
             assert not any(used.startswith("features.frontends") for used in ours(path)), name
 
 
 @pytest.mark.parametrize(
-    ("room", "library"),
+    ("package", "library"),
     [("protocols", "numpy"), ("protocols", "torch"), ("models", "h5py"), ("metrics", "torch"), ("metrics", "h5py")],
 )
-def test_a_room_does_without_that_library(room, library):
-    for path in (ROOT / room).rglob("*.py"):
+def test_a_package_never_imports_that_library(package, library):
+    for path in (ROOT / package).rglob("*.py"):
         assert library not in {name.partition(".")[0] for name in imports(path)}, path
 
 

@@ -228,9 +228,13 @@ def test_every_name_of_the_architecture_is_defined_in_its_file():
         )
 
 
-def test_every_room_is_in_the_architecture_with_its_arrows():
+def test_every_package_is_in_the_architecture_with_its_arrows():
     text = ARCHITECTURE.read_text(encoding="utf-8")
-    drawn = {room: set(re.findall(r"\w+", to)) - {"none"} for room, to in re.findall(r"^(\w+) +──▶ (.*)$", text, re.M)}
-    allowed = {room: rooms - {room, "common"} for room, rooms in MAY_IMPORT.items() if room != "common"}
+    drawn = {
+        package: set(re.findall(r"\w+", to)) - {"none"} for package, to in re.findall(r"^(\w+) +──▶ (.*)$", text, re.M)
+    }
+    allowed = {
+        package: packages - {package, "common"} for package, packages in MAY_IMPORT.items() if package != "common"
+    }
     assert drawn == allowed
-    assert all(f"| `{room}/` |" in text for room in MAY_IMPORT)
+    assert all(f"| `{package}/` |" in text for package in MAY_IMPORT)
