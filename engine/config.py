@@ -205,7 +205,7 @@ class TrainConfig:
     batch_norm: Literal["global", "per_process"] = _key(
         "global",
         "Utterances over which batch norms compute their statistics when several processes train together: those of "
-        "all processes (`global`, with the result of a single process), or those of each process alone (`per_process`).",
+        "all processes (`global`, as in a single process), or those of each process alone (`per_process`).",
     )
     views: Literal["random", "all"] | tuple[int, ...] = _key(
         (0,),
