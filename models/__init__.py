@@ -9,6 +9,7 @@ from torch import nn
 
 from spoofcache.models.aasist import AASIST, AASISTL
 from spoofcache.models.cnn import CNN
+from spoofcache.models.conformer_tcm import ConformerTCM
 from spoofcache.models.ecapa import ECAPATDNN
 from spoofcache.models.ecapa_w2v import ECAPAW2V
 from spoofcache.models.enhanced_aasist import EnhancedAASIST
@@ -38,6 +39,7 @@ BACKENDS: Mapping[str, Callable[..., nn.Module]] = {
     "nes2net_x": Nes2NetX,
     "nes2net": Nes2Net,
     "sls": SLS,
+    "conformer_tcm": ConformerTCM,
     "pooled_linear": PooledLinear,
     "lcnn_lstm": LCNNLSTM,
     "rawnet2": RawNet2,
