@@ -35,6 +35,12 @@ that, keep it, and never end."""
 
 machine.sleep_soon()  # before any test imports torch, as common/cli.py does
 
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what was imported, which stays: a collection takes 0.01 s, not 0.3."""
+    gc.freeze()
+
+
 hypothesis.settings.register_profile(
     "suite",
     deadline=None,  # a busy machine is no failure
