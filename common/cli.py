@@ -33,6 +33,7 @@ from rich.text import Text
 import spoofcache
 from spoofcache.common import machine
 from spoofcache.common.errors import InputError
+from spoofcache.common.machine import DeviceError, find_device
 from spoofcache.common.plugins import EXPECTED, PluginChanged, is_plugin
 
 if TYPE_CHECKING:
@@ -139,24 +140,10 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bo
 
 def resolve_device(name: str) -> "torch.device":
     """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:k`; raise Sentence if it does not exist."""
-    import torch  # imported here so that `--help` does not wait for it
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k") from None
-    if device.type not in ("cpu", "cuda"):
-        raise Sentence(f"--device {name}: expected auto, cpu, cuda or cuda:k")
-    if device.type == "cuda" and not torch.cuda.is_available():  # devices are counted even if the driver is too old
-        raise Sentence(
-            f"--device {name}: torch {torch.__version__} can use no GPU here; expected cpu, or a GPU, a driver that is "
-            "new enough for it, and a build of torch with CUDA"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise Sentence(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
+        return find_device(name, "--device")
+    except DeviceError as error:
+        raise Sentence(str(error)) from None
 
 
 def named_columns(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:

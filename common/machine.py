@@ -10,6 +10,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spoofcache.common.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 MALLOPT: Mapping[str, tuple[int, int]] = {
     "MALLOC_MMAP_THRESHOLD_": (-3, 2**31 - 1),
@@ -20,6 +26,36 @@ MALLOPT: Mapping[str, tuple[int, int]] = {
 
 SPIN = "1000"
 """How often an idle thread looks for work before it sleeps: this takes microseconds, the default takes milliseconds."""
+
+
+class DeviceError(InputError):
+    """A device does not exist or cannot be used on this machine."""
+
+
+def find_device(name: str, asked_by: str) -> "torch.device":
+    """Find the torch device for `auto`, `cpu`, `cuda` or `cuda:k`; `asked_by` is the option or argument in messages.
+
+    Raises:
+        DeviceError: there is no such device here.
+    """
+    import torch  # imported here so that `--help` does not wait for it
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"{asked_by} {name}: expected auto, cpu, cuda or cuda:k") from None
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"{asked_by} {name}: expected auto, cpu, cuda or cuda:k")
+    if device.type == "cuda" and not torch.cuda.is_available():  # devices are counted even if the driver is too old
+        raise DeviceError(
+            f"{asked_by} {name}: torch {torch.__version__} can use no GPU here; expected cpu, or a GPU, a driver that "
+            "is new enough for it, and a build of torch with CUDA"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"{asked_by} {name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
 
 
 def keep_freed_memory() -> None:

@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
-from torch.utils.data import Dataset, default_collate
 
+from spoofcache.common.arguments import check_fields, checked
+from spoofcache.common.machine import find_device
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import LAST, load_last, save_last
 from spoofcache.engine.config import ClassWeights
 from spoofcache.engine.run_folder import locked, make_folder, require_same_conditions, write_lines
+from spoofcache.engine.search_data import Items, labels_of, split_in_halves
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models.light_darts import LightDARTS
 from spoofcache.models.light_darts_search import (
@@ -35,10 +37,12 @@ from spoofcache.models.light_darts_search import (
     expected_cost,
     genotype_cost,
 )
-from spoofcache.protocols.trial import CLASS_INDEX
 
 HISTORY = "search.jsonl"
 CLASS_WEIGHTS = ClassWeights(bonafide=9.0, spoof=1.0)
+LEAST = {"epochs": 1, "batch_size": 2, "seed": 0, "cost_weight": 0, "architecture_lr": 0}
+"""Smallest value of a setting of SearchController."""
+
 LRS = (1e-2, 1e-3)
 """The first and the last learning rate of the weights, which follows a cosine."""
 WEIGHTS_DECAY, ARCHITECTURE_DECAY = 3e-4, 1e-3
@@ -99,6 +103,8 @@ class SearchController:
 
     Raises:
         RunError: a setting is out of its range.
+        ArgumentError: a setting has the wrong type.
+        DeviceError: there is no such device here.
     """
 
     search_space: str = "light"
@@ -113,17 +119,20 @@ class SearchController:
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, least in {"epochs": 1, "batch_size": 2, "seed": 0, "cost_weight": 0, "architecture_lr": 0}.items():
+        check_fields(self)
+        object.__setattr__(self, "device", find_device(str(self.device), "a search with device"))
+        for name, least in LEAST.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise RunError(f"a search with {name} {value}; expected at least {least}")
         if not 0 <= self.frozen < 1:
             raise RunError(f"a search with frozen {self.frozen}; expected 0 ≤ frozen < 1")
 
+    @checked
     def train_search(
         self,
-        dataset: Dataset[Any],
-        folder: Path | None = None,
+        dataset: Items,
+        folder: Path | str | None = None,
         *,
         resume: bool = False,
         advance: Callable[[int], None] = lambda n: None,
@@ -132,7 +141,7 @@ class SearchController:
         """Search on a training set.
 
         Args:
-            dataset: items (features [T, D], class index, utterance).
+            dataset: items (features [T, D], class index); a name may follow, as in `CachedFeatures`.
             folder: search folder, in which `last.ckpt` and `search.jsonl` are saved after each epoch. If omitted,
                 nothing is written.
             resume: continue after the last finished epoch in the folder. The result is that of an uninterrupted search.
@@ -143,6 +152,7 @@ class SearchController:
             RunError: the folder exists (without `resume`), or belongs to another search or process; a class has fewer
                 than two utterances; the network does not take the features or a size; a loss is not a finite number.
         """
+        folder = None if folder is None else Path(folder)
         search = _Search(self, dataset)
         with _opened(folder, resume) if folder else nullcontext():
             if folder:
@@ -167,13 +177,13 @@ def _opened(folder: Path, resume: bool) -> Iterator[None]:
 class _Search:
     """The network, the architecture, their optimizers and the finished epochs of a search."""
 
-    def __init__(self, controller: SearchController, dataset: Dataset[Any]) -> None:
+    def __init__(self, controller: SearchController, dataset: Items) -> None:
         self._controller, self._dataset = controller, dataset
-        labels = _labels(dataset)
-        self._halves = _halves(labels, controller.seed)
+        labels = labels_of(dataset)
+        self._halves = split_in_halves(labels, controller.seed)
         self._conditions = _conditions(controller, dataset, labels)
         self.n_utterances = len(labels)
-        shape = tuple(dataset[0][0].shape)
+        shape = tuple(torch.as_tensor(dataset[0][0]).shape)
         torch.manual_seed(controller.seed)
         size = controller.search_space, controller.channels, controller.num_cells
         try:
@@ -247,7 +257,9 @@ class _Search:
         return loss.item()
 
     def _cross_entropy(self, utterances: list[int], shares: Mapping[str, EdgeWeights]) -> torch.Tensor:
-        features, labels = default_collate([self._dataset[index][:2] for index in utterances])  # a name may follow
+        items = [self._dataset[index] for index in utterances]
+        features = torch.stack([torch.as_tensor(item[0]) for item in items])
+        labels = torch.tensor([int(item[1]) for item in items])
         device = self._controller.device
         logits = self._supernet(features.to(device).float(), shares).logits
         return F.cross_entropy(logits, labels.to(device), self._class_weights)
@@ -296,28 +308,7 @@ class _Search:
         write_lines(folder / HISTORY, (line._asdict() for line in self.history))
 
 
-def _labels(dataset: Dataset[Any]) -> NDArray[np.int64]:
-    """Class index [N] of each utterance, from the trials if the data set is a cache: its rows need not be read then."""
-    if isinstance(dataset, CachedFeatures):
-        return dataset.labels.astype(np.int64)
-    return np.array([int(dataset[index][1]) for index in range(len(dataset))])  # type: ignore[arg-type]
-
-
-def _halves(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The utterances for the weights and those for the architecture: each class is split at random into two halves."""
-    random = np.random.default_rng(seed)
-    first, second = [], []
-    for key, index in CLASS_INDEX.items():
-        utterances = random.permutation(np.flatnonzero(labels == index))
-        if len(utterances) < 2:
-            raise RunError(f"{len(utterances)} utterances of {key}; expected at least 2, one for each half of train")
-        half, rest = np.array_split(utterances, 2)
-        first.append(half)
-        second.append(rest)
-    return np.concatenate(first), np.concatenate(second)
-
-
-def _conditions(controller: SearchController, dataset: Dataset[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
+def _conditions(controller: SearchController, dataset: Items, labels: NDArray[np.int64]) -> dict[str, Any]:
     """The settings and data that a resumed search must share with its beginning."""
     settings = {name: value for name, value in asdict(controller).items() if name != "device"}
     data = hashlib.sha256(labels.tobytes()).hexdigest()

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from spoofcache.common.arguments import ArgumentError, checked
 from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
 from spoofcache.features.store import REMEDY, ShardReader, crc32_of, from_stored, is_finite
 
@@ -44,7 +45,9 @@ class CachedFeatures(Dataset[Item]):
         ShardMismatch: the identity is not `expected`, or the shards do not belong together.
     """
 
-    def __init__(self, folder: Path, expected: Identity | None = None) -> None:
+    @checked
+    def __init__(self, folder: Path | str, expected: Identity | None = None) -> None:
+        folder = Path(folder)
         plan = read_manifest(folder)
         if expected is not None:
             plan.identity.clean.require_same(expected.clean, folder)
@@ -81,6 +84,16 @@ class CachedFeatures(Dataset[Item]):
         return len(self.trials)
 
     def __getitem__(self, index: int) -> Item:
+        """A row; negative indices count from the end.
+
+        Raises:
+            IndexError: there is no such row.
+            ArgumentError: the index is not a whole number.
+        """
+        try:
+            index = range(len(self))[index]
+        except TypeError:
+            raise ArgumentError(f"CachedFeatures with index {index!r}; expected the number of a row") from None
         trial = self.trials[index]
         return Item(from_stored(torch.from_numpy(np.array(self._row(index)))), trial.label, trial.utt_id)
 

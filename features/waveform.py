@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spoofcache.common.arguments import ArgumentError, checked
 from spoofcache.features.audio.read import read_audio
 from spoofcache.features.audio.result import LARGEST_SAMPLE, SAMPLE_RATE, AudioError, Waveform, Wish
 
@@ -62,11 +63,12 @@ class Recording(NamedTuple):
     notes: tuple[str, ...]
 
 
+@checked
 def load_waveform(
-    path: Path, channel: int | None = None, at_least: int = MIN_SAMPLES, at_most: int | None = None
+    path: Path | str, channel: int | None = None, at_least: int = MIN_SAMPLES, at_most: int | None = None
 ) -> Waveform:
     """Read one audio file as mono at 16 kHz; see `load_recording` for the arguments and errors."""
-    return load_recording(path, channel, at_least, at_most).waveform
+    return load_recording(Path(path), channel, at_least, at_most).waveform
 
 
 def load_recording(
@@ -84,8 +86,12 @@ def load_recording(
     Raises:
         AudioError: the file is missing, no audio, damaged or cut off; it has NaN, infinite or absurdly large samples,
             or fewer than `at_least`.
+        ArgumentError: a negative number of samples or channel.
         WorkerError: decoding itself cannot run.
     """
+    for name, value in {"channel": channel, "at_least": at_least, "at_most": at_most}.items():
+        if value is not None and value < 0:
+            raise ArgumentError(f"load_recording with {name} {value}; expected at least 0")
     seconds = None if at_most is None else at_most / SAMPLE_RATE + RESAMPLING_SECONDS
     decoded = read_audio(path, Wish(channel, seconds))
     waveform = _resample(decoded.samples, decoded.rate, seconds)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spoofcache.common.arguments import checked
 from spoofcache.metrics.det import DetCurve, FloatArray, ScoreError, det_curve, verification_curve
 
 
@@ -75,6 +76,7 @@ def min_cost(curve: DetCurve, cost: Coefficients) -> MinCost:
     return MinCost(float(costs[best]), float(curve.thresholds[best]))
 
 
+@checked
 def min_dcf(bonafide: ArrayLike, spoof: ArrayLike, costs: CostModel = ASVSPOOF5) -> MinCost:
     """Compute the minimum DCF of `bonafide` scores [N] and `spoof` scores [M] (ASVspoof 5 evaluation plan, track 1).
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spoofcache.common.arguments import real_array
 from spoofcache.common.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -61,7 +62,8 @@ def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> DetCurve:
     DetCurve(frr=array([0. , 0. , 0.5, 1. ]), far=array([1., 0., 0., 0.]), thresholds=array([1., 1., 2., 3.]))
 
     Raises:
-        ScoreError: a class is empty, or a score is NaN or infinite.
+        ScoreError: a class is empty or has more than one dimension, or a score is NaN or infinite.
+        ArgumentError: the scores are not numbers.
     """
     accept, reject = _valid(bonafide, "bona fide"), _valid(spoof, "spoof")
     scores = np.concatenate((accept, reject))
@@ -123,7 +125,9 @@ def _thresholds(ascending: FloatArray) -> FloatArray:
 
 
 def _valid(scores: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(scores, dtype=np.float64).ravel()
+    array = real_array(scores, f"{name} scores").astype(np.float64)
+    if array.ndim != 1:
+        raise ScoreError(f"{name} scores of shape {array.shape}; expected a single dimension")
     if not array.size:
         raise ScoreError(f"no {name} scores; expected at least one of each class")
     broken = array[~np.isfinite(array)]

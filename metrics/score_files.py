@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.arguments import checked
 from spoofcache.common.names import quoted, without_ending
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
@@ -23,7 +24,10 @@ from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_col
 from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
 
 
-def read_scores(path: Path, columns: Mapping[str, str] | None = None, known_names: Names | None = None) -> CmScores:
+@checked
+def read_scores(
+    path: Path | str, columns: Mapping[str, str] | None = None, known_names: Names | None = None
+) -> CmScores:
     """Read a CM score file.
 
     Args:
@@ -38,7 +42,7 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None, known_name
             there twice.
     """
     try:
-        return _cm_scores(score_columns(path, columns, known_names), columns or {})
+        return _cm_scores(score_columns(Path(path), columns, known_names), columns or {})
     except TableError as error:
         raise ScoreError(str(error)) from error
 

@@ -3,11 +3,12 @@
 A back-end is built from the shape of one utterance's cached features and from its own settings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import nn
 
 from spoofcache.models.aasist import AASIST, AASISTL
+from spoofcache.models.checks import hold_to_shape
 from spoofcache.models.cnn import CNN
 from spoofcache.models.conformer_tcm import ConformerTCM
 from spoofcache.models.ecapa import ECAPATDNN
@@ -27,7 +28,7 @@ from spoofcache.models.sls import SLS
 from spoofcache.models.ssl_aasist import SSLAASIST
 from spoofcache.models.w2v_aasist import W2VAASIST
 
-BACKENDS: Mapping[str, Callable[..., nn.Module]] = {
+BACKENDS: Mapping[str, type[nn.Module]] = {
     "lcnn": LCNN,
     "aasist": AASIST,
     "aasist_l": AASISTL,
@@ -51,3 +52,6 @@ BACKENDS: Mapping[str, Callable[..., nn.Module]] = {
     "cnn": CNN,
     "light_darts": LightDARTS,
 }
+
+for _backend in BACKENDS.values():
+    hold_to_shape(_backend)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from spoofcache.common.arguments import check_fields
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 OFFICIAL = ("train", "dev", "eval")
@@ -27,6 +28,9 @@ class Location:
     audio_dir: Path | None = None
     bonafide_dir: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def folder(self, name: str) -> Path:
         """The folder or file that `Corpus.check` has found to be given."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from spoofcache.common.arguments import check_fields
 from spoofcache.common.errors import InputError
 from spoofcache.features.waveform import NORMALIZATIONS
 
@@ -65,6 +66,9 @@ class FrontEndOptions:
     n_rows: int | None = None
     pool: str | None = None
     tell: Callable[[str], None] = lambda sentence: None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def refuse_network_options(self, name: str) -> None:
         """Raise FrontEndError if an option was given that only a network has."""

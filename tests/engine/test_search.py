@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from spoofcache.common.errors import InputError
 from spoofcache.common.files import exclusive
 from spoofcache.engine.about import RunError
 from spoofcache.engine.config_file import load_config
 from spoofcache.engine.genotype_file import write_experiment
-from spoofcache.engine.search import CLASS_WEIGHTS, SearchController, _halves
+from spoofcache.engine.search import CLASS_WEIGHTS, SearchController
+from spoofcache.engine.search_data import split_in_halves
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.models import BACKENDS
 from tests.corpora import make_trials, separable_rows, write_cache
@@ -115,12 +117,12 @@ def test_a_finished_search_that_is_resumed_does_not_change(tmp_path):
     assert len(lines(tmp_path / "search")) == 1
 
 
-def test_each_class_is_split_into_two_halves_by_the_seed():
+def test_each_class_is_split_into_twosplit_in_halves_by_the_seed():
     labels = np.array([1, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0])  # four bona fide, seven spoofs
-    first, second = _halves(labels, 0)
+    first, second = split_in_halves(labels, 0)
     assert sorted([*first, *second]) == list(range(11))
     assert labels[first].sum() == labels[second].sum() == 2
-    assert not np.array_equal(first, _halves(labels, 1)[0])
+    assert not np.array_equal(first, split_in_halves(labels, 1)[0])
 
 
 def test_class_weights_are_one_for_spoof_and_nine_for_bona_fide():
@@ -139,11 +141,40 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence():
         ({"batch_size": 1}, "a search with batch_size 1; expected at least 2"),
         ({"cost_weight": float("nan")}, "a search with cost_weight nan; expected at least 0"),
         ({"frozen": 1}, "a search with frozen 1; expected 0 ≤ frozen < 1"),
+        ({"device": "abacus"}, "a search with device abacus: expected auto, cpu, cuda"),
+        ({"num_cells": 2.5}, r"SearchController with num_cells 2\.5 \(float\); expected a whole number"),
+        ({"cost_weight": "0.5"}, r"SearchController with cost_weight '0\.5' \(str\); expected a number"),
+        ({"search_space": None}, r"SearchController with search_space None \(NoneType\); expected a text"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, sentence):
-    with pytest.raises(RunError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         SearchController(**settings)
+
+
+def test_the_call_of_the_source_document_takes_pairs_of_arrays_too():
+    pairs = [(np.full((9, 8), i % 3, np.float32), i % 2) for i in range(8)]
+    result = SearchController(search_space="light", num_cells=1, cost_weight=0.5, channels=2, epochs=1).train_search(
+        pairs
+    )
+    assert set(result.genotype) == {"normal", "reduce"}
+
+
+@pytest.mark.parametrize(
+    ("items", "sentence"),
+    [
+        ([], "0 utterances of spoof"),
+        ([(torch.zeros(9, 8), 2)], "item 0: class index 2; expected a tensor .* and a class index, 0 or 1"),
+        ([(torch.zeros(9, 8), 1), (torch.zeros(9, 7), 0)], r"item 1: features of shape \(9, 7\); expected \(9, 8\)"),
+        ([torch.tensor(3.0)], "item 0: .*; expected a tensor"),
+        (["ab"], "item 0: .*; expected a tensor"),
+        ([(None, 1)], "item 0: .*; expected a tensor"),
+        (17, r"SearchController\.train_search with dataset 17 \(int\)"),
+    ],
+)
+def test_a_data_set_of_other_items_is_refused(items, sentence):
+    with pytest.raises(InputError, match=sentence):
+        TINY.train_search(items)
 
 
 def test_unknown_spaces_and_unsupported_sizes_are_refused():

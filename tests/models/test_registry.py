@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from spoofcache.models import BACKENDS
+from spoofcache.models.checks import ShapeError
 
 FRAMES, LAYERS, SAMPLES = (50, 64), (4, 30, 64), (10_000,)
 SHAPES: dict[str, list[tuple[int, ...]]] = {
@@ -53,6 +54,27 @@ def test_a_gradient_reaches_every_trainable_parameter(backend):
         if (parameter.grad is None or not parameter.grad.any()) and not set(name.split(".")) & set(unused)
     ]
     assert not without
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_built_network_refuses_features_of_another_shape(name):
+    """Even where its convolutions and poolings would compute something from them."""
+    shape = SHAPES[name][0]
+    model = BACKENDS[name](shape).eval()
+    others = [(2, *shape[:-1], shape[-1] - 1), (2, shape[0] + 1, *shape[1:]), (2, 1, *shape), shape, ()]
+    for other in others:
+        with pytest.raises(ShapeError, match=r"on features of shape \(.*\); expected \(B, " + str(shape[0])):
+            model(torch.zeros(other))
+    with pytest.raises(ShapeError, match=r"on features of type ndarray; expected a tensor"):
+        model(torch.zeros(2, *shape).numpy())
+    with pytest.raises(ShapeError, match=r"on features of type torch\.int64; expected a tensor of floating"):
+        model(torch.zeros(2, *shape, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("shape", [64, None, "64", (64.0, 20), (64, -20), (0, 20), (True, 20)])
+def test_a_shape_that_is_none_is_refused(shape):
+    with pytest.raises(ShapeError, match=r"LCNN on features of shape .*; expected a tuple of positive whole numbers"):
+        BACKENDS["lcnn"](shape)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
