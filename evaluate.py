@@ -16,6 +16,7 @@ from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
 from spoofcache.evaluation import latex, tables
 from spoofcache.evaluation import matrix as matrices
+from spoofcache.evaluation.asv import require_use
 from spoofcache.evaluation.comparison import compare
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import Comparison, Uncertainty
@@ -33,7 +34,6 @@ from spoofcache.evaluation.testsets import (
     with_test_sets,
 )
 from spoofcache.evaluation.trials import groups_of
-from spoofcache.metrics.track2_files import is_track_2
 
 EXAMPLES = """\b
 Examples:
@@ -263,9 +263,9 @@ def _check(options: Options) -> None:
         raise cli.Sentence(f"{'--test' if options.tests else '--test-sets'} applies to runs only; expected --run")
     if not options.scores and not options.sasv:
         raise cli.Sentence("no score file; expected SCORES or --sasv-scores")
-    of_scores = [*options.of_score_files, *options.of_trials]
-    if "--asv-key" in of_scores and any(is_track_2(one.path) for one in parse_named(options.sasv)):
-        of_scores.remove("--asv-key")
+    if options.asv_key:
+        require_use(options.asv_key, [*options.asv, *(one.path for one in parse_named(options.sasv))])
+    of_scores = [name for name in (*options.of_score_files, *options.of_trials) if name != "--asv-key"]
     if not options.scores and of_scores:
         raise cli.Sentence(f"{of_scores[0]} applies to SCORES only; expected SCORES beside --sasv-scores")
 

@@ -1,6 +1,6 @@
 """Read the ASV scores for a test set, and check that both belong to the same edition of a challenge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from spoofcache.evaluation.reading import Reading
 from spoofcache.metrics.asv_files import is_asv_2021, read_asv_2021, read_asv_scores
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import UNKNOWN, AsvScores
+from spoofcache.metrics.track2_files import FORM, is_track_2
 
 
 class Counts(NamedTuple):
@@ -52,6 +53,19 @@ def read_asv(path: Path, test: EvaluationSet, reading: Reading, has_protocol: bo
     attacks = test.trials.columns["attack"][~test.trials.is_bonafide]
     check_attacks(set(attacks.tolist()) - {UNKNOWN}, asv, f"{test.name} with {path}")
     return asv
+
+
+def require_use(key: Path, files: Sequence[Path]) -> None:
+    """Check that one of the files needs a key of ASV trials.
+
+    Raises:
+        ScoreError: all of them state the classes of their trials, or there are none.
+    """
+    if not any(is_asv_2021(path) or is_track_2(path) for path in files):
+        raise ScoreError(
+            f"--asv-key {key} is of no use for {', '.join(map(str, files)) or 'score files alone'}; expected "
+            f"--asv-scores of ASVspoof 2021, or --sasv-scores of ASVspoof 5 track 2, {FORM}"
+        )
 
 
 def _require_same_edition(path: Path, asv: AsvScores, test: EvaluationSet) -> None:

@@ -51,6 +51,7 @@ def compare_sasv(
     ]
     if uncertainty.replicates:
         notes.append(intervals_note("drawing trials one by one within each class", uncertainty, len(systems)))
+    notes += [note for scores in systems.values() for note in scores.notes]
     return Comparison("speaker and spoofing together (SASV)", measures, table, notes=tuple(notes))
 
 

@@ -1,7 +1,7 @@
 """The scores of a countermeasure and those of an automatic speaker verification (ASV) system, in memory."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -81,6 +81,8 @@ class AsvScores:
     spoof: FloatArray
     spoof_attacks: list[str]
     """Attack of each spoof score."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    """Sentences on how the file was read."""
 
     @cached_property
     def eer(self) -> EqualErrorRate:

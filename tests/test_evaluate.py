@@ -54,9 +54,14 @@ def test_scores_of_track_2_give_a_dcf_and_t_eer(folder):
     (folder / "key.txt").write_text(
         "".join(f"m {one}\n" for one in trials) + "n u1 F bonafide nontarget\nn u5 F A12 spoof\n"
     )
-    result = evaluate(folder, "--sasv-scores", "t2.tsv", "--asv-key", "key.txt", "--bootstrap", "0")
+    files = ("--sasv-scores", "t2.tsv", "--asv-key", "key.txt", "--html", folder / "report.html")
+    result = evaluate(folder, *files, "--json", folder / "out.json", "--bootstrap", "0")
     assert result.exit_code == 0
     assert table(result)[1] == ["system", "a-DCF", "t-EER", "(%)"]
+    page = (folder / "report.html").read_text()
+    (test_set,) = json.loads((folder / "out.json").read_text())["test_sets"]
+    for name, factor, digits in (("a_dcf", 1, 5), ("t_eer", 100, 3)):
+        assert f"{factor * test_set['systems']['t2'][name]['value']:.{digits}f}" in page
 
 
 def test_json_holds_every_figure_with_its_interval(folder):
@@ -193,7 +198,7 @@ def test_a_warning_is_printed_once_if_both_outputs_go_to_one_file(folder):
         (["cm.txt", "--cluster", "attack", "--by", "speaker"], "no column speaker"),
         (["cm.txt", "--metrics", "t_eer"], "--metrics t_eer: needs --asv-scores"),
         (["cm.txt", "--calibrate", "cm.txt"], "8 of the development scores are those of trials to be judged"),
-        (["--sasv-scores", "sasv.txt", "--asv-key", "asv.txt"], "--asv-key applies to SCORES only"),
+        (["--sasv-scores", "sasv.txt", "--asv-key", "asv.txt"], "asv.txt is of no use for "),
         (["--sasv-scores", "sasv.txt", "--by", "attack"], "--by applies to SCORES only; expected SCORES beside"),
         (["--sasv-scores", "sasv.txt", "--sasv-scores", "sasv.txt"], "a second file of system sasv"),
     ],
