@@ -8,8 +8,8 @@ compared as they are written first, then by ever looser rules, until both sides 
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import combinations, repeat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.common.errors import InputError
+from spoofcache.common.text_index import TextIndex, different
+from spoofcache.common.texts import Texts
 
 ASCII_BLANKS = tuple(character for character in map(chr, range(128)) if character.isspace())
 
@@ -106,7 +108,7 @@ def match_names(found: Sequence[str], wanted: Sequence[str], known: Collection[s
     """
     if found == wanted:  # the trials are those of the score file itself
         return Match(np.arange(len(found), dtype=np.intp), [], "")
-    written = _Names(list(found), list(wanted), list(known))
+    written = _Names(*(one if isinstance(one, Texts) else Texts(one) for one in (found, wanted, known)))
     best: Match | None = None
     for rule, names in _loosened(written):
         match, is_one_to_one = _match_exactly(names, written, rule)
@@ -126,20 +128,20 @@ def match_names(found: Sequence[str], wanted: Sequence[str], known: Collection[s
 
 
 class _Names(NamedTuple):
-    found: list[str]
-    wanted: list[str]
-    known: list[str]
+    found: Texts
+    wanted: Texts
+    known: Texts
 
     def changed(self, step: Callable[[str], str]) -> "_Names":
-        return _Names(*(list(map(step, names)) for names in self))
+        return _Names(*(Texts(map(step, names)) for names in self))
 
     def contain(self, parts: Collection[str]) -> bool:
         """Whether some name contains one of the parts."""
-        return any(part in together for together in map("\0".join, self) for part in parts)
+        return any(names.has(part) for names in self for part in parts)
 
     @property
     def are_ascii(self) -> bool:
-        return all(together.isascii() for together in map("".join, self))
+        return all(names.are_ascii for names in self)
 
     @property
     def depth(self) -> int:
@@ -151,22 +153,25 @@ class _Names(NamedTuple):
 
 def _match_exactly(names: _Names, written: _Names, rule: str) -> tuple[Match, bool]:
     """The match of names that are equal under a rule, and whether no two names of a file are one name under it."""
-    row_of = dict(zip(names.found, range(len(names.found)), strict=True))
-    rows = np.fromiter(map(row_of.get, names.wanted, repeat(-1)), np.intp, len(names.wanted))
+    index = TextIndex(names.found)
+    rows = index.rows_of(names.wanted).astype(np.intp, copy=False)
     is_hit = np.zeros(len(names.found), dtype=bool)
     is_hit[rows[rows >= 0]] = True
-    strangers = _strangers(names, written, row_of, is_hit)
+    strangers = _strangers(names, written, index, np.flatnonzero(~is_hit))
     n_hits = int(is_hit.sum())
-    are_wanted_unique = n_hits == rows.size or len(set(names.wanted)) == rows.size
-    are_known_unique = not names.known or len({*names.wanted, *names.known}) == rows.size + len(names.known)
-    is_one_to_one = len(row_of) == len(names.found) and are_wanted_unique and are_known_unique
-    return Match(rows, strangers, rule), is_one_to_one
+    are_wanted_unique = n_hits == rows.size or len(different(names.wanted)) == rows.size
+    are_known_unique = not names.known or TextIndex(Texts(chain(names.wanted, names.known))).are_different
+    return Match(rows, strangers, rule), index.are_different and are_wanted_unique and are_known_unique
 
 
-def _strangers(names: _Names, written: _Names, row_of: Mapping[str, int], is_hit: NDArray[np.bool_]) -> list[str]:
-    known = frozenset(names.known)
-    left_over = (row for row in np.flatnonzero(~is_hit).tolist() if row_of[names.found[row]] == row)
-    return [written.found[row] for row in left_over if names.found[row] not in known]
+def _strangers(names: _Names, written: _Names, index: TextIndex, left_over: NDArray[np.intp]) -> list[str]:
+    """The names, as written, of the last rows of found names that nothing wanted has, without those that are known."""
+    if not left_over.size:
+        return []
+    known = TextIndex(names.known)
+    texts = Texts(map(names.found.__getitem__, left_over.tolist()))
+    is_stranger = (known.rows_of(texts) < 0) & (index.rows_of(texts) == left_over)
+    return [written.found[row] for row in left_over[is_stranger].tolist()]
 
 
 def _n_missing(match: Match) -> int:
@@ -257,7 +262,10 @@ STEPS: Sequence[_Step] = (
 
 
 def _refuse_collision(rule: str, written: _Names, names: _Names) -> None:
-    sides = ((written.found, names.found), (written.wanted + written.known, names.wanted + names.known))
+    sides = (
+        (written.found, names.found),
+        (chain(written.wanted, written.known), chain(names.wanted, names.known)),
+    )
     for originals, changed in sides:
         first: dict[str, str] = {}
         for original, name in zip(originals, changed, strict=True):

@@ -284,8 +284,10 @@ class SharedTexts(TextSequence):
             self._codes = array(typecode, self._codes)
 
 
-def shared(values: Sequence[str], codes: Any) -> SharedTexts:
+def shared(values: Sequence[str], codes: Any) -> Texts | SharedTexts:
     """Texts given by their values, some of them perhaps equal or not used, and for each text the index of its value."""
+    if len(values) > MOST_SHARED:
+        return compact(map(values.__getitem__, codes))
     made, rows = SharedTexts(), np.asarray(codes)
     used = np.unique(rows)
     table = np.zeros(len(values), np.uint32)

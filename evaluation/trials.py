@@ -1,13 +1,15 @@
 """The trials of a test set, column by column, and the groups in which they are judged."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spoofcache.common.texts import as_array
+from spoofcache.common.text_index import TextIndex, different
+from spoofcache.common.texts import Texts, as_array, shared
 from spoofcache.metrics.det import ScoreError
 from spoofcache.metrics.scores import UNKNOWN, CmScores
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
@@ -15,6 +17,22 @@ from spoofcache.protocols.trial_table import TrialTable
 
 POOLED = "pooled"
 """Name of the group of all trials."""
+
+
+class Columns(Mapping[str, NDArray[np.str_]]):
+    """Columns of N texts, each of which becomes an array [N] when it is asked for: four bytes for every letter."""
+
+    def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
+        self._texts = texts
+
+    def __getitem__(self, name: str) -> NDArray[np.str_]:
+        return as_array(self._texts[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +44,7 @@ class TrialList:
     """Key of each trial [N]."""
     columns: Mapping[str, NDArray[np.str_]]
     """What the protocol states about each trial [N], by name: `attack`, `speaker`, `codec`, …; `-` where unknown."""
-    excluded: frozenset[str] = frozenset()
+    excluded: Set[str] = frozenset()
     """Utterances of the protocol that a condition (`--where`) excludes; their scores are ignored."""
 
 
@@ -37,8 +55,8 @@ def trials_of_scores(scores: CmScores) -> TrialList:
         ScoreError: the scores have no keys, or a single class.
     """
     is_bonafide = scores.require_keys()
-    attacks = scores.attacks or [UNKNOWN] * is_bonafide.size
-    return TrialList(scores.utt_ids, is_bonafide, {"attack": as_array(attacks)})
+    attacks = scores.attacks or shared([UNKNOWN], np.zeros(is_bonafide.size, np.uint8))
+    return TrialList(scores.utt_ids, is_bonafide, Columns({"attack": attacks}))
 
 
 def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Path) -> TrialList:
@@ -51,12 +69,14 @@ def list_trials(chosen: Sequence[Trial], everything: Sequence[Trial], source: Pa
     labels = np.frombuffer(table.labels, np.int8)
     if len(set(labels.tolist())) < 2:
         raise ProtocolError(f"{source}: all {len(table)} trials are {table[0].key}; expected both bonafide and spoof")
-    utt_ids, excluded = table.names_as_written, frozenset[str]()
+    utt_ids, excluded = table.names_as_written, Texts()
     if len(table) < len(everything):
-        excluded = frozenset(TrialTable.of(everything).names_as_written).difference(utt_ids)
+        written = TrialTable.of(everything).names_as_written
+        is_excluded = TextIndex(utt_ids).rows_of(written) < 0
+        excluded = Texts(compress(written, is_excluded.tobytes()))
     names = ("attack", "speaker", *table.condition_names())
-    columns = {name: np.array(table.column(name, UNKNOWN)) for name in names}
-    return TrialList(utt_ids, labels == CLASS_INDEX["bonafide"], columns, excluded)
+    columns = Columns({name: table.column(name, UNKNOWN) for name in names})
+    return TrialList(utt_ids, labels == CLASS_INDEX["bonafide"], columns, different(excluded))
 
 
 def phase_warnings(trials: TrialList) -> Iterator[str]:

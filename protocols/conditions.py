@@ -66,7 +66,7 @@ def select(trials: Sequence[Trial], conditions: Sequence[str]) -> TrialTable:
         met = _ordered(condition, found) if condition.sign in ORDERS else _listed(condition, found)
         if not met:
             raise ProtocolError(f"condition {text}: no trial meets it; expected some of {_some_of(found)}")
-        selected = selected.take(row for row, value in enumerate(found) if value in met)
+        selected = selected.take(found.are_among(met).nonzero()[0].tolist())
     return selected
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from spoofcache.common.tables.foreign import VERIFICATION
 from spoofcache.common.tables.layout import Lines, TableError, read_lines
 from spoofcache.common.tables.roles import Names
+from spoofcache.common.texts import SharedTexts, Texts
 from spoofcache.protocols import asvspoof5, asvspoof19, asvspoof21, codecfake
 from spoofcache.protocols.key_columns import EXPECTED, POLARITY, KeyColumns, key_columns
 from spoofcache.protocols.table import trials_of
@@ -126,7 +127,7 @@ def _official(lines: Lines) -> Form | None:
 FIELDS = ("key", "attack", "speaker")
 
 
-def column(trials: Sequence[Trial], name: str) -> list[str]:
+def column(trials: Sequence[Trial], name: str) -> Texts | SharedTexts:
     """The value of a column (`key`, `attack`, `speaker` or a condition) for each trial; `-` if it is unknown.
 
     Raises:

@@ -4,16 +4,18 @@ Cells may be separated by commas, tabs, semicolons or blanks, and columns may st
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
 from spoofcache.common.names import quoted, utterance_of, word
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.words import BINARY, NO_ATTACK, class_of
+from spoofcache.common.text_index import TextIndex
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.key_columns import KeyColumns, key_columns
 from spoofcache.protocols.trial import UNKNOWN, ProtocolError, Trial, check_attack, check_utterance, key_of, known
-from spoofcache.protocols.trial_table import TrialTable
+from spoofcache.protocols.trial_table import Row, TrialTable
 
 SPELLINGS: Mapping[str, str] = {"bonafide": "bonafide", "bona-fide": "bonafide", "spoof": "spoof"}
 
@@ -58,26 +60,26 @@ def trials_of(found: KeyColumns, spellings: Mapping[str, str] | None) -> TrialTa
         ProtocolError: a row names no utterance, or one that an earlier row names; a key is unknown; a bona fide trial
             has an attack.
     """
-    return TrialTable(_trials(found, spellings))
+    return TrialTable.of_rows(_rows(found, spellings))
 
 
-def _trials(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Trial]:
-    lines, rows = found.table.lines, dict[str, int]()
+def _rows(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Row]:
+    lines, again = found.table.lines, TextIndex(found.utterance.cells).first_repeat
     holds_files, conditions = found.holds_files, found.conditions
     cells = zip(*(one.cells for one in conditions.values()), strict=True) if conditions else None
-    for row, (name, spelling) in enumerate(zip(found.utterance.cells, found.key.cells, strict=True)):
+    attacks, speakers = (one.cells if one else repeat(UNKNOWN) for one in (found.attack, found.speaker))
+    columns = zip(found.utterance.cells, found.key.cells, attacks, speakers, strict=False)
+    for row, (name, spelling, spelt_attack, speaker) in enumerate(columns):
         line = lines.numbers[row]
         key = _key(found, spelling, spellings, line)
         utt_id = utterance_of(name) if holds_files else word(name)
         check_utterance(utt_id, lines.path, line)
-        if name in rows:
-            first = f"utterance {shown(name)} is in line {lines.numbers[rows[name]]} already"
+        if again and again.row == row:
+            first = f"utterance {shown(name)} is in line {lines.numbers[again.earlier]} already"
             raise ProtocolError(f"{lines.path}:{line}: {first}; expected every utterance once")
-        rows[name] = row
         told = known(dict(zip(conditions, next(cells), strict=True)), key) if cells else {}
-        speaker = found.speaker.cells[row] or UNKNOWN if found.speaker else UNKNOWN
-        attack = _attack(found, row, key, line)
-        yield Trial(utt_id, key, attack, speaker, conditions=told, file=name if holds_files else "")
+        attack = _attack(found, spelt_attack, key, line)
+        yield utt_id, key, attack, speaker or UNKNOWN, told, None, name if holds_files else ""
 
 
 def _key(found: KeyColumns, spelling: str, spellings: Mapping[str, str] | None, line: int) -> str:
@@ -93,8 +95,8 @@ def _key(found: KeyColumns, spelling: str, spellings: Mapping[str, str] | None, 
     return key
 
 
-def _attack(found: KeyColumns, row: int, key: str, line: int) -> str:
-    attack = (word(found.attack.cells[row]) if found.attack else UNKNOWN) or UNKNOWN
+def _attack(found: KeyColumns, spelling: str, key: str, line: int) -> str:
+    attack = word(spelling) or UNKNOWN
     if key == "bonafide" and attack.lower() in NO_ATTACK:
         return UNKNOWN
     if attack != UNKNOWN:
@@ -105,14 +107,14 @@ def _attack(found: KeyColumns, row: int, key: str, line: int) -> str:
 def unique_utterances(trials: Sequence[Trial], path: Path) -> TrialTable:
     """The trials; raises ProtocolError if two files would be the same utterance."""
     table = TrialTable.of(trials)
-    first: dict[str, int] = {}
-    for row, name in enumerate(table.names):
-        if first.setdefault(name, row) != row:
-            one, two = quoted(*(table[index].file or name for index in (first[name], row)))
-            raise ProtocolError(
-                f"{path}: {one} and {two} would both be utterance {name}; expected files whose names differ in "
-                "more than their endings, blanks or Unicode normal forms"
-            )
+    again = TextIndex(table.names).first_repeat
+    if again:
+        name = table.names[again.row]
+        one, two = quoted(*(table[row].file or name for row in (again.earlier, again.row)))
+        raise ProtocolError(
+            f"{path}: {one} and {two} would both be utterance {name}; expected files whose names differ in "
+            "more than their endings, blanks or Unicode normal forms"
+        )
     return table
 
 

@@ -5,13 +5,14 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from operator import eq
 from os.path import split
 from pathlib import Path
 from typing import Any, overload
 
-from spoofcache.common.texts import Texts
+from spoofcache.common.text_index import TextIndex
+from spoofcache.common.texts import SharedTexts, Texts, shared
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
 
 MOST_SHARED = 65_536
@@ -111,9 +112,11 @@ class TrialTable(Sequence[Trial]):
         return trials if isinstance(trials, cls) else cls(trials)
 
     @property
-    def names_as_written(self) -> list[str]:
+    def names_as_written(self) -> Texts:
         """The name of each utterance [N] as its protocol writes it, with the ending of its file where that names it."""
-        return [file or name for file, name in zip(self._files, self.names, strict=True)]
+        if not any(self._files):
+            return self.names
+        return Texts(file or name for file, name in zip(self._files, self.names, strict=True))
 
     @property
     def labels(self) -> "array[int]":
@@ -121,21 +124,20 @@ class TrialTable(Sequence[Trial]):
         values = array("b", (CLASS_INDEX[_read(text)[0]] for text in self._facts.values))
         return array("b", map(values.__getitem__, self._facts.codes))
 
-    def column(self, name: str, default: str) -> list[str]:
+    def column(self, name: str, default: str) -> Texts | SharedTexts:
         """`key`, `attack`, `speaker` or a condition of each trial [N]; the default where it has no such condition."""
         if name == "speaker":
-            return [*map([*self._speakers.values].__getitem__, self._speakers.codes)]
+            return shared(self._speakers.values, self._speakers.codes)
         if name in ("key", "attack"):
             return self._of_facts(lambda key, attack, conditions: key if name == "key" else attack)
         return self.condition(name, default)
 
-    def condition(self, name: str, default: str) -> list[str]:
+    def condition(self, name: str, default: str) -> Texts | SharedTexts:
         """A condition of each trial [N]; the default where it has no such condition."""
         return self._of_facts(lambda key, attack, conditions: conditions.get(name, default))
 
-    def _of_facts(self, choose: Callable[[str, str, Mapping[str, str]], str]) -> list[str]:
-        values = [choose(*_read(text)) for text in self._facts.values]
-        return [*map(values.__getitem__, self._facts.codes)]
+    def _of_facts(self, choose: Callable[[str, str, Mapping[str, str]], str]) -> Texts | SharedTexts:
+        return shared([choose(*_read(text)) for text in self._facts.values], self._facts.codes)
 
     def condition_names(self) -> list[str]:
         """The names of all conditions, sorted."""
@@ -224,12 +226,7 @@ def _read(text: str) -> tuple[str, str, Mapping[str, str]]:
 def check_unique(trials: Sequence[Trial], source: Path, start: int = 1) -> None:
     """Raise ProtocolError for the first duplicate utterance; `source` is the file to name, `start` its first line."""
     names = TrialTable.of(trials).names
-    hashes = sorted(map(hash, names))
-    if all(one != other for one, other in pairwise(hashes)):  # a mapping of all names would take much more memory
-        return
-    first_line: dict[str, int] = {}
-    for line, name in enumerate(names, start):
-        if name in first_line:
-            first = f"utterance {name} is already on line {first_line[name]}"
-            raise ProtocolError(f"{source}:{line}: {first}; expected every utterance once")
-        first_line[name] = line
+    again = TextIndex(names).first_repeat
+    if again:
+        first = f"utterance {names[again.row]} is already on line {start + again.earlier}"
+        raise ProtocolError(f"{source}:{start + again.row}: {first}; expected every utterance once")

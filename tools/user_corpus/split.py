@@ -41,7 +41,7 @@ def group_values(trials: Sequence[Trial], by: str) -> list[str]:
     """
     if by == "none":
         return [UNKNOWN] * len(trials)
-    values = column(trials, by)
+    values = [*column(trials, by)]
     for key in KEYS:
         unknown = [t.utt_id for t, value in zip(trials, values, strict=True) if t.key == key and value == UNKNOWN]
         if 0 < len(unknown) < sum(trial.key == key for trial in trials):
