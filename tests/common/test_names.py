@@ -1,8 +1,11 @@
 """Names of utterances: exact first, then by ever looser rules, and never two names as one."""
 
+import tracemalloc
+
 import pytest
 
 from spoofcache.common.names import NameCollision, match_names, quoted, utterance_of
+from spoofcache.common.texts import Texts
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"
 
@@ -70,3 +73,19 @@ def test_the_utterance_of_a_file_is_one_in_either_normal_form():
 def test_names_that_the_usual_order_of_rules_would_make_equal_match_by_fewer_rules(found, wanted, rows, rule):
     match = match_names(found, wanted)
     assert (match.rule, match.rows.tolist()) == (rule, rows)
+
+
+def test_matching_many_names_takes_tens_of_bytes_each():
+    """A mapping of Python texts would take more than 150."""
+    wanted = Texts(f"LA_E_{row:07d}" for row in range(20_000))
+    found = Texts(f"LA_E_{row:07d}" for row in reversed(range(20_000)))
+    tracemalloc.start()
+    try:
+        match = match_names(found, wanted)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert match.rows.tolist() == [*reversed(range(20_000))]
+    assert most / len(wanted) < 100
+    others = match_names(Texts(f"{name}.flac" for name in found), Texts([*wanted][:-1]), known=[wanted[-1]])
+    assert (others.rows.tolist(), others.strangers) == ([*reversed(range(1, 20_000))], [])

@@ -1,9 +1,12 @@
-"""The trials of a test set: from scores that carry keys."""
+"""The trials of a test set: from a protocol, or from scores that carry keys."""
+
+from pathlib import Path
 
 import pytest
 
-from spoofcache.evaluation.trials import trials_of_scores
+from spoofcache.evaluation.trials import list_trials, trials_of_scores
 from spoofcache.metrics.det import ScoreError
+from spoofcache.protocols.trial import Trial
 from tests.evaluation.test_alignment import scores_of
 
 
@@ -32,3 +35,20 @@ def test_attacks_that_a_file_does_not_tell_are_unknown():
 def test_without_two_classes_there_is_nothing_to_judge(keys, sentence):
     with pytest.raises(ScoreError, match=sentence):
         trials_of_scores(scores_of(["a", "b"], [1, 2], keys))
+
+
+def test_columns_are_arrays_when_they_are_asked_for_and_excluded_trials_are_a_set():
+    trials = [
+        Trial("u1", "bonafide", conditions={"codec": "alaw"}),
+        Trial("u2", "spoof", "A07", file="wav/u2.wav"),
+        Trial("u3", "spoof", "A08", file="wav/u3.wav"),
+    ]
+    listed = list_trials(trials[:2], trials, Path("p.txt"))
+    assert listed.utt_ids == ["u1", "wav/u2.wav"]
+    assert {name: values.tolist() for name, values in listed.columns.items()} == {
+        "attack": ["-", "A07"],
+        "speaker": ["-", "-"],
+        "codec": ["alaw", "-"],
+    }
+    assert listed.excluded == {"wav/u3.wav"}
+    assert list_trials(trials, trials, Path("p.txt")).excluded == frozenset()
