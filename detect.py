@@ -195,7 +195,7 @@ def _detector(options: Options) -> "Detector":
     from spoofcache.engine.detection import Detector
     from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
     from spoofcache.engine.loaded_run import load_run
-    from spoofcache.features.extract import ExtractOptions
+    from spoofcache.features.extract_options import ExtractOptions
     from spoofcache.features.frontends import make_frontend
     from spoofcache.features.frontends.base import FrontEndOptions
     from spoofcache.features.online import OnlineFeatures

@@ -41,14 +41,8 @@ from spoofcache.benchmarks.scale import write_corpus
 from spoofcache.common.files import Claim
 from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device, Launched
-from spoofcache.features.extract import (
-    PROCESSES_FROM,
-    ExtractOptions,
-    default_batch_size,
-    default_workers,
-    extract_partition,
-    make_identity,
-)
+from spoofcache.features.extract import PROCESSES_FROM, extract_partition, make_identity
+from spoofcache.features.extract_options import ExtractOptions, default_batch_size, default_workers
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
 from spoofcache.features.pipeline import BATCHES_IN_FLIGHT

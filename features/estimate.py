@@ -11,7 +11,7 @@ import numpy as np
 from spoofcache.common.files import free_bytes
 from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device
-from spoofcache.features.extract import ExtractOptions
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.request import Job
 from spoofcache.protocols.trial import Trial

@@ -1,6 +1,5 @@
 """Extract one partition into shards. Any number of processes can share the work, and it can be resumed at any shard."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 
 from spoofcache.common.files import Claim, clear_claims, free_bytes
-from spoofcache.features.augment.view import View
-from spoofcache.features.decoding import Decoders, Form
+from spoofcache.features.decoding import Decoders
 from spoofcache.features.device import Device, Pace
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.fingerprint import first_that_changed
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.pipeline import OpenShard, Pipeline
@@ -32,60 +31,12 @@ from spoofcache.features.plan import (
 )
 from spoofcache.features.store import DamagedShard, ShardReader, ShardWriter
 from spoofcache.features.trial_list import kept_list
-from spoofcache.features.waveform import N_SAMPLES, SAMPLE_RATE, AudioError
+from spoofcache.features.waveform import SAMPLE_RATE, AudioError
 from spoofcache.protocols.trial import Trial
 
 SECONDS_BETWEEN_LOOKS = 0.5
 PROCESSES_FROM = 1_000
 """From this number of utterances on, processes decode; threads finish a smaller number before processes would start."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractOptions:
-    """How a partition is extracted. Only `fit`, `n_samples`, `dtype` and `view` change what is stored.
-
-    Attributes:
-        fit: how a short waveform is padded: a key of `features.waveform.FIT_RULES`.
-        n_samples: length of every waveform, in samples.
-        dtype: number type of the stored features; None for the default of the front-end.
-        view: the augmentation of the waveforms; None for clean waveforms.
-        batch_size: number of utterances in each call of the front-end.
-        workers: number of decoding threads or, from `PROCESSES_FROM` utterances on, decoding processes.
-        skip_bad_audio: omit unusable utterances instead of stopping.
-        compression: `lzf`, `gzip`, or None for contiguous rows that are read through a memory map.
-        device: the device that the front-end runs on.
-        relabel: replace the trial list of a partition that has the same utterances; see `features.trial_list`.
-        repair: read every row of the finished shards, and recompute the damaged shards.
-        trust_audio: accept finished shards without checking that the audio files have not changed since.
-    """
-
-    fit: str = "repeat"
-    n_samples: int = N_SAMPLES
-    dtype: str | None = None
-    view: View | None = None
-    batch_size: int = 8
-    workers: int = 2
-    skip_bad_audio: bool = False
-    compression: str | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    relabel: bool = False
-    repair: bool = False
-    trust_audio: bool = False
-
-    @property
-    def form(self) -> Form:
-        """The settings that the waveforms depend on, besides the audio files."""
-        return Form(self.batch_size, self.n_samples, self.fit, self.view)
-
-
-def default_batch_size(device: torch.device) -> int:
-    """Number of utterances in each call of the front-end. On an H200, 64 was faster than larger or smaller batches."""
-    return 64 if device.type == "cuda" else 8
-
-
-def default_workers(device: torch.device) -> int:
-    """Number of files to decode at once. A GPU processes about 2,000 files per second, which take 2 to 4 cores."""
-    return min(8, max(2, (os.cpu_count() or 2) // 2)) if device.type == "cuda" else 2
 
 
 class Extracted(NamedTuple):

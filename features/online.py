@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
 from spoofcache.features.plan import Identity, ShardMismatch, StoreError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from spoofcache.features.extract import ExtractOptions, default_batch_size, default_workers
+from spoofcache.features.extract_options import ExtractOptions, default_batch_size, default_workers
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.protocols import Location, find_corpus
 

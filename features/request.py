@@ -11,7 +11,8 @@ import torch
 from spoofcache.common.errors import InputError
 from spoofcache.common.plugins import origin_of
 from spoofcache.features.augment.view import View
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.options import PreprocessOptions
 from spoofcache.features.plan import Identity, Plan

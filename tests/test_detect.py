@@ -20,7 +20,8 @@ from spoofcache.engine.about import FORMAT_VERSION, About, versions
 from spoofcache.engine.checkpoint import save_best
 from spoofcache.engine.countermeasure import build_backend
 from spoofcache.engine.detection import SCORES
-from spoofcache.features.extract import ExtractOptions, extract_partition, make_identity
+from spoofcache.features.extract import extract_partition, make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import Plan

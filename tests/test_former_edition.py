@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from spoofcache import evaluate_tDCF_asvspoof19, generate_score, preprocess
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.extract import ExtractOptions, extract_partition, make_identity
+from spoofcache.features.extract import extract_partition, make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import Plan

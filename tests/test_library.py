@@ -11,7 +11,8 @@ import soundfile
 import spoofcache
 from spoofcache.common.children import child_environment
 from spoofcache.engine.about import RunError
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import ShardMismatch
@@ -144,7 +145,8 @@ RUN_AND_FILE = """
 from pathlib import Path
 import numpy as np
 import spoofcache
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from tests.runs import write_run
 identity = make_identity(make_frontend("halves:Halves", spoofcache.FrontEndOptions()), ExtractOptions(n_samples=500))

@@ -107,7 +107,8 @@ def _of_cache(folder: Path) -> "tuple[tuple[int, ...], Identity]":
 
 def _of_front_end(frontend: str = "raw", **chosen: Any) -> "tuple[tuple[int, ...], Identity]":
     """The shape and the identity that a cache with these options would have."""
-    from spoofcache.features.extract import ExtractOptions, make_identity
+    from spoofcache.features.extract import make_identity
+    from spoofcache.features.extract_options import ExtractOptions
     from spoofcache.features.frontends import make_frontend
     from spoofcache.features.frontends.base import FrontEndOptions
 

@@ -20,7 +20,8 @@ from spoofcache.engine.config_file import ConfigError, load_config
 from spoofcache.engine.countermeasure import build_backend
 from spoofcache.features.augment import EffectError, parse_effect
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import FrontEndError, make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.online import rebuild_features

@@ -16,7 +16,8 @@ from spoofcache.engine.score import score_partition
 from spoofcache.engine.train import FitOptions, Listener, fit
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.encoder import EncoderSpec, open_checkpoint, rebuild_encoder
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.ssl import HiddenStates

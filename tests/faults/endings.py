@@ -31,7 +31,8 @@ from spoofcache.engine.checkpoint import save_best
 from spoofcache.engine.config import BackendConfig, ExperimentConfig, TrainConfig
 from spoofcache.engine.countermeasure import build_countermeasure
 from spoofcache.features import extract, plan
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import Identity

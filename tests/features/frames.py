@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from spoofcache.features.dataset import CachedFeatures, Item
-from spoofcache.features.extract import Extracted, ExtractOptions, extract_partition, make_identity
+from spoofcache.features.extract import Extracted, extract_partition, make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends.base import FrontEnd
 from spoofcache.features.plan import Plan
 from spoofcache.protocols.trial import Trial

@@ -22,7 +22,8 @@ from spoofcache.features import device, pipeline
 from spoofcache.features import extract as module
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import ShardMismatch, StoreError

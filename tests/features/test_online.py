@@ -9,7 +9,7 @@ import torch
 
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
-from spoofcache.features.extract import ExtractOptions
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
 from spoofcache.features.online import OnlineFeatures, rebuild_features

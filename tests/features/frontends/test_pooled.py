@@ -9,7 +9,8 @@ import torch
 from spoofcache.features import estimate as estimate_module
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.estimate import measure_speed_on_noise
-from spoofcache.features.extract import ExtractOptions, make_identity
+from spoofcache.features.extract import make_identity
+from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_for_estimate, make_frontend
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.geometry import ARCHITECTURES, Architecture
