@@ -5,14 +5,17 @@ leaves either the old state or the new one.
 """
 
 import fcntl
+import glob
 import os
+import re
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 LEFT_FOR_DEAD = 24 * 3600.0
 """Seconds after which a temporary file of another machine is taken for that of a dead process."""
@@ -71,8 +74,9 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name for a temporary file beside `path` that nobody can foresee, and that says who writes it."""
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    """A name for a temporary file beside `path` that nobody can foresee, and that says who writes it since when."""
+    token = f"{int(time.time()):08x}{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{token}.part")
 
 
 def _host() -> str:
@@ -181,6 +185,68 @@ def occupied(folder: Path, alone: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
+_uses_locks = True
+
+
+@contextmanager
+def without_locks() -> Iterator[None]:
+    """While the block runs, lock nothing in this process, for file systems whose locks hang or do not exist.
+
+    Work is then divided by other means, or done twice with the same result.
+    """
+    global _uses_locks
+    _uses_locks = False
+    try:
+        yield
+    finally:
+        _uses_locks = True
+
+
+class Maker(NamedTuple):
+    """Who makes a file: the name of the machine, and since when, in seconds since 1970."""
+
+    machine: str
+    since: float
+
+
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<machine>[^.]*)\.\d+\.(?P<since>[0-9a-f]{8})[0-9a-f]{8}\.part")
+
+
+def makers(folder: Path) -> Mapping[str, Maker]:
+    """The files of a folder that live processes make at present, by their names, as far as that can be known.
+
+    A claim is seen by its lock; without locks, by a temporary file whose process lives or is on another machine.
+    """
+    found: dict[str, Maker] = {}
+    for part in folder.glob(".*.part"):
+        named = _PART.fullmatch(part.name)
+        if named and not _is_dead(part):
+            found[named["name"]] = Maker(named["machine"], int(named["since"], 16))
+    for lock in folder.glob(".*.lock"):
+        name = lock.name.removeprefix(".").removesuffix(".lock")
+        since = _locked_since(lock)
+        if since is not None:
+            parts = [each.name for each in folder.glob(f".{glob.escape(name)}.*.part")]
+            machines = [part.removeprefix(f".{name}.").removesuffix(".part") for part in parts]
+            found[name] = Maker(machines[0] if machines else "a machine that has not begun to write", since)
+    return found
+
+
+def _locked_since(lock: Path) -> float | None:
+    """When another process took a lock that it still holds; None if none holds it, or if it is gone."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        _lock(descriptor, fcntl.LOCK_SH)
+    except BlockingIOError:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+    return None
+
+
 class Claim:
     """The right to make `path`, which one live process holds. `Claim.take` acquires it.
 
@@ -200,6 +266,8 @@ class Claim:
     @classmethod
     def take(cls, path: Path) -> "Claim | None":
         """Acquire the claim on `path`; returns None while another process holds it."""
+        if not _uses_locks:
+            return cls(path, _temporary(path), None, None)
         lock = path.with_name(f".{path.name}.lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -214,6 +282,8 @@ class Claim:
         if not _is_still(descriptor, lock):  # its holder has removed it since we opened it
             os.close(descriptor)
             return None
+        with suppress(OSError):
+            os.utime(descriptor)  # the lock file of a killed process is older than our claim
         return cls(path, path.with_name(f".{path.name}.{socket.gethostname()}.part"), lock, descriptor)
 
     def commit(self) -> None:
@@ -248,6 +318,8 @@ def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     Raises:
         BlockingIOError: another process holds it.
     """
+    if not _uses_locks:
+        return False
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -63,8 +63,9 @@ class _Held:
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def end(self, *_: object) -> None:
-        """Raise the signal, if one has come."""
+        """Raise the signal, if one has come, and let no second one interrupt the clean-up."""
         if self.number:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise Interrupted(self.number)
 
 

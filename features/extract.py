@@ -1,5 +1,7 @@
 """Extract one partition into shards. Any number of processes can share the work, and it can be resumed at any shard."""
 
+from spoofcache.common.signals import end_now, seconds_left
+
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,10 +46,11 @@ class Extracted(NamedTuple):
 
     Attributes:
         made: number of shards that this call wrote.
-        found: number of shards that were already complete.
+        found: number of shards that were already complete, among those that this call was asked for.
         skipped: the omitted utterances with their reasons.
         pace: how fast the extraction was.
         unusual: number of silent, constant and clipped recordings among those that this call decoded.
+        missing: number of shards that others still have to make; the partition is complete once it is 0.
     """
 
     made: int
@@ -55,6 +58,7 @@ class Extracted(NamedTuple):
     skipped: Mapping[str, str]
     pace: Pace
     unusual: Mapping[str, int]
+    missing: int = 0
 
 
 def make_identity(frontend: FrontEnd, options: ExtractOptions) -> Identity:
@@ -90,6 +94,9 @@ def extract_partition(
 ) -> Extracted:
     """Write the shards of `plan` that are missing from `folder`, then mark the folder as complete.
 
+    With `options.shards`, only those are written. Whoever writes the last shard of the partition marks it as complete;
+    if two finish at once, both may do so, with the same bytes.
+
     If the extraction is interrupted, is killed or fails at any moment, only complete shards remain, and the next call
     continues from there. `advance` is called with the number of finished utterances, and also counts those in shards
     that were already complete.
@@ -105,11 +112,13 @@ def extract_partition(
         plan = replace(plan, earlier_lists=read_earlier_lists(folder))
         extraction = _Extraction(trials, plan, frontend, folder, options, advance)
         made = extraction.run()
+        missing = [] if options.shards is None else extraction.missing()
         skipped = extraction.skipped
-        if made or not is_complete:  # otherwise nothing is written, since a finished cache may be on a read-only disk
+        if not missing and (made or not is_complete):  # otherwise nothing is written: the disk may be read-only
             with _writing(folder):
                 _complete(folder, plan, skipped, frontend)
-    return Extracted(made, plan.shard_count - made, skipped, extraction.pace, extraction.unusual)
+    found = len(extraction.wanted) - made
+    return Extracted(made, found, skipped, extraction.pace, extraction.unusual, len(missing))
 
 
 def _complete(folder: Path, plan: Plan, skipped: Mapping[str, str], frontend: FrontEnd) -> None:
@@ -144,17 +153,26 @@ class _Extraction:
     """Index of each finished shard that was read → the utterances that it left out, with their reasons."""
 
     @property
+    def wanted(self) -> Sequence[int]:
+        """The shards that this call has to make, unless they are finished."""
+        return range(self.plan.shard_count) if self.options.shards is None else self.options.shards
+
+    @property
     def skipped(self) -> dict[str, str]:
         """The utterances that finished shards leave out, with their reasons; shards that were made here are read."""
         skipped: dict[str, str] = {}
-        for index in range(self.plan.shard_count):
+        for index in sorted({*self.wanted, *self._left_out}):
             known = self._left_out.get(index)
             skipped |= ShardReader(self._path(index)).skipped if known is None else known
         return skipped
 
+    def missing(self) -> list[int]:
+        """The shards of the partition that are not finished, whoever has to make them."""
+        return [index for index in range(self.plan.shard_count) if not self._is_made(index)]
+
     def run(self) -> int:
-        """Repeat until every shard of the plan is finished; return the number of shards that this process wrote."""
-        made, todo = 0, self._unfinished(range(self.plan.shard_count))
+        """Repeat until every wanted shard is finished; return the number of shards that this process wrote."""
+        made, todo = 0, self._unfinished(self.wanted)
         if any(not self._path(index).exists() for index in todo):
             (self.folder / MANIFEST).unlink(missing_ok=True)
         self._require_room(todo)
@@ -162,6 +180,8 @@ class _Extraction:
             mine = self._make_free(todo)
             made += len(mine)
             todo = self._unfinished(index for index in todo if index not in mine)
+            if todo:
+                end_now()
             if todo and not mine:
                 time.sleep(SECONDS_BETWEEN_LOOKS)  # other processes are working on all remaining shards
         return made
@@ -196,7 +216,7 @@ class _Extraction:
         """Whether the shard exists and follows this plan. One that omits utterances counts only if skipping is on."""
         if index in self._left_out:
             return True
-        shard = self._read(index) if self._path(index).exists() else None
+        shard = self._read(index, deeply=True) if self._path(index).exists() else None
         if shard is None:
             return False
         if not self.options.trust_audio:
@@ -206,8 +226,16 @@ class _Extraction:
         self._left_out[index] = shard.skipped
         return True
 
-    def _read(self, index: int) -> ShardReader | None:
-        """Open a shard of this plan; return None if it must be recomputed.
+    def _is_made(self, index: int) -> bool:
+        """Whether the shard exists and follows this plan. Rows and audio are for whoever made it to compare."""
+        if index not in self._left_out and self._path(index).exists():
+            shard = self._read(index, deeply=False)
+            if shard is not None and (self.options.skip_bad_audio or not shard.skipped):
+                self._left_out[index] = shard.skipped
+        return index in self._left_out
+
+    def _read(self, index: int, deeply: bool) -> ShardReader | None:
+        """Open a shard of this plan; return None if it must be recomputed. `deeply`, every row may be read, too.
 
         A damaged shard is recomputed with `--repair`. The last shard is recomputed if it was partly filled and the
         trial list has been replaced by a longer one since.
@@ -215,7 +243,7 @@ class _Extraction:
         try:
             shard = ShardReader(self._path(index))
         except DamagedShard:
-            if self.options.repair:
+            if self.options.repair and deeply:
                 return None
             raise
         shard.require(self.plan, index)
@@ -223,7 +251,7 @@ class _Extraction:
         if shard.header["trial_list_sha256"] in self.plan.earlier_lists and not shard.has_utterances(group):
             return None
         shard.require_utterances(group)
-        return None if self.options.repair and shard.corrupt() else shard
+        return None if self.options.repair and deeply and shard.corrupt() else shard
 
     def _require_same_audio(self, shard: ShardReader, index: int) -> None:
         """Raise ShardMismatch unless the rows of a shard were computed from the present audio files."""
@@ -266,6 +294,8 @@ class _Extraction:
         `made`.
         """
         for index in todo:
+            if seconds_left() is not None:  # a signal has come: what is open may be finished, but nothing is begun
+                return
             claim = Claim.take(self._path(index))
             if claim is None:
                 continue

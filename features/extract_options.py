@@ -1,6 +1,7 @@
 """How a partition is extracted."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -27,6 +28,7 @@ class ExtractOptions:
         relabel: replace the trial list of a partition that has the same utterances; see `features.trial_list`.
         repair: read every row of the finished shards, and recompute the damaged shards.
         trust_audio: accept finished shards without checking that the audio files have not changed since.
+        shards: numbers of the shards to make; None for all. Others may be made elsewhere meanwhile.
     """
 
     fit: str = "repeat"
@@ -41,6 +43,7 @@ class ExtractOptions:
     relabel: bool = False
     repair: bool = False
     trust_audio: bool = False
+    shards: Sequence[int] | None = None
 
     @property
     def form(self) -> Form:

@@ -4,6 +4,8 @@ The number of batches in flight is limited, so that memory does not grow with th
 shards, so that all batches except the last one have the same size.
 """
 
+from spoofcache.common.signals import end_now, seconds_left
+
 import math
 import time
 from collections import Counter, deque
@@ -132,12 +134,14 @@ class Pipeline:
         begin = time.perf_counter()
         self._last = self._device.stamp()
         batches = self._decoders.batches(trials)
-        held_up = {"decoding": 0.0, "writing": 0.0}
+        held_up, before = {"decoding": 0.0, "writing": 0.0}, self._pace.utterances
         while batch := _timed(held_up, "decoding", lambda: next(batches, None)):
             self._launch(batch, held_up)
             held_up = {"decoding": 0.0, "writing": 0.0}
             while self._in_flight and (self._is_full() or self._in_flight[0].written.done()):
                 self._finish_oldest(held_up)
+            if self._pace.utterances > before:
+                self._give_up_unless_soon((time.perf_counter() - begin) / (self._pace.utterances - before))
         while self._in_flight:
             self._finish_oldest(held_up)
         while self._commits:
@@ -145,6 +149,15 @@ class Pipeline:
         self._pace.idle(seconds_between(self._last, self._device.stamp()), {"writing": math.inf})
         self._pace.seconds += time.perf_counter() - begin
         self._pace.largest = self._device.largest
+
+    def _give_up_unless_soon(self, seconds_per_utterance: float) -> None:
+        """After a signal that is held back, raise it unless the oldest open shard is finished before its time is over.
+
+        Of the shards that are open, the older ones may be finished though the time does not suffice for all.
+        """
+        left, shards = seconds_left(), [*self._shards]
+        if left is not None and shards and shards[0].n_expected * seconds_per_utterance > left:
+            end_now()
 
     def _is_full(self) -> bool:
         """Whether the oldest batch must be written before another one is launched."""

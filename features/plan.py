@@ -159,6 +159,25 @@ class Plan:
         plan = cls(corpus, partition, identity, "", n_trials, row_shape, shard_size=1)
         return replace(plan, shard_size=max(1, min(SHARD_ROWS, SHARD_BYTES // plan.row_bytes)))
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Plan":
+        """Inverse of `to_fields`; KeyError or TypeError for anything else."""
+        return cls(**{**fields, "identity": Identity(fields["identity"]), "row_shape": tuple(fields["row_shape"])})
+
+    def to_fields(self) -> dict[str, Any]:
+        """The plan as it is written in JSON, without earlier lists, which have a file of their own."""
+        fields = asdict(self) | {"identity": self.identity.settings, "row_shape": list(self.row_shape)}
+        del fields["earlier_lists"]
+        if not self.read_by:
+            del fields["read_by"]
+        return fields
+
+    @property
+    def title(self) -> str:
+        """The name of the partition and, if it is augmented, of the view: `train, rawboost-5 view 2`."""
+        effect = self.identity.effect
+        return self.partition + (f", {effect} view {self.identity.settings['augment']['view']}" if effect else "")
+
     @property
     def row_bytes(self) -> int:
         """Size of the features of one utterance."""
@@ -194,10 +213,7 @@ def write_manifest(folder: Path, plan: Plan, skipped: Mapping[str, str]) -> None
             path.write_bytes(skipped_table(skipped))
     else:
         (folder / SKIPPED).unlink(missing_ok=True)
-    manifest = asdict(plan) | {"identity": plan.identity.settings, "n_skipped": len(skipped)}
-    del manifest["earlier_lists"]  # they have a file of their own, since they are needed before there is a manifest
-    if not plan.read_by:
-        del manifest["read_by"]
+    manifest = plan.to_fields() | {"n_skipped": len(skipped)}
     with atomic_path(folder / MANIFEST) as path:
         path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
@@ -226,9 +242,7 @@ def read_manifest(folder: Path) -> Plan:
         if version != FORMAT_VERSION:
             raise StoreError(f"{path}: format version {version}; this SpoofCache reads version {FORMAT_VERSION}")
         del fields["n_skipped"]
-        fields["identity"] = Identity(fields["identity"])
-        shape, earlier_lists = tuple(fields["row_shape"]), read_earlier_lists(folder)
-        return Plan(**fields | {"row_shape": shape, "earlier_lists": earlier_lists})
+        return replace(Plan.from_fields(fields), earlier_lists=read_earlier_lists(folder))
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not a manifest of SpoofCache ({error!r})") from error
 

@@ -74,9 +74,7 @@ class Job(NamedTuple):
     @property
     def title(self) -> str:
         """The name of the partition and, if it is augmented, of the view: `train, rawboost-5 view 2`."""
-        identity = self.plan.identity
-        view = f", {identity.effect} view {identity.settings['augment']['view']}" if identity.effect else ""
-        return self.plan.partition + view
+        return self.plan.title
 
 
 @dataclass(frozen=True, kw_only=True)
