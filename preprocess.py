@@ -2,45 +2,31 @@
 
 import spoofcache.common.signals  # noqa: F401
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from spoofcache.common.cli import (
     RegistryName,
     checkpoint_folder,
-    counted,
-    device_option,
     input_file,
     input_folder,
     named_columns,
     output,
-    progress,
     requeue_option,
-    resolve_device,
     sentences,
 )
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.features.augment import EFFECTS
-from spoofcache.features.frontends import FRONTENDS, make_for_estimate, make_frontend
+from spoofcache.features.frontends import FRONTENDS
 from spoofcache.features.frontends.base import POOLS, PRECISION_NAMES
 from spoofcache.features.plan import ITEM_BYTES
-from spoofcache.features.waveform import (
-    FIT_RULES,
-    MAX_SAMPLES,
-    MIN_SAMPLES,
-    N_SAMPLES,
-    NORMALIZATIONS,
-    AudioError,
-)
+from spoofcache.features.sharing_options import SharingOptions, StatusForm, sharing_options
+from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, NORMALIZATIONS
 from spoofcache.protocols import CORPORA
 from spoofcache.protocols.corpus import OPTIONS
-
-if TYPE_CHECKING:
-    from spoofcache.features.frontends.base import FrontEnd
-    from spoofcache.features.options import PreprocessOptions
-    from spoofcache.features.request import ExtractionRequest, Job
 
 OF_CORPORA = "\n".join(
     f"  {name:17} {' '.join(OPTIONS[option] for option in corpus.needs)}"
@@ -71,6 +57,10 @@ Examples:
   # the statistics of all 25 hidden states, by which tools/probe_layers.py compares them: 5 GB
   python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --frontend xls-r-300m --layer all \\
          --pool mean+std --out cache/
+\b
+  # share the work between the jobs of a Slurm array, and see how far it is (docs/cluster.md)
+  python preprocess.py --corpus asvspoof19_la --root LA/ --partition train --frontend lfcc --out cache/ --tasks slurm
+  python preprocess.py --status --out cache/
 \b
   # estimate the space and the time needed (without corpus or checkpoint), and check that a cache is intact
   python preprocess.py --corpus asvspoof19_la --partition train --frontend xls-r-300m --out cache/ --dry-run
@@ -248,7 +238,7 @@ Corpora, the options that each takes, and its partitions. If none are listed, --
     "with random weights is timed.",
 )
 @click.option("--verify", is_flag=True, help="Read every cache below --out again and compare it with its checksums.")
-@device_option
+@sharing_options
 @requeue_option
 @sentences(after_interrupt="Run the same command again to continue from there.")
 def main(verify: bool, out: Path, device: str, **given: Any) -> None:
@@ -261,100 +251,21 @@ def main(verify: bool, out: Path, device: str, **given: Any) -> None:
 
         verify_caches([out])
         return
-    if not (given["corpus"] and given["partitions"] and given["frontend"]):
+    sharing = SharingOptions(**{each.name: given.pop(each.name) for each in fields(SharingOptions)})
+    form = StatusForm(**{each.name: given.pop(each.name) for each in fields(StatusForm)})
+    is_extraction = bool(given["corpus"] and given["partitions"] and given["frontend"])
+    if not (is_extraction or form.status):
         raise click.UsageError("--corpus, --partition and --frontend are needed (see --help)")
-    from spoofcache.features.options import PreprocessOptions  # imported late: it imports torch, which is slow to load
-
-    _preprocess(PreprocessOptions(out=out, **given), device)
-
-
-def _preprocess(options: "PreprocessOptions", device_name: str) -> None:
-    from spoofcache.features.request import ExtractionRequest
+    # imported late: they import torch, which is slow to load
+    from spoofcache.features.options import PreprocessOptions
+    from spoofcache.features.preprocessing import preprocess, show_status
 
     keep_freed_memory()
-    device = resolve_device(device_name)
-    request = ExtractionRequest.from_options(options, device)
-    if options.dry_run:
-        # A dry run compiles nothing, so on a GPU the extraction itself will be faster than the estimate.
-        _estimate(request, make_for_estimate(options.frontend, options.frontend_options(device, None, _say)))
-        return
-    warn_of_polarity(options)
-    look_for_audio(request)
-    of_network = options.frontend_options(device, request.n_rows, _say)
-    network = make_frontend(options.frontend, of_network)
-    for job in request.jobs(network):
-        extract(job, network)
-        keep_origin(job, options)
-        click.echo(job.folder)
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
-
-
-def warn_of_polarity(options: "PreprocessOptions") -> None:
-    """Report where 1 is taken for bona fide in a key of 0 and 1 of which the user does not say what 1 means."""
-    from spoofcache.protocols.forms import polarity_warning
-
-    warning = polarity_warning(options.protocol, options.columns) if options.protocol else ""
-    if warning:
-        _say(f"Warning: {warning}")
-
-
-def look_for_audio(request: "ExtractionRequest") -> None:
-    """Report the unusable audio of all partitions at once; raise AudioError unless such utterances are skipped."""
-    from spoofcache.features import coverage as audio
-
-    refused = []
-    for partition, trials in request.trials.items():
-        with progress(f"{partition}: looking for audio", len(trials)) as advance:
-            coverage = audio.look_for_audio(trials, advance=advance)
-        try:
-            audio.require_audio(coverage, request.options.skip_bad_audio)
-        except AudioError as error:
-            refused.append(f"{partition}: {error}")
-            continue
-        if coverage.unusable:
-            _say(f"{partition}: {coverage}; skipped")
-    if refused:
-        raise AudioError("\n".join(refused))
-
-
-def extract(job: "Job", network: "FrontEnd") -> None:
-    """Cache a partition in one view, and report on standard error what was done."""
-    from spoofcache.features.extract import extract_partition
-
-    with progress(job.title, len(job.trials)) as advance:
-        done = extract_partition(job.trials, job.plan, network, job.folder, job.options, advance)
-    skipped = f", {counted(len(done.skipped), 'utterance')} skipped (see skipped.tsv)" if done.skipped else ""
-    pace = f"; {done.pace}" if done.made else ""
-    _say(f"{job.title}: {counted(done.made, 'shard')} written, {done.found} already complete{skipped}{pace}")
-    if done.unusual:
-        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(done.unusual.items()))
-        _say(f"{job.title}: among the decoded audio files, {counts}; tools/prepare_corpus.py lists such files")
-
-
-def keep_origin(job: "Job", options: "PreprocessOptions") -> None:
-    """Record in a cache of statistics how the frames are cached, for the commands that a layer study prints."""
-    from spoofcache.features.origin import Origin
-
-    if options.pool:
-        partition = job.plan.partition.removesuffix(f"-first{options.limit}")
-        Origin.of(options, partition).keep(job.folder)
-
-
-def _estimate(request: "ExtractionRequest", network: "FrontEnd") -> None:
-    from spoofcache.features.estimate import Estimator
-
-    estimator, n_bytes = Estimator(network), 0
-    for job in request.jobs(network):
-        estimate = estimator.estimate(job)
-        click.echo(estimate.sentence)
-        if estimate.folder:
-            click.echo(estimate.folder)
-        n_bytes += job.plan.n_bytes
-    if any(len(views) > 1 for views in request.views.values()):
-        click.echo(f"{n_bytes / 1e9:.2f} GB in all")
+    options = PreprocessOptions(out=out, **given) if is_extraction else None
+    if form.status:
+        show_status(out, options, device, form)
+    elif options is not None:
+        preprocess(options, device, sharing)
 
 
 if __name__ == "__main__":

@@ -70,16 +70,11 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
                     return function(*args, **kwargs)
             except BrokenPipeError:  # for example by `| head`; click ends the command quietly
                 raise
-            except (InputError, OSError) as error:
-                raise Sentence(str(error)) from error
-            except MemoryError as error:
-                raise Sentence(MEMORY_FULL) from error
-            except RuntimeError as error:
-                if "DefaultCPUAllocator" in str(error):  # torch's, which is no MemoryError
-                    raise Sentence(MEMORY_FULL) from error
-                if type(error).__name__ != "OutOfMemoryError":  # compared by name to avoid importing torch
+            except Exception as error:
+                sentence = explanation(error)
+                if sentence is None:
                     raise
-                raise Sentence(GPU_FULL) from error
+                raise Sentence(sentence) from error
             except KeyboardInterrupt as interrupt:
                 click.echo(f"Interrupted; no incomplete file was left behind. {after_interrupt}".strip(), err=True)
                 context = click.get_current_context()
@@ -88,6 +83,15 @@ def sentences(after_interrupt: str = "") -> Callable[[Function], Function]:
         return command  # type: ignore[return-value]
 
     return decorate
+
+
+def explanation(error: Exception) -> str | None:
+    """The sentence that is printed for an error that the user can correct; None for any other error."""
+    if isinstance(error, (InputError, OSError)):
+        return str(error)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # torch's, which is no MemoryError
+        return MEMORY_FULL
+    return GPU_FULL if type(error).__name__ == "OutOfMemoryError" else None  # by name, to avoid importing torch
 
 
 @contextmanager
@@ -118,6 +122,11 @@ def output_is_elsewhere() -> bool:
         return not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
     except (OSError, ValueError):  # a stream without a file, for example in a notebook
         return True
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to standard error."""
+    click.echo(sentence, err=True)
 
 
 def counted(number: int, noun: str) -> str:

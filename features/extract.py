@@ -2,6 +2,7 @@
 
 from spoofcache.common.signals import end_now, seconds_left
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -121,6 +122,16 @@ def extract_partition(
     return Extracted(made, found, skipped, extraction.pace, extraction.unusual, len(missing))
 
 
+def prepare_partition(trials: Sequence[Trial], plan: Plan, folder: Path, relabel: bool) -> None:
+    """Write the trial list of a partition, unless it is there; with `relabel`, another list is replaced.
+
+    Raises:
+        StoreError: the folder contains something else, or cannot be written.
+    """
+    with _writing(folder), kept_list(folder, plan, trials, relabel):
+        pass
+
+
 def _complete(folder: Path, plan: Plan, skipped: Mapping[str, str], frontend: FrontEnd) -> None:
     """Write what marks a partition as complete, and remove what killed processes left."""
     clear_claims(folder)
@@ -167,8 +178,13 @@ class _Extraction:
         return skipped
 
     def missing(self) -> list[int]:
-        """The shards of the partition that are not finished, whoever has to make them."""
-        return [index for index in range(self.plan.shard_count) if not self._is_made(index)]
+        """The shards of the partition that are not finished, whoever has to make them.
+
+        Only if all of them are there are they opened, so that asking after each of thousands of shards stays cheap.
+        """
+        everything, there = range(self.plan.shard_count), set(os.listdir(self.folder))
+        absent = [index for index in everything if self._path(index).name not in there]
+        return absent or [index for index in everything if not self._is_made(index)]
 
     def run(self) -> int:
         """Repeat until every wanted shard is finished; return the number of shards that this process wrote."""

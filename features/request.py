@@ -76,6 +76,12 @@ class Job(NamedTuple):
         """The name of the partition and, if it is augmented, of the view: `train, rawboost-5 view 2`."""
         return self.plan.title
 
+    @property
+    def n_utterances(self) -> int:
+        """The number of utterances in the shards that are to be made."""
+        groups = [self.plan.group(shard) for shard in self.options.shards or ()]
+        return len(self.trials) if self.options.shards is None else sum(each.stop - each.start for each in groups)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionRequest:

@@ -96,7 +96,8 @@ def test_a_package_imports_only_the_packages_that_it_may(package):
 
 
 def test_only_extraction_reaches_the_front_ends():
-    extraction = {f"features/{name}.py" for name in ("options", "request", "extract", "estimate", "online", "encoder")}
+    names = ("options", "request", "extract", "tasks", "estimate", "online", "encoder", "extracting", "preprocessing")
+    extraction = {f"features/{name}.py" for name in names}
     allowed = {"preprocess.py", "detect.py", *extraction}
     for path in [*ROOT.glob("*.py"), *(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))]:
         name = path.relative_to(ROOT).as_posix()

@@ -13,7 +13,7 @@ from spoofcache.evaluation.layer_study.pooled_sets import PooledSet
 from spoofcache.evaluation.layer_study.recommendation import Recommendation
 from spoofcache.evaluation.layer_study.study import Combination
 from spoofcache.features.estimate import Estimator
-from spoofcache.features.extract import ExtractOptions, default_batch_size, default_workers
+from spoofcache.features.extract_options import ExtractOptions, default_batch_size, default_workers
 from spoofcache.features.frontends import make_for_estimate
 from spoofcache.features.frontends.base import FrontEnd, FrontEndOptions
 from spoofcache.features.origin import Origin

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from spoofcache.features.frontends.base import FrontEnd
 
 NEVER = {
-    **{name: f"--{name}" for name in ("verify", "relabel", "repair", "limit")},
+    **{name: f"--{name}" for name in ("verify", "relabel", "repair", "limit", "status", "tasks", "processes", "grace")},
     "dry_run": "--dry-run",
+    "plan_only": "--plan-only",
+    "no_locks": "--no-locks",
     "effects": "--augment",
     "n_views": "--views",
     "augmented": "--augment-partition",
@@ -97,18 +99,20 @@ class Extraction:
             Sentence, click.UsageError: the options do not name one partition of a corpus.
             InputError: as for preprocess.py.
         """
+        from spoofcache.features.extract import extract_partition
+        from spoofcache.features.extracting import check_corpus, report, watched
         from spoofcache.features.origin import Origin
-        from spoofcache.preprocess import extract, look_for_audio, warn_of_polarity
 
         options = self._options(source)
         request = ExtractionRequest.from_options(options, self.device)
         (partition,) = request.trials
         request = self._reduced(request)
-        warn_of_polarity(options)
-        look_for_audio(request)
+        check_corpus(options, request)
         network = self._made(options, request)
         (job,) = request.jobs(network)
-        extract(job, network)
+        with watched(job) as advance:
+            done = extract_partition(job.trials, job.plan, network, job.folder, job.options, advance)
+        report(job, done)
         Origin.of(options, partition).keep(job.folder)
         return job.folder
 
@@ -166,7 +170,8 @@ def parse_preprocess(arguments: Sequence[str], where: str) -> dict[str, Any]:
 
 def options_of(given: Mapping[str, Any]) -> PreprocessOptions:
     """The options of preprocess.py, as `parse_preprocess` returns them, as one object."""
-    return PreprocessOptions(**{name: value for name, value in given.items() if name not in ("verify", "device")})
+    own = {field.name for field in fields(PreprocessOptions)}
+    return PreprocessOptions(**{name: value for name, value in given.items() if name in own})
 
 
 def _say(sentence: str) -> None:
