@@ -44,7 +44,7 @@ BASELINE = "lcnn"
 HIDDEN_STATE, LAYERS, WAVEFORM, LFCC, MFCC = (201, 1024), (24, 201, 1024), (64_600,), (404, 60), (404, 80)
 FEATURES: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(BACKENDS, HIDDEN_STATE),
-    **dict.fromkeys(("layerwise_ffn", "layerwise_aasist", "sls"), LAYERS),
+    **dict.fromkeys(("layerwise_ffn", "layerwise_aasist", "sls", "mhfa"), LAYERS),
     **dict.fromkeys(("aasist", "aasist_l", "rawnet2"), WAVEFORM),
     "lcnn_lstm": LFCC,
     "ecapa_tdnn": MFCC,

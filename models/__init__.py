@@ -19,6 +19,7 @@ from spoofcache.models.lcnn import LCNN
 from spoofcache.models.lcnn_lstm import LCNNLSTM
 from spoofcache.models.lcnn_transformer import LCNNTransformer
 from spoofcache.models.light_darts import LightDARTS
+from spoofcache.models.mhfa import MHFA
 from spoofcache.models.nes2net import Nes2Net, Nes2NetX
 from spoofcache.models.pooled_linear import PooledLinear
 from spoofcache.models.rawnet2 import RawNet2
@@ -41,6 +42,7 @@ BACKENDS: Mapping[str, type[nn.Module]] = {
     "nes2net": Nes2Net,
     "sls": SLS,
     "conformer_tcm": ConformerTCM,
+    "mhfa": MHFA,
     "pooled_linear": PooledLinear,
     "lcnn_lstm": LCNNLSTM,
     "rawnet2": RawNet2,

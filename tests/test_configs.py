@@ -21,7 +21,14 @@ SHORT = 9_600
 SOURCES = (REPOSITORY / "docs/sources.md").read_text(encoding="utf-8")
 UTTERANCES = 8
 """Of train, and of dev."""
-SMALL = ("train.epochs=2", "train.batch_size=4", "train.micro_batch=0", "schedule.warmup_steps=0", "optimizer.lr=3e-4")
+SMALL = (
+    "train.epochs=2",
+    "train.batch_size=4",
+    "train.micro_batch=0",
+    "schedule.warmup_steps=0",
+    "schedule.lr_min=0",
+    "optimizer.lr=3e-4",
+)
 
 
 def run(command, *arguments):

@@ -11,7 +11,7 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
     **{name: [FRAMES] for name in BACKENDS},
     "lcnn": [(201, 1024), (404, 60), (17, 33)],
     **{name: [SAMPLES] for name in ("aasist", "aasist_l", "rawnet2")},
-    **{name: [LAYERS] for name in ("layerwise_ffn", "layerwise_aasist", "sls")},
+    **{name: [LAYERS] for name in ("layerwise_ffn", "layerwise_aasist", "sls", "mhfa")},
     **{name: [(20, 128)] for name in ("nes2net", "nes2net_x")},
 }
 """Small features that each network takes."""
