@@ -1,4 +1,4 @@
-"""The description of a network, `model.json`: what rebuilds it and its score, and what refuses other features."""
+"""The description of a network, `model.json`, from which it and its score are rebuilt, and other features refused."""
 
 import importlib.metadata
 import warnings
@@ -23,20 +23,33 @@ VERSIONS = (1, FORMAT_VERSION)
 
 
 class RunError(InputError):
-    """A run folder or a training that cannot go on; the message says what was expected."""
+    """A run folder that cannot be used, or a training that cannot continue; the message says what was expected."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What a set of weights is: enough to rebuild the network and its score, and to refuse other features.
+    """The description of a set of weights, from which the network and its score are rebuilt.
 
-    `settings` are the back-end's. `epoch`, `dev_eer` and `dev_loss` are None where the weights were trained
-    elsewhere; `versions` then tells from which file they came. `trained_on` names partitions, `corpus/partition`, and
-    `corpus/partition+effect` where augmented views of one were drawn; it is empty where nobody said.
-    `plugins` are the parts of the user's own among back-end and loss, `package.module:Name` → hash of their source.
-    `data` stands for the trials and features of `train` and `dev`, view by view; two runs of the same have it equal.
-    `speech_model` are the fields of an EncoderSpec where a part of the speech model was trained too, otherwise empty.
-    `weights_sha256` is the SHA-256 of the weights' file; empty in runs of earlier versions, which are not checked.
+    Attributes:
+        format_version: the version of this description.
+        backend: the registry name of the back-end, or `package.module:Name`.
+        settings: the settings of the back-end.
+        feature_shape: the shape of one utterance's features.
+        identity: the settings of the identity that features must have.
+        class_index: the index of each class in the output.
+        epoch: the epoch of the weights, counted from 0; None if they were trained elsewhere.
+        dev_eer: the EER on dev as a fraction; None if the weights were trained elsewhere.
+        dev_loss: the loss on dev; None if the weights were trained elsewhere.
+        versions: the versions of the libraries; for weights that were trained elsewhere, also the file they came from.
+        loss: the registry name of the loss, or `package.module:Name`.
+        loss_settings: the settings of the loss.
+        trained_on: the training partitions as `corpus/partition`, or `corpus/partition+effect` if augmented views were
+            used; empty if they are unknown.
+        data: digests of the trials and features of `train` and `dev` in each view. They are equal for two runs on the
+            same data.
+        plugins: `package.module:Name` → hash of the source, for a back-end or a loss of the user's own.
+        weights_sha256: the SHA-256 of the file of weights; empty in runs of earlier versions, which are not checked.
+        speech_model: the fields of an EncoderSpec if a part of the speech model was trained, too; otherwise empty.
     """
 
     format_version: int
@@ -63,12 +76,12 @@ class About:
         return EncoderSpec.from_mapping(self.speech_model) if self.speech_model else None
 
     def front_end_weights(self, folder: Path | None) -> Path | None:
-        """The folder of a speech model, where the front-end needs it; None where the network itself holds the model."""
+        """The given folder of a speech model; None if the front-end does not need it, as the network has the model."""
         encoder = self.encoder
         return None if encoder is not None and encoder.takes_waveforms else folder
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON types; without `speech_model` where there is none."""
+        """The fields as JSON types; `speech_model` is omitted if it is empty."""
         fields = asdict(self)
         if not fields["speech_model"]:
             del fields["speech_model"]
@@ -95,7 +108,7 @@ class About:
         return about
 
     def _require_parts(self, source: Path) -> None:
-        """RunError where back-end or loss cannot be had; PluginChanged is warned of where its source has changed."""
+        """Raise RunError if the back-end or the loss cannot be loaded; warn if the source of a plug-in has changed."""
         try:
             find_registered("back-end", self.backend, BACKENDS)
             find_registered("loss", self.loss, LOSSES)
@@ -103,11 +116,17 @@ class About:
             raise RunError(f"{source}: {error}") from error
         now = origins(self.backend, self.loss)
         for name in [name for name, before in self.plugins.items() if now.get(name, before) != before]:
-            sentence = f"{source}: the source of {name} has changed since the training; the numbers may be others"
+            sentence = f"{source}: the source of {name} has changed since the training; its results may differ"
             warnings.warn(sentence, PluginChanged, stacklevel=3)
 
 
 def find_registered(what: str, name: str, registry: Mapping[str, Callable[..., Part]]) -> Callable[..., Part]:
+    """The part with a registry name or `package.module:Name`; `what` names the kind of part in an error message.
+
+    Raises:
+        RunError: the name is neither in the registry nor that of a plug-in.
+        PluginError: the plug-in cannot be loaded or called.
+    """
     try:
         return find_part(name, registry)
     except KeyError:
@@ -120,5 +139,5 @@ def versions() -> dict[str, str]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in a line that fits into a sentence of ours."""
+    """The first line of an error message, or the error itself if it has no message."""
     return (str(error) or repr(error)).splitlines()[0]

@@ -89,7 +89,7 @@ def require_room(run: Path, model: Countermeasure, config: ExperimentConfig) -> 
     if needed > free + present:
         raise RunError(
             f"{run}: the checkpoints of this training need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free "
-            "there; expected more room, or another --out"
+            "there; expected more free space, or another --out"
         )
 
 

@@ -1,4 +1,4 @@
-"""The network of a run: the back-end and the objective that it is trained with, and how they are built."""
+"""Builds the network of a run: the back-end, and the objective that it is trained with."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,19 +14,19 @@ from spoofcache.models.output import BackendOutput, require_output
 from spoofcache.protocols.trial import CLASS_INDEX
 
 OBJECTIVE = "objective."
-"""What the objective's names begin with among the weights; the back-end's stand as they are."""
+"""Prefix of the objective's tensors in the state dict. Those of the back-end have no prefix."""
 
 SPEECH_MODEL = "speech_model."
-"""The same for the trainable part of the speech model."""
+"""Prefix of the tensors of the trainable part of the speech model in the state dict."""
 
 
 class Countermeasure(nn.Module):
     """A back-end with the objective that it is trained with: features [B, …] → BackendOutput, and its score [B].
 
-    In fine-tuning, the trainable part of the speech model stands before the back-end, as `speech_model`.
+    In fine-tuning, features pass through `speech_model`, the trainable part of the speech model, before the back-end.
 
-    In its state the back-end's tensors keep their own names, so that the files are those of the bare network; the
-    objective's stand beside them as `objective.…`.
+    In the state dict, the back-end's tensors keep their own names, so that files of weights have the same names as
+    those of the back-end alone. The tensors of the objective are called `objective.…`.
     """
 
     def __init__(self, backend: nn.Module, objective: Objective, speech_model: nn.Module | None = None) -> None:
@@ -46,7 +46,7 @@ class Countermeasure(nn.Module):
         return {name: each for name, each in self.named_parameters() if each.requires_grad}
 
     def score(self, output: BackendOutput) -> torch.Tensor:
-        """Countermeasure score [B] in float32, higher = more bona fide: that of the objective."""
+        """The objective's countermeasure score [B] in float32. A higher score means more likely bona fide."""
         return self.objective.score(output)
 
 
@@ -62,38 +62,39 @@ def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def _kept_prefixes(module: nn.Module) -> tuple[str, ...]:
-    """What the names of entries begin with that are not the back-end's; a back-end may have a `speech_model` itself."""
+    """The prefixes of all entries that do not belong to the back-end, which may have a `speech_model` of its own."""
     return (OBJECTIVE,) if getattr(module, "speech_model", None) is None else (OBJECTIVE, SPEECH_MODEL)
 
 
 def build_backend(name: str, feature_shape: tuple[int, ...], settings: Mapping[str, Any]) -> nn.Module:
-    """The network of that registry name, or `package.module:Name` of the user's own, built for features of that shape.
+    """Build the back-end with a registry name, or `package.module:Name`, for features of the given shape.
 
     Raises:
-        RunError: no such name, or a shape or settings that the network does not take.
+        RunError: there is no such name, or the back-end does not accept the shape or the settings.
     """
     make = find_registered("back-end", name, BACKENDS)
     try:
         return make(feature_shape, **settings)
     except ValueError as error:
         raise RunError(str(error)) from error
-    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:  # of sizes that nothing has room for, too
+    except (TypeError, ArithmeticError, MemoryError, RuntimeError) as error:  # also of sizes that exceed the memory
         raise RunError(f"back-end {name} with settings {dict(settings)}: {first_line(error)}") from error
 
 
 def build_countermeasure(
     about: About, class_weights: torch.Tensor | None = None, encoder: nn.Module | Callable[[], nn.Module] | None = None
 ) -> Countermeasure:
-    """The network and the objective of that description, with weights as they are drawn.
+    """Build the network and the objective of a description, with random weights.
 
     Args:
-        about: its `epoch` and dev figures do not matter.
-        class_weights: [2] by class index, of the loss; scores do without.
-        encoder: the trainable part of the speech model, or a function that makes it after the back-end was drawn, so
-            that the back-end has the same weights with it and without it; None where `about` has none.
+        about: the description, whose `epoch` and dev figures are not used.
+        class_weights: the weights [2] of the classes in the loss, by class index. Scores do not depend on them.
+        encoder: the trainable part of the speech model, or a function that makes it. The function is called after the
+            back-end was built, so that the random weights of the back-end are the same with and without an encoder.
+            None if `about` has no encoder.
 
     Raises:
-        RunError: names, settings or a feature shape that nothing takes.
+        RunError: a name is unknown, or settings or the feature shape are not accepted.
     """
     spec = about.encoder
     shape = spec.output_shape(about.feature_shape) if spec else about.feature_shape
@@ -111,7 +112,7 @@ def build_countermeasure(
 
 
 def _embedding_size(name: str, backend: nn.Module, feature_shape: tuple[int, ...]) -> int:
-    """E of the embeddings [B, E], which depends on the settings: a forward pass of two utterances of zeros shows it.
+    """The size E of the embeddings [B, E], determined by a forward pass of two utterances of zeros.
 
     Raises:
         RunError: The back-end cannot compute such features, or returns something other than a BackendOutput.

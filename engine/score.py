@@ -1,4 +1,4 @@
-"""Runs a network over a cached partition, for its outputs or for the scores of a score file."""
+"""Runs a network on a cached partition, and computes its outputs or the scores for a score file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Labelled(NamedTuple):
 
 
 def run_batch(model: Countermeasure, features: torch.Tensor, device: torch.device) -> BackendOutput:
-    """Features [B, …] of any type → output, computed in float32 whatever the precision of the training.
+    """Compute the output for features [B, …] of any type, in float32 even if the training used another precision.
 
     A lower precision would round logits to equal values, and ties change the EER.
     """
@@ -45,9 +45,9 @@ def run_network(
 ) -> Iterator[Labelled]:
     """Yield the outputs of every utterance in evaluation mode, batch by batch in the order of the rows.
 
-    Each of several processes yields those of its own share. The network is not compiled: a pass over a partition is
-    over before compiling pays, and on CPUs compiled float32 convolutions are no faster than channels-last ones. The
-    outputs are inference tensors, so computations on them need inference mode as well.
+    If there are several processes, each yields the outputs of its own share. The network is not compiled, because one
+    pass over a partition takes less time than compiling, and on CPUs compiled float32 convolutions are not faster than
+    channels-last ones. The outputs are inference tensors, so computations on them need inference mode, too.
     """
     model.eval()
     for batch, whole in processes.share_out(data, rows_in_order(len(data), batch_size)):
@@ -63,8 +63,7 @@ def score_partition(
     device: torch.device,
     advance: Callable[[int], None] = lambda n: None,
 ) -> CmScores:
-    """The countermeasure score, the attack and the key of each trial. The model's loss defines the score; a higher one
-    means more bona fide."""
+    """Score each trial of a partition. The loss of the model defines the score; higher means more likely bona fide."""
     feed = Feed([data], device, "mapped")  # every row is read only once
     batches = run_network(model.to(device), feed, batch_size, device, advance=advance)
     scores = torch.cat([model.score(batch.output) for batch in batches])

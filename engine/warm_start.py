@@ -1,4 +1,4 @@
-"""Starting a training from the weights of another run, which are kept in the new run folder."""
+"""Starts a training from the weights of another run, and keeps those weights in the new run folder."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ INITIAL = "initial.safetensors"
 """The weights that a training started from, in its run folder."""
 
 SHOWN = 5
-"""Number of tensors that a sentence names."""
+"""Largest number of tensors that a message names."""
 
 
 class InitialWeights(NamedTuple):
-    """Tensors by name, where they come from, and the folder of their run, while it is at hand."""
+    """Tensors by name, a description of their origin, and their run folder (None if they are read back later)."""
 
     tensors: dict[str, torch.Tensor]
     origin: str
@@ -33,14 +33,15 @@ class InitialWeights(NamedTuple):
 
 
 def weights_of(run: Path | str, identity: Mapping[str, Any]) -> InitialWeights:
-    """The best weights of a run, of an imported one too.
+    """Load the best weights of a run, which may be an imported one.
 
     Args:
         run: the run folder.
-        identity: identity of the features of the new training; the origin says if the run's features were others.
+        identity: the identity of the features of the new training. If the run was trained on features of another
+            identity, the description of the origin says so.
 
     Raises:
-        RunError: the run has none, or they are damaged.
+        RunError: the run has no weights, or they are damaged.
     """
     run = Path(run)
     model, about = load_model(run, "best")
@@ -50,7 +51,7 @@ def weights_of(run: Path | str, identity: Mapping[str, Any]) -> InitialWeights:
 
 
 def keep_initial(run: Path, initial: InitialWeights) -> None:
-    """Write the weights that a training starts from into its run folder, and the utterances that they have seen."""
+    """Write the weights that a training starts from, and the list of utterances they were trained on, into its run."""
     if initial.run and (initial.run / TRAINED_ON).exists():
         with atomic_path(run / BEFORE) as path:
             path.write_bytes((initial.run / TRAINED_ON).read_bytes())
@@ -77,30 +78,30 @@ def read_initial(run: Path) -> InitialWeights | None:
 
 
 def start_from(model: nn.Module, initial: InitialWeights) -> str:
-    """Copy every tensor that the network has in the same shape; the others stay as they were drawn.
+    """Copy every tensor whose name and shape exist in the network. All other parameters keep their random values.
 
     Returns:
-        A sentence that says which were taken.
+        A sentence that lists which tensors were copied, drawn at random and not used.
 
     Raises:
-        RunError: the network has none of them.
+        RunError: no tensor fits the network.
     """
     own = model.state_dict()
-    taken = [name for name, each in initial.tensors.items() if name in own and own[name].shape == each.shape]
-    if not taken:
+    copied = [name for name, each in initial.tensors.items() if name in own and own[name].shape == each.shape]
+    if not copied:
         raise RunError(
             f"{initial.origin}: none of its {len(initial.tensors)} tensors has the name and the shape of one of the "
             "network that is to be trained; expected a run of the same back-end"
         )
     with torch.no_grad():
-        for name in taken:
+        for name in copied:
             own[name].copy_(initial.tensors[name])
-    fresh = [name for name in own if name not in taken]
-    unused = [name for name in initial.tensors if name not in taken]
-    told = [f"initial weights: {len(taken)} of {len(own)} tensors from {initial.origin}"]
-    told += [f"drawn at random: {_listed(fresh)}"] if fresh else []
-    told += [f"not used: {_listed(unused)}"] if unused else []
-    return "; ".join(told)
+    fresh = [name for name in own if name not in copied]
+    unused = [name for name in initial.tensors if name not in copied]
+    clauses = [f"initial weights: {len(copied)} of {len(own)} tensors from {initial.origin}"]
+    clauses += [f"drawn at random: {_listed(fresh)}"] if fresh else []
+    clauses += [f"not used: {_listed(unused)}"] if unused else []
+    return "; ".join(clauses)
 
 
 def _listed(names: list[str]) -> str:

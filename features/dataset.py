@@ -26,14 +26,14 @@ class Item(NamedTuple):
 
 
 class CachedFeatures(Dataset[Item]):
-    """A complete cached partition, read through memory maps: rows are copies from the page cache.
+    """A complete cached partition, which is read through memory maps. Items are copies of the cached rows.
 
     When a row is read for the first time, its bytes are compared with the stored checksum, and its values must be
     finite.
 
     Attributes:
         plan: the description of the cache, with `identity`, `row_shape` and `trial_list_sha256`.
-        trials: the trial of each row, in row order. Utterances that were omitted from the cache have none.
+        trials: the trial of each row, in the order of the rows. It does not contain utterances that the cache omits.
         is_mapped: whether no shard is compressed, so that a row can be read again at the speed of memory.
 
     Args:
@@ -53,7 +53,7 @@ class CachedFeatures(Dataset[Item]):
             plan.identity.clean.require_same(expected.clean, folder)
         self.folder = folder
         self.plan = plan
-        trials, left_out = read_trials(folder, plan), set[int]()
+        trials, omitted = read_trials(folder, plan), set[int]()
         self._shards: list[_Rows] = []
         for index in range(plan.shard_count):
             shard = ShardReader(plan.shard_path(folder, index))
@@ -61,9 +61,9 @@ class CachedFeatures(Dataset[Item]):
             group = plan.group(index)
             names = trials.names[group]
             shard.require_utterances(names)
-            left_out.update(row for row, name in enumerate(names, group.start) if name in shard.skipped)
+            omitted.update(row for row, name in enumerate(names, group.start) if name in shard.skipped)
             self._shards.append(_Rows.of(shard))
-        self.trials = trials.take(row for row in range(len(trials)) if row not in left_out) if left_out else trials
+        self.trials = trials.take(row for row in range(len(trials)) if row not in omitted) if omitted else trials
         if not self.trials:
             raise StoreError(f"{folder}: every utterance was omitted; expected at least one")
         self._ends = list(accumulate(len(shard.rows) for shard in self._shards))

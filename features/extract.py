@@ -33,7 +33,7 @@ from spoofcache.features.plan import (
     write_manifest,
 )
 from spoofcache.features.store import DamagedShard, ShardReader, ShardWriter
-from spoofcache.features.trial_list import kept_list
+from spoofcache.features.trial_list import locked_trial_list
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError
 from spoofcache.protocols.trial import Trial
 
@@ -109,7 +109,7 @@ def extract_partition(
     """
     with ExitStack() as stack:
         with _writing(folder):
-            is_complete = stack.enter_context(kept_list(folder, plan, trials, options.relabel))
+            is_complete = stack.enter_context(locked_trial_list(folder, plan, trials, options.relabel))
         plan = replace(plan, earlier_lists=read_earlier_lists(folder))
         extraction = _Extraction(trials, plan, frontend, folder, options, advance)
         made = extraction.run()
@@ -128,12 +128,12 @@ def prepare_partition(trials: Sequence[Trial], plan: Plan, folder: Path, relabel
     Raises:
         StoreError: the folder contains something else, or cannot be written.
     """
-    with _writing(folder), kept_list(folder, plan, trials, relabel):
+    with _writing(folder), locked_trial_list(folder, plan, trials, relabel):
         pass
 
 
 def _complete(folder: Path, plan: Plan, skipped: Mapping[str, str], frontend: FrontEnd) -> None:
-    """Write what marks a partition as complete, and remove what killed processes left."""
+    """Write the files that mark a partition as complete, and remove the claims of killed processes."""
     clear_claims(folder)
     write_manifest(folder, plan, skipped)
     if frontend.weights:
@@ -160,8 +160,8 @@ class _Extraction:
     advance: Callable[[int], None]
     pace: Pace = field(default_factory=Pace)
     unusual: Counter[str] = field(default_factory=Counter)
-    _left_out: dict[int, Mapping[str, str]] = field(default_factory=dict)
-    """Index of each finished shard that was read → the utterances that it left out, with their reasons."""
+    _omitted: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    """Index of each finished shard that was read → the utterances that it omits, with their reasons."""
 
     @property
     def wanted(self) -> Sequence[int]:
@@ -170,10 +170,10 @@ class _Extraction:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """The utterances that finished shards leave out, with their reasons; shards that were made here are read."""
+        """The utterances that finished shards omit, with their reasons. Shards that were written here are read."""
         skipped: dict[str, str] = {}
-        for index in sorted({*self.wanted, *self._left_out}):
-            known = self._left_out.get(index)
+        for index in sorted({*self.wanted, *self._omitted}):
+            known = self._omitted.get(index)
             skipped |= ShardReader(self._path(index)).skipped if known is None else known
         return skipped
 
@@ -203,13 +203,13 @@ class _Extraction:
         return made
 
     def _require_room(self, todo: Sequence[int]) -> None:
-        """Raise StoreError if the disk has no room for the remaining shards, rather than fail after hours."""
+        """Raise StoreError if the disk has no space for the remaining shards, instead of failing hours later."""
         needed = sum(len(self._group(index)) for index in todo) * self.plan.row_bytes
         free = free_bytes(self.folder)
         if needed > free and not self.options.compression:
             raise StoreError(
                 f"{self.folder}: {needed / 1e9:.2f} GB are still to be written there and {free / 1e9:.2f} GB are free; "
-                "expected more room, or another --out"
+                "expected more free space, or another --out"
             )
 
     def _path(self, index: int) -> Path:
@@ -230,7 +230,7 @@ class _Extraction:
 
     def _is_finished(self, index: int) -> bool:
         """Whether the shard exists and follows this plan. One that omits utterances counts only if skipping is on."""
-        if index in self._left_out:
+        if index in self._omitted:
             return True
         shard = self._read(index, deeply=True) if self._path(index).exists() else None
         if shard is None:
@@ -239,16 +239,16 @@ class _Extraction:
             self._require_same_audio(shard, index)
         if shard.skipped and not self.options.skip_bad_audio:
             return False
-        self._left_out[index] = shard.skipped
+        self._omitted[index] = shard.skipped
         return True
 
     def _is_made(self, index: int) -> bool:
         """Whether the shard exists and follows this plan. Rows and audio are for whoever made it to compare."""
-        if index not in self._left_out and self._path(index).exists():
+        if index not in self._omitted and self._path(index).exists():
             shard = self._read(index, deeply=False)
             if shard is not None and (self.options.skip_bad_audio or not shard.skipped):
-                self._left_out[index] = shard.skipped
-        return index in self._left_out
+                self._omitted[index] = shard.skipped
+        return index in self._omitted
 
     def _read(self, index: int, deeply: bool) -> ShardReader | None:
         """Open a shard of this plan; return None if it must be recomputed. `deeply`, every row may be read, too.

@@ -69,7 +69,9 @@ def rebuild_features(identity: Identity, weights: Path | None, device: torch.dev
         layers, name = tuple(front_end.get("layers", ())), front_end.get("plugin") or front_end["name"]
         precision = front_end.get("precision")
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"feature identity {dict(identity.settings)}: not one of ours ({error!r})") from error
+        raise StoreError(
+            f"feature identity {dict(identity.settings)}: not one that SpoofCache writes ({error!r})"
+        ) from error
     options = FrontEndOptions(
         layers=layers,
         weights=weights,

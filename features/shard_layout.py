@@ -1,4 +1,4 @@
-"""Reads and checks everything in a shard except the features themselves."""
+"""Reads and checks everything in a shard except the features."""
 
 import json
 from collections.abc import Mapping
@@ -73,13 +73,13 @@ def read_layout(path: Path) -> Layout:
 def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """The dataset of that name; ValueError unless all its bytes are in this file.
 
-    A link, a virtual dataset or external storage could make the reader pass on the content of another file of the user.
+    With a link, a virtual dataset or external storage, the reader could return the content of another file of the user.
     """
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is missing or a link to elsewhere; expected a dataset of the file itself")
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.ndim == 0:
-        raise ValueError(f"{name} is no array")
+        raise ValueError(f"{name} is not an array")
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"{name} keeps its numbers in another file; expected them in the file itself")
     return dataset
@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
 def _identity(text: object) -> Identity:
     settings = json.loads(str(text))
     if not isinstance(settings, dict) or not isinstance(settings.get("dtype"), str):
-        raise ValueError("its identity is not one of ours")
+        raise ValueError("its identity is not one that SpoofCache writes")
     return Identity(settings)
 
 

@@ -31,7 +31,7 @@ from spoofcache.features.shard_layout import read_layout
 CHECKSUM = "crc32"
 SEALED = "sealed"
 """Attribute of a shard that ends with a seal (features/sealing.py)."""
-REMEDY = "run the preprocess.py command that made it again with --repair, which makes damaged shards anew"
+REMEDY = "repeat the preprocess.py command that made it with --repair, which recomputes damaged shards"
 INT16_SCALE = 32_768.0
 """int16 waveforms are stored in the scale of 16-bit audio files: full scale ±1 is ±32,768."""
 
@@ -47,7 +47,7 @@ class Stored(NamedTuple):
 
 
 def convert(features: torch.Tensor, dtype: str) -> Stored:
-    """Features [B, *row] in float32 → the stored type, on their device, unchecked and without waiting for a GPU."""
+    """Convert features [B, *row] in float32 to the stored type on their device, without checks that wait for a GPU."""
     largest = features.abs().flatten(1).amax(1)
     if dtype == "int16":
         features = (features * INT16_SCALE).round().clamp(max=INT16_SCALE - 1)
@@ -55,16 +55,16 @@ def convert(features: torch.Tensor, dtype: str) -> Stored:
 
 
 def require_fit(largest: Sequence[float], dtype: str, utt_ids: Sequence[str]) -> None:
-    """StoreError, naming the utterance, for a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
+    """Raise StoreError for the first utterance with a NaN, an infinity, or a magnitude that `dtype` cannot hold."""
     for utt_id, magnitude in zip(utt_ids, largest, strict=True):
         if fault := misfit(magnitude, dtype):
             raise StoreError(f"utterance {utt_id}: {fault}")
 
 
 def misfit(magnitude: float, dtype: str) -> str:
-    """Why a row whose largest feature has this magnitude cannot be stored in a type; "" where it can."""
+    """Why a row whose largest feature has this magnitude cannot be stored in a type; "" if it can be stored."""
     limit = 1.0 if dtype == "int16" else float(torch.finfo(TORCH_DTYPE[dtype]).max)
-    if magnitude <= limit:  # which no NaN is
+    if magnitude <= limit:  # false for NaN
         return ""
     remedy = "store a wider --dtype" if math.isfinite(magnitude) else "compute in a wider --precision, such as float32"
     return f"a feature of magnitude {magnitude} does not fit {dtype} (at most {limit:g}); check its audio, or {remedy}"
@@ -87,9 +87,9 @@ def from_stored(rows: torch.Tensor) -> torch.Tensor:
 
 
 def is_finite(row: NDArray[Any]) -> bool:
-    """Whether all of a row's values are finite numbers; 25 times as fast as numpy's own answer for float16."""
+    """Whether all values of a row are finite. For float16, this is 25 times as fast as numpy's function."""
     if row.dtype == np.float16 and row.size:
-        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; from 0x7C00 on: infinite, or no number
+        magnitudes = row.view(np.uint16) & np.uint16(0x7FFF)  # without the sign; from 0x7C00 on: infinity or NaN
         return bool(magnitudes.max() < 0x7C00)
     return bool(np.isfinite(row).all())
 
@@ -161,7 +161,7 @@ class ShardWriter:
         names = [utt_id.encode() for utt_id in self._utt_ids]
         text = h5py.string_dtype(
             "utf-8", max(map(len, names), default=1)
-        )  # of fixed length: no heap that damage can loop
+        )  # strings of fixed length need no heap, in which damage could make HDF5 loop
         self._file.create_dataset("utt_id", data=np.array(names, text), dtype=text, shape=(n_rows,))
         self._file.create_dataset("checksum", data=np.array(self._checksums, np.uint32))
         if audio is not None:
@@ -227,7 +227,7 @@ def _header(plan: Plan, index: int) -> dict[str, Any]:
 
 
 class DamagedShard(StoreError):
-    """A shard whose content is not, or no longer, one of ours."""
+    """A file that is not a shard of SpoofCache, or is a damaged one."""
 
 
 class ShardReader:

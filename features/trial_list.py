@@ -22,26 +22,26 @@ from spoofcache.protocols.trial import Trial
 
 
 @contextmanager
-def kept_list(folder: Path, plan: Plan, trials: Sequence[Trial], replace: bool) -> Iterator[bool]:
-    """Hold a partition while its shards are made. Other processes may make shards, but none may replace the trial list.
+def locked_trial_list(folder: Path, plan: Plan, trials: Sequence[Trial], replace: bool) -> Iterator[bool]:
+    """Lock the trial list of a partition while its shards are written. Other processes may write shards meanwhile.
 
-    A folder without a list gets that of the plan. With `replace`, another list is replaced first, and the partition is
-    incomplete from then on: the extraction accepts the shards of the list before, makes the missing ones, and writes
-    the manifest.
+    If the folder has no list, that of the plan is written. With `replace`, a different list is replaced first. The
+    partition is then incomplete until the extraction has accepted the shards of the previous list, written the missing
+    ones, and written the manifest.
 
     Args:
         folder: the partition, which need not exist.
-        plan: the plan by which the shards are made.
+        plan: the plan by which the shards are written.
         trials: the trial list of the plan.
-        replace: whether a list with the same utterances, or with fewer at its end, is replaced.
+        replace: whether to replace a list with the same utterances, or with only the first of them.
 
     Yields:
-        Whether the folder holds all of the plan. Nothing was written then, so it may be read-only.
+        Whether the partition is complete. If so, nothing has been written, and the folder may be read-only.
 
     Raises:
         ShardMismatch: the folder has another list. With `replace`: that list is not the beginning of the new one.
-        StoreError: another process makes shards while the list is to be replaced, or replaces it; or the list of
-            earlier lists is damaged.
+        StoreError: another process writes shards although the list is to be replaced, or replaces the list; or the
+            table of earlier lists is damaged.
         OSError: the folder cannot be written.
     """
     if not folder.is_dir():
@@ -49,11 +49,11 @@ def kept_list(folder: Path, plan: Plan, trials: Sequence[Trial], replace: bool) 
     if replace:
         _replace(folder, plan, trials)
     with _occupied(folder, alone=False):
-        yield _settle(folder, plan, trials)
+        yield _prepare(folder, plan, trials)
 
 
-def _settle(folder: Path, plan: Plan, trials: Sequence[Trial]) -> bool:
-    """Write the trial list if there is none; returns whether the folder holds all of the plan."""
+def _prepare(folder: Path, plan: Plan, trials: Sequence[Trial]) -> bool:
+    """Check the trial list, or write it if there is none; returns whether the partition is complete."""
     path = folder / TRIALS
     if path.exists():
         require_trial_list(path, plan)
@@ -70,8 +70,9 @@ def _settle(folder: Path, plan: Plan, trials: Sequence[Trial]) -> bool:
 def _replace(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:
     """Replace the trial list of a partition by that of the plan, unless it has that list already or none.
 
-    Killed at any moment, this leaves either the old list or the new one, which the same call then finishes: first the
-    list before is noted as an earlier one, then the manifest goes, then the list is replaced.
+    If the process is killed at any moment, the folder has either the old list or the new one, and another call
+    completes the replacement: the old list is first recorded as an earlier one, then the manifest is removed, and the
+    list is replaced last.
     """
     path = folder / TRIALS
     if not path.exists() or sha256_of_file(path) == plan.trial_list_sha256:
@@ -80,7 +81,7 @@ def _replace(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:
         before = read_snapshot(path)
         _require_same_beginning(path, before, trials)
         earlier = {**read_earlier_lists(folder), sha256_of_file(path): len(before)}
-        with suppress(StoreError):  # of a list that was edited by hand, the manifest still knows the original
+        with suppress(StoreError):  # if the list was edited by hand, the manifest still records the original
             manifest = read_manifest(folder)
             earlier[manifest.trial_list_sha256] = manifest.n_trials
         with atomic_path(folder / EARLIER_LISTS) as temporary:
@@ -92,13 +93,15 @@ def _replace(folder: Path, plan: Plan, trials: Sequence[Trial]) -> None:
 
 @contextmanager
 def _occupied(folder: Path, alone: bool) -> Iterator[None]:
-    """`occupied` with a StoreError, for another preprocess.py that stands in the way."""
+    """`occupied`, with a StoreError if another preprocess.py prevents it."""
     with ExitStack() as stack:
         try:
             stack.enter_context(occupied(folder, alone))
         except BlockingIOError as error:
-            others = "makes shards there" if alone else "replaces the trial list (--relabel)"
-            raise StoreError(f"{folder}: another preprocess.py {others}; expected it to have ended") from error
+            others = "is writing shards there" if alone else "is replacing the trial list (--relabel)"
+            raise StoreError(
+                f"{folder}: another preprocess.py {others}; run this command after it has ended"
+            ) from error
         yield
 
 
@@ -107,7 +110,7 @@ def _require_same_beginning(path: Path, before: Sequence[Trial], trials: Sequenc
         found = f"utterance {trials[number].utt_id}" if number < len(trials) else "no utterance"
         if found != f"utterance {trial.utt_id}":
             raise ShardMismatch(
-                f"{path}:{number + 2}: utterance {trial.utt_id}, where the protocol has {found}; for --relabel the "
-                "protocol is expected to begin with the utterances of the cache, in their order. Give another list a "
-                "folder of its own with --name or --out"
+                f"{path}:{number + 2}: utterance {trial.utt_id}, where the protocol has {found}; with --relabel, the "
+                "protocol is expected to begin with the utterances of the cache, in their order. Cache the features of "
+                "a different list in another folder with --name or --out"
             )

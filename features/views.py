@@ -43,7 +43,7 @@ def open_views(clean: CachedFeatures, wanted: str | Sequence[int], effects: Sequ
         StoreError: a view is missing or ambiguous, or omits other utterances; there is no such effect.
     """
     if clean.plan.identity.effect:
-        raise StoreError(f"{clean.folder}: an augmented view; expected the clean cache, whose views are found by it")
+        raise StoreError(f"{clean.folder}: an augmented view; expected the clean cache, beside which views are found")
     views = [CachedView(clean, 0)] if isinstance(wanted, str) or 0 in wanted else []
     if {*wanted} == {0}:
         return views
@@ -76,7 +76,7 @@ def _plan_of(folder: Path, clean: Plan) -> Plan:
 
 
 def _is_same(one: Plan, other: Plan) -> bool:
-    """Whether two plans are of the same partition, in whatever view."""
+    """Whether two plans describe views of the same partition."""
     same_trials = one.trial_list_sha256 == other.trial_list_sha256
     same_name = (one.corpus, one.partition) == (other.corpus, other.partition)
     return same_trials and same_name and one.identity.clean == other.identity.clean
@@ -117,22 +117,24 @@ def _only(clean: CachedFeatures, recipes: Sequence[_Recipe], effect: str) -> _Re
     if not recipes:
         kind = f"{effect} views" if effect else "augmented views"
         command = f"preprocess.py … --augment {effect or 'rawboost:5'} --views 4"
-        raise StoreError(f"{clean.folder}: no {kind} beside it; expected those that `{command}` makes")
+        raise StoreError(f"{clean.folder}: there are no {kind} beside it; expected those that `{command}` makes")
     if len(recipes) > 1:
-        listed = " and ".join(f"{recipe.label} of seed {recipe.seed}" for recipe in recipes)
-        raise StoreError(f"{clean.folder}: views by {listed} beside it; expected train.augment to name one of them")
+        listed = " and ".join(f"{recipe.label} with seed {recipe.seed}" for recipe in recipes)
+        raise StoreError(
+            f"{clean.folder}: there are views of {listed} beside it; expected train.augment to name one of them"
+        )
     return recipes[0]
 
 
 def _open(clean: CachedFeatures, recipe: _Recipe, number: int) -> CachedFeatures:
     if number not in recipe.folders:
         raise StoreError(
-            f"{clean.folder}: no view {number} by {recipe.label} beside it; expected the one that preprocess.py makes "
-            f"with that --augment, --views {number} and --seed {recipe.seed}"
+            f"{clean.folder}: there is no view {number} of {recipe.label} beside it; expected the one that "
+            f"preprocess.py makes with that --augment, --views {number} and --seed {recipe.seed}"
         )
     data = CachedFeatures(recipe.folders[number])
     if data.trials != clean.trials:
         raise StoreError(
-            f"{data.folder}: its utterances are not those of {clean.folder}; expected the same ones to be omitted"
+            f"{data.folder}: its utterances are not those of {clean.folder}; expected both to omit the same utterances"
         )
     return data

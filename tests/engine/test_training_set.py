@@ -170,7 +170,7 @@ def test_corpora_in_different_views_are_refused(experiment, cache):
 def test_a_corpus_without_views_is_refused_when_they_are_asked_for(experiment, cache):
     cache("LA", 1)
     corpora = [cache("LA"), cache("ITW")]
-    assert f"ITW/{slug()}/train: no augmented views beside it" in refused(
+    assert f"ITW/{slug()}/train: there are no augmented views beside it" in refused(
         StoreError, TrainingSet, corpora, experiment("train.views=all")
     )
 

@@ -96,8 +96,8 @@ def test_an_augmented_view_is_refused():
 @pytest.mark.parametrize(
     ("settings", "error", "sentence"),
     [
-        ({}, StoreError, r"feature identity \{\}: not one of ours"),
-        ({"front_end": "lfcc"}, StoreError, "not one of ours"),
+        ({}, StoreError, r"feature identity \{\}: not one that SpoofCache writes"),
+        ({"front_end": "lfcc"}, StoreError, "not one that SpoofCache writes"),
         (
             {"front_end": {"name": "cqcc"}, "fit": "zero", "n_samples": 1_000, "dtype": "float16"},
             FrontEndError,

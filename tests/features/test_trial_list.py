@@ -112,10 +112,12 @@ def test_a_list_is_not_replaced_beside_a_process_that_makes_shards(old, folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with files.occupied(folder, alone=False):  # as an extraction does
         assert extract(old[:10], folder, Frames()).found == 3
-        with pytest.raises(StoreError, match=r"cache: another preprocess\.py makes shards there; expected"):
+        with pytest.raises(
+            StoreError, match=r"cache: another preprocess\.py is writing shards there; run this command"
+        ):
             extract(corrected(old[:10]), folder, Frames(), RELABEL)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    refusal = pytest.raises(StoreError, match=r"another preprocess\.py replaces the trial list \(--relabel\)")
+    refusal = pytest.raises(StoreError, match=r"another preprocess\.py is replacing the trial list \(--relabel\)")
     with files.occupied(folder, alone=True), refusal:
         extract(old[:10], folder, Frames())
     assert extract(corrected(old[:10]), folder, Frames(), RELABEL).found == 3
@@ -198,7 +200,7 @@ class TestRepair:
     def test_a_file_that_is_no_shard_is_made_anew(self, old, folder, content):
         path = folder / "shard-00002.h5"
         path.write_bytes(path.read_bytes()[:-30] if content is None else content)
-        with pytest.raises(StoreError, match="with --repair, which makes damaged shards anew"):
+        with pytest.raises(StoreError, match="with --repair, which recomputes damaged shards"):
             extract(old[:10], folder, Frames())
         assert extract(old[:10], folder, Frames(), REPAIR).made == 1
         assert verify_partition(folder) == []

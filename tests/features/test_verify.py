@@ -41,7 +41,7 @@ def test_a_flipped_byte_is_found(cache):
     flip_a_byte(cache / "shard-00001.h5", 2)
     (problem,) = verify_partition(cache)
     fault = "the values of 1 row have changed since they were written, or are not numbers, first U_0006"
-    assert problem.startswith(f"{cache}/shard-00001.h5: {fault}; run the preprocess.py command that made it again with")
+    assert problem.startswith(f"{cache}/shard-00001.h5: {fault}; repeat the preprocess.py command that made it with")
 
 
 def test_a_missing_shard_is_found(cache):

@@ -78,7 +78,7 @@ def test_views_of_other_features_trials_or_partitions_are_not_taken(clean, tmp_p
     (others / "broken/train/manifest.json").write_text("{}")
     for folder in others.iterdir():
         shutil.move(folder, tmp_path)
-    with pytest.raises(StoreError, match="no gain views beside it"):
+    with pytest.raises(StoreError, match="there are no gain views beside it"):
         open_views(clean, "random", ["gain"])
 
 
@@ -90,12 +90,12 @@ def refused(clean, *asked):
 
 def test_what_is_not_there_is_told_with_the_command_that_makes_it(clean):
     assert refused(clean, "random", ["rawboost:6"]) == (
-        f"{clean.folder}: no rawboost:6 views beside it; expected those that `preprocess.py … --augment rawboost:6 "
-        "--views 4` makes"
+        f"{clean.folder}: there are no rawboost:6 views beside it; expected those that `preprocess.py … --augment "
+        "rawboost:6 --views 4` makes"
     )
     assert refused(clean, [0, 3], ["rawboost:5"]) == (
-        f"{clean.folder}: no view 3 by rawboost-5 beside it; expected the one that preprocess.py makes with that "
-        "--augment, --views 3 and --seed 0"
+        f"{clean.folder}: there is no view 3 of rawboost-5 beside it; expected the one that preprocess.py makes with "
+        "that --augment, --views 3 and --seed 0"
     )
 
 
@@ -109,13 +109,13 @@ def test_a_view_of_other_utterances_is_refused(tmp_path):
     folder = write_cache(tmp_path / "view/train", TRIALS, np.ones((5, 2, 3)), identity)
     clean = write_view(tmp_path)
     clean.trials = clean.trials[1:]
-    told = f"{folder}: its utterances are not those of {clean.folder}; expected the same ones to be omitted"
+    told = f"{folder}: its utterances are not those of {clean.folder}; expected both to omit the same utterances"
     assert refused(clean, [1]) == told
 
 
 def test_a_gap_among_all_of_them_is_told(tmp_path):
     write_view(tmp_path, View("rawboost:5", 0, 2))
-    assert "no view 1 by rawboost-5" in refused(write_view(tmp_path), "random")
+    assert "there is no view 1 of rawboost-5" in refused(write_view(tmp_path), "random")
 
 
 @pytest.mark.parametrize("wanted", ["random", [0, 2]])
@@ -131,7 +131,7 @@ def test_interrupted_views_of_other_trials_are_none_of_ours(clean, tmp_path):
     other = write_view(tmp_path / "others", View("gain", 0, 1), make_trials(4))
     (other.folder / "manifest.json").unlink()
     shutil.move(other.folder.parent, tmp_path)
-    assert "no gain views beside it" in refused(clean, "random", ["gain"])
+    assert "there are no gain views beside it" in refused(clean, "random", ["gain"])
 
 
 def test_a_recipe_that_is_named_twice_is_told(clean):
@@ -141,16 +141,16 @@ def test_a_recipe_that_is_named_twice_is_told(clean):
 
 def test_several_recipes_or_seeds_must_be_told_apart(clean, tmp_path):
     told = refused(clean, "random")
-    assert "codec-mp3 of seed 0 and rawboost-" in told
+    assert "codec-mp3 with seed 0 and rawboost-" in told
     assert told.endswith("beside it; expected train.augment to name one of them")
     write_view(tmp_path, View("rawboost:5", 1, 1))
     told = refused(clean, [1], ["rawboost:5"])
-    assert "rawboost-5 of seed 0" in told
-    assert "rawboost-5 of seed 1" in told
+    assert "rawboost-5 with seed 0" in told
+    assert "rawboost-5 with seed 1" in told
 
 
 def test_a_view_given_in_the_place_of_the_clean_cache_is_refused(tmp_path):
     view = write_view(tmp_path, View("rawboost:5", 0, 1))
     assert refused(view, [0]).endswith(
-        "train: an augmented view; expected the clean cache, whose views are found by it"
+        "train: an augmented view; expected the clean cache, beside which views are found"
     )
