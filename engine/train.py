@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from spoofcache.engine.about import RunError
 from spoofcache.engine.averaging import load_average
 from spoofcache.engine.before_training import require_room
+from spoofcache.engine.calibrating import calibrate
 from spoofcache.engine.config import ExperimentConfig
 from spoofcache.engine.determinism import deterministic
 from spoofcache.engine.history import Epoch
@@ -66,8 +67,8 @@ class FitOptions:
 
 def utterances_seen(config: ExperimentConfig, train: CachedFeatures | TrainingSet, dev: CachedFeatures) -> int:
     """The number of utterances that a whole training reports to `Listener.advance`, unless it stops early."""
-    rounds = config.train.epochs + (config.train.average != "none")  # the average passes over both once more
-    return rounds * (len(train) + len(dev))
+    averages = config.train.average != "none"  # the average passes over both once more
+    return (config.train.epochs + averages) * (len(train) + len(dev)) + (1 + averages) * len(dev)  # to calibrate them
 
 
 def fit(
@@ -78,6 +79,8 @@ def fit(
     options: FitOptions = FitOptions(),
 ) -> Epoch:
     """Train a back-end, and keep its best epoch, its last epoch and the average of its weights in a run folder.
+
+    Calibration and threshold of the best epoch and of the average are fitted on `dev`, and kept as well.
 
     A training that is interrupted and resumed ends with the same weights as an uninterrupted one: each epoch draws its
     order, its views and its dropout from the random seed and its own number alone. On a GPU, whose kernels may add in
@@ -151,8 +154,19 @@ class _Training:
                 listener.epoch(line)
         if self._snapshots.needs_average:
             self._make_average()
+        self._calibrate(run)
         assert setup.history.best is not None  # a configuration has at least one epoch
         return setup.history.best
+
+    def _calibrate(self, run: Path) -> None:
+        """Let the main process fit what the run says of its scores, while the others wait."""
+        setup = self._setup
+        if setup.processes.is_main:
+            size, device = setup.validator.batch_size, setup.processes.device
+            notes = calibrate(run, setup.dev, size, device, self._listener.advance, setup.speech_model_folder)
+            for note in notes:
+                self._listener.note(note)
+        setup.processes.broadcast("the run is calibrated")
 
     def _run_epoch(self, epoch: int) -> Epoch:
         """Train on what an epoch draws, evaluate on dev, and save the result."""

@@ -72,7 +72,7 @@ class Validator:
     """
 
     def __init__(self, dev: CachedFeatures, place: str, batch_size: int, processes: Processes) -> None:
-        self._batch_size, self._processes = batch_size, processes
+        self.batch_size, self._processes = batch_size, processes
         self.feed = Feed([dev], processes.device, place, processes.count_here)
         self._is_bonafide = dev.labels == CLASS_INDEX["bonafide"]
 
@@ -99,7 +99,7 @@ class Validator:
     def _outcomes(self, model: Countermeasure, advance: Callable[[int], None]) -> Iterator["_Outcome"]:
         """What the network makes of each batch of this process."""
         device, objective = self._processes.device, model.objective
-        for batch in run_network(model, self.feed, self._batch_size, device, advance, self._processes):
+        for batch in run_network(model, self.feed, self.batch_size, device, advance, self._processes):
             loss = objective(batch.output, batch.labels.to(device, non_blocking=True))
             values = torch.cat([model.score(batch.output), loss.reshape(1)]).to("cpu", non_blocking=True)
             yield _Outcome(values, end_of_work(device), objective.batch_weight(batch.labels), batch.rows)

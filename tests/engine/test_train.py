@@ -14,10 +14,11 @@ from spoofcache.engine import checkpoint
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import MODEL, load_last, load_model
 from spoofcache.engine.config import ClassWeights
+from spoofcache.engine.decision import CALIBRATION, read_decision
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
 from spoofcache.engine.processes import ALONE, Processes
 from spoofcache.engine.score import run_network, score_partition
-from spoofcache.engine.train import FitOptions, Listener, fit
+from spoofcache.engine.train import FitOptions, Listener, fit, utterances_seen
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.feed import Feed
 from spoofcache.features.plan import Identity, ShardMismatch, keep_weights_folder, weights_folder
@@ -50,7 +51,36 @@ def test_training_learns_separable_data_and_writes_a_run_folder(experiment, cach
     assert [line["epoch"] for line in metrics(run)] == [0, 1, 2, 3, 4, 5]
     assert metrics(run)[-1]["train_loss"] < metrics(run)[0]["train_loss"]
     names = {path.name.split(".")[0] for path in run.iterdir()}
-    assert names == {"config", "trained_on", "metrics", "events", "model", "last"}
+    assert names == {"config", "trained_on", "metrics", "events", "model", "last", "calibration"}
+
+
+@pytest.mark.parametrize("average", ["none", "ema"])
+def test_a_run_knows_the_threshold_and_the_calibration_of_its_scores_on_dev(experiment, caches, tmp_path, average):
+    counted = []
+    config = experiment("train.epochs=2", f"train.average={average}")
+    fit(config, *caches, tmp_path / "run", FitOptions(listener=Listener(counted.append)))
+    passes_over_train = 2 if average == "none" else 3  # the average passes over it once more if it has batch norms
+    assert utterances_seen(config, *caches) - sum(counted) == (passes_over_train - 2) * len(caches[0])
+    for which in ["best", "average"] if average == "ema" else ["best"]:
+        model, about = load_model(tmp_path / "run", which)
+        decision = read_decision(tmp_path / "run", which, about.weights_sha256)
+        scores = score_partition(model, caches[1], 8, CPU)
+        bonafide, spoof = scores.scores[scores.is_bonafide], scores.scores[~scores.is_bonafide]
+        assert (decision.eer, decision.threshold) == equal_error_rate(bonafide, spoof)
+        assert decision.eer == about.dev_eer
+        assert decision.fitted_on == "test/dev"
+        assert (decision.n_bonafide, decision.n_spoof) == (bonafide.size, spoof.size)
+
+
+def test_a_resumed_run_fits_only_what_is_missing(experiment, caches, tmp_path, monkeypatch):
+    run, config = tmp_path / "run", experiment("train.epochs=1")
+    fit(config, *caches, run)
+    kept = (run / CALIBRATION).read_bytes()
+    (run / CALIBRATION).unlink()  # as in a run of an earlier version
+    fit(config, *caches, run, FitOptions(resume=True))
+    assert (run / CALIBRATION).read_bytes() == kept
+    monkeypatch.setattr("spoofcache.engine.calibrating.score_partition", lambda *given: pytest.fail("scored again"))
+    fit(config, *caches, run, FitOptions(resume=True))
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(experiment, caches, tmp_path):
