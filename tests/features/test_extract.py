@@ -1,5 +1,7 @@
 """From trials to shards: the same numbers however often it is interrupted, and whoever else is at it."""
 
+from spoofcache.common.signals import Interrupted, postponed, raised_as_interrupts
+
 import errno
 import os
 import shutil
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -290,6 +293,43 @@ class TestResume:
         shard.write_bytes(shard.read_bytes()[:-1])
         with pytest.raises(StoreError, match=f"^{shard}: not a whole shard of SpoofCache"):
             extract(trials, tmp_path / "cache", Frames())
+
+
+class TestGrace:
+    """A signal that is held back while open shards are finished."""
+
+    def interrupt(self, trials, shard_size, seconds_per_batch, folder, monkeypatch):
+        """Extract until a signal in the first batch, with ten minutes of grace; the names of what is left."""
+        clock = iter(count(0, seconds_per_batch))
+        monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+
+        class Signalled(Frames):
+            def extract(self, waveforms):
+                if not self.batches:
+                    signal.raise_signal(signal.SIGUSR1)
+                return super().extract(waveforms)
+
+        def work():
+            with raised_as_interrupts(), postponed(600):
+                module.extract_partition(trials, plan, Signalled(), folder, options)
+
+        options = replace(OPTIONS, batch_size=4)
+        plan = replace(plan_for(trials, Frames(), options), shard_size=shard_size)
+        with pytest.raises(Interrupted):
+            work()
+        return names(folder)
+
+    def test_open_shards_are_finished_and_no_other_is_begun(self, corpus, tmp_path, monkeypatch):
+        left = self.interrupt(corpus(40), 4, 0, tmp_path / "cache", monkeypatch)
+        n_shards = len(left) - 1
+        assert left == [*(f"shard-{index:05d}.h5" for index in range(n_shards)), "trials.tsv"]
+        assert 0 < n_shards < 10
+
+    @pytest.mark.parametrize(
+        ("seconds_per_batch", "left"), [(1, ["shard-00000.h5", "trials.tsv"]), (10_000, ["trials.tsv"])]
+    )
+    def test_a_shard_that_would_take_too_long_is_dropped(self, corpus, tmp_path, monkeypatch, seconds_per_batch, left):
+        assert self.interrupt(corpus(40), 32, seconds_per_batch, tmp_path / "cache", monkeypatch) == left
 
 
 class TestBadAudio:
