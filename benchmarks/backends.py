@@ -147,7 +147,7 @@ class Pairs:
     batch_size: int = PAIR_BATCH
 
     def step(self) -> Callable[[int], list[torch.Tensor]]:
-        """What it returns: scores [n, 1, N, N], then the gradients of nodes, matrix, bias and weights."""
+        """The scores [n, 1, N, N], followed by the gradients of nodes, matrix, bias and weights."""
         torch.manual_seed(0)
         x = torch.randn(self.batch_size, self.n_nodes, PAIR_CHANNELS, device=self.device, requires_grad=True)
         projection = nn.Linear(PAIR_CHANNELS, PAIR_CHANNELS, device=self.device)
@@ -184,7 +184,7 @@ def _wait(device: str) -> None:
 
 
 def in_turns(ours: Work, baseline: Work, rounds: int) -> dict[str, Any]:
-    """Milliseconds per utterance of both sides, in turns after one step of each: the medians, also of the ratio."""
+    """Medians of the milliseconds per utterance of both sides and of their ratio. The sides are measured in turns."""
     sides = [(work.step(), work.batch_size) for work in (ours, baseline)]
     for step, n in sides:
         step(n)
@@ -229,13 +229,13 @@ def _peak_here(work: Work) -> int:
 
 
 def _return_freed_memory() -> None:
-    """Have glibc map every block of 64 KiB or more by itself: it goes back to the system when it is freed."""
+    """Let glibc map every block of 64 KiB or more separately, so that it is returned to the system when it is freed."""
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(-3, 2**16)  # M_MMAP_THRESHOLD
 
 
 def added_peak(action: Callable[[], object]) -> int:
-    """Bytes by which the resident size of this process grows at most while the action runs."""
+    """The largest growth of the resident size of this process, in bytes, while the action runs."""
     with suppress(OSError):  # not Linux: the peak since the start must do
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     before = _resident_peak()
@@ -244,7 +244,7 @@ def added_peak(action: Callable[[], object]) -> int:
 
 
 def _resident_peak() -> int:
-    """Largest resident size in bytes. Linux's VmHWM, for ru_maxrss inherits the peak of the process before it."""
+    """The largest resident size in bytes, read from VmHWM of Linux, since ru_maxrss inherits the parent's peak."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -278,7 +278,10 @@ def measure_backends(names: Sequence[str], batch_size: int, device: str, rounds:
 
 
 def measure_compiled(names: Sequence[str], batch_size: int, device: str, rounds: int) -> dict[str, dict[str, Any]]:
-    """Per back-end and kind of step: compiled as one graph, against eager; none where a recurrent layer forbids it."""
+    """For each back-end and kind of step, compare the compiled graph with eager execution.
+
+    Back-ends with a recurrent layer cannot be compiled and are omitted.
+    """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         click.echo(f"no C++ compiler ({compiler}) found: nothing is compiled")
@@ -329,7 +332,7 @@ def _setting(plain: bool, compiled: bool, bfloat16: bool) -> str:
 
 
 def difference_of_forms(network: Network) -> float:
-    """Largest difference of both forms' logits on the same random utterances, over the plain form's largest."""
+    """The largest difference between the logits of both forms, relative to the largest logit of the plain form."""
     features = torch.randn(2, *network.shape, device=network.device)
     with torch.inference_mode():
         ours, plain = (replace(network, plain=plain).build()(features).logits for plain in (False, True))
@@ -337,7 +340,7 @@ def difference_of_forms(network: Network) -> float:
 
 
 def measure_pairs(device: str, rounds: int) -> dict[str, dict[str, Any]]:
-    """Per number of nodes: time of our form over that of the plain one, both peaks, and how far they differ."""
+    """For each number of nodes: the ratio of the times of both forms, their peak memory, and their difference."""
     figures = {}
     for n_nodes in PAIR_NODES:
         ours, plain = (Pairs(n_nodes, form, device) for form in (False, True))

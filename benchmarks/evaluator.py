@@ -50,7 +50,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Job:
-    """A job that both sides do; their figures must agree."""
+    """A job that both sides do. Their figures must be equal."""
 
     title: str
     ours: Callable[[], list[float]]
@@ -176,7 +176,7 @@ class Bench:
         return [float(figure) for figure in drawn[:PLAIN_REPLICATES].ravel()]
 
     def plain_bootstrap(self, replicates: int) -> list[float]:
-        """Draw trials and compute everything anew for every replicate."""
+        """Draw trials for every replicate, and compute everything from them."""
         resampling = Resampling(np.where(self._cm.require_keys(), 0, 1), {})
         figures = []
         for number in range(replicates):

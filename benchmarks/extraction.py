@@ -37,7 +37,7 @@ SQUARE = {"cpu": 4096, "cuda": 16_384}
 """Rows and columns of the matrices whose product is the ceiling."""
 
 PRODUCTS = {"cpu": 1, "cuda": 10}
-"""Of them per turn: one takes an H200 11 ms in 16 bits, too short a time to go by."""
+"""Number of these products per turn. One takes an H200 only 11 ms in 16 bits, which is too short to be measured."""
 
 EXAMPLES = """\b
 Examples:
@@ -48,7 +48,7 @@ Examples:
 
 
 class Side(NamedTuple):
-    """Something to time: what it does once, for how many utterances, with how many operations for each of them."""
+    """A measured form: a function that runs it once, its number of utterances, and the operations per utterance."""
 
     run: Callable[[], object]
     utterances: int
@@ -79,7 +79,7 @@ def operations(config: Any, n_samples: int) -> dict[str, float]:
 
 
 def seconds_in_turns(sides: Mapping[str, Side], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Per side and round: seconds per utterance; each side has run once before."""
+    """Seconds per utterance of each side in each round. Each side runs once before the measurement."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(1 + rounds):
         for name, side in sides.items():
@@ -92,7 +92,7 @@ def seconds_in_turns(sides: Mapping[str, Side], rounds: int, device: torch.devic
 
 
 def figures_of(sides: Mapping[str, Side], times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Per side: utterances/s, TFLOP/s, share of the ceiling, and times as fast as the first side."""
+    """For each side: utterances/s, TFLOP/s, share of the ceiling, and speed relative to the first side."""
     first, ceiling = times[next(iter(sides))], times[CEILING]
     figures = {}
     for name, side in sides.items():
@@ -110,7 +110,7 @@ def figures_of(sides: Mapping[str, Side], times: Mapping[str, Sequence[float]]) 
 
 
 class Benchmark:
-    """The library's model with random weights, and waveforms that it would get: [B, n] of unit variance."""
+    """The library's model with random weights, and random waveforms [B, n] of unit variance as its input."""
 
     def __init__(self, layers: int, batch_size: int, n_samples: int, device: torch.device, rounds: int) -> None:
         from transformers import AutoConfig
@@ -131,7 +131,7 @@ class Benchmark:
 
     @torch.inference_mode()
     def whole(self, precision: str) -> dict[str, Any]:
-        """The three forms and the ceiling; how our network differs from the library's float32 numbers."""
+        """Measure the three forms and the ceiling, and the difference of our network from the library in float32."""
         dtype, batch_size, said = PRECISIONS[precision], len(self._waveforms), list[str]()
         options = FrontEndOptions(device=self._device, check=True, compiled_batch_size=batch_size)
         ours = CheckedNetwork(self._model(), ("last",), dtype, options, said.append)
@@ -149,7 +149,7 @@ class Benchmark:
 
     @torch.inference_mode()
     def parts(self, precision: str) -> dict[str, Any]:
-        """Per part of the network: the library's form against ours, and the ceiling."""
+        """Compare the library's form with ours for each part of the network, and measure the ceiling."""
         model = self._model().to(self._device, PRECISIONS[precision])
         ours = Wav2Vec2(model, ("last",))
         if self._device.type == "cuda":

@@ -26,7 +26,7 @@ N_SAMPLES = 64_600
 
 
 class Work(NamedTuple):
-    """What a form does: `start` is a boundary or `waveform`."""
+    """The work of a form. `start` is the boundary, or `waveform` for the whole model."""
 
     folder: Path
     start: str

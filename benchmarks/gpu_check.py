@@ -53,7 +53,7 @@ Examples:
 
 
 class Claim(NamedTuple):
-    """Something published, and the figure that decides on it.
+    """A published claim, and the figure that decides whether it holds.
 
     Attributes:
         name: what is claimed.
@@ -101,13 +101,13 @@ CLAIMS = (
 
 
 def _transformers(result: Any) -> float:
-    """Number of sentences in which the extraction says that it fell back to the transformers library."""
+    """Number of messages that the extraction fell back to the transformers library."""
     return sum(said.startswith("transformers") for each in result["precisions"].values() for said in each["said"])
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a claim. `figure` is None if it was not measured, which fails the claim."""
+    """The result of a claim. `figure` is None if it was not measured; the claim has then failed."""
 
     name: str
     figure: float | None
@@ -151,7 +151,7 @@ def judge(results: Mapping[str, Any], gpu: str, with_speed: bool) -> list[Judgem
 
 
 def transfers(device: torch.device, small: bool) -> Mapping[str, float]:
-    """Batches to the device and back, several in flight; number of those that are not the features of their input."""
+    """Send several batches at once to the device and back; returns how many are not the features of their input."""
     waveforms = np.random.default_rng(0).standard_normal((64, 4_000 if small else 64_600), dtype=np.float32)
     way, in_flight, wrong, n = (
         Device(device, lambda batch: batch * 2, "float16"),
@@ -256,7 +256,7 @@ def measured(name: str, arguments: Sequence[object], end: float) -> Any:
 
 
 class Check:
-    """The steps and what came of them.
+    """The steps and their results.
 
     Attributes:
         results: step → its result.

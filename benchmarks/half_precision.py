@@ -40,11 +40,11 @@ from spoofcache.tools.make_random_ssl import write_checkpoint
 
 ARCHITECTURE = "xls-r-300m"
 STORED = {"float32": "float32", "float16": "float16", "bfloat16": "float16"}
-"""Per precision of the speech model the type that is stored; the first is what the others are held to."""
+"""Precision of the speech model → stored number type. The others are compared with the first precision."""
 EMBEDDING = 256
 """Size of LCNN's embeddings."""
 UPDATES = 10
-"""So many bring an LCNN to tell a handful of utterances apart."""
+"""Number of updates; after so many, an LCNN separates a handful of utterances."""
 PER_CALL = 8
 """Utterances that go through a network at a time."""
 
@@ -64,7 +64,7 @@ class Speech(NamedTuple):
 
 
 def artificial(utterances: int, n_samples: int) -> Speech:
-    """Voiced sounds in syllables over a little noise; of every other one, the bona fide, the pitch wavers."""
+    """Voiced syllables with a little noise. Every other utterance is bona fide, and its pitch wavers."""
     generator = torch.Generator().manual_seed(0)
     uniform = torch.rand(4, utterances, 1, generator=generator)
     labels, time = torch.arange(utterances) % 2, torch.arange(n_samples) / SAMPLE_RATE
@@ -76,7 +76,7 @@ def artificial(utterances: int, n_samples: int) -> Speech:
 
 
 def recorded(raw_cache: Path, utterances: int) -> Speech:
-    """As many utterances of a cache of `preprocess.py --frontend raw`, spread over it."""
+    """Read utterances, evenly spread, from a cache that `preprocess.py --frontend raw` made."""
     data = CachedFeatures(raw_cache)
     if len(data.plan.row_shape) != 1:
         raise cli.Sentence(f"{raw_cache}: features of shape {data.plan.row_shape}; expected waveforms (--frontend raw)")
@@ -86,7 +86,7 @@ def recorded(raw_cache: Path, utterances: int) -> Speech:
 
 
 def hidden_states(waveforms: torch.Tensor, weights: Path, precision: str, device: torch.device) -> torch.Tensor:
-    """Waveforms [N, n] → what a cache of that precision gives [N, T, D]."""
+    """Compute the features [N, T, D] that a cache of this precision would contain, from waveforms [N, n]."""
     frontend = make_frontend(ARCHITECTURE, FrontEndOptions(weights=weights, precision=precision, device=device))
     names = [f"utterance {number}" for number in range(len(waveforms))]
     parts = [frontend.extract(part) for part in waveforms.split(PER_CALL)]
@@ -114,7 +114,7 @@ def fitted(features: torch.Tensor, labels: torch.Tensor, device: torch.device) -
 
 @torch.inference_mode()
 def scores(model: Countermeasure, features: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Scores [N] in float32 on the CPU, as evaluate.py makes them."""
+    """Scores [N] in float32 on the CPU, computed as evaluate.py does."""
     model.eval()
     return torch.cat([model.score(run_batch(model, part, device)).cpu() for part in features.split(PER_CALL)])
 
@@ -135,7 +135,7 @@ def compare(scored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def measure(speech: Speech, weights: Path, device: torch.device) -> dict[str, Any]:
-    """What `compare` says of an LCNN fitted to the float32 hidden states."""
+    """The result of `compare` for an LCNN that is fitted to the float32 hidden states."""
     with cli.progress("precisions", len(STORED)) as advance:
         states = {}
         for precision in STORED:

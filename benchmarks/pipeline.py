@@ -67,7 +67,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Work:
-    """What is extracted, by what and where to."""
+    """An extraction to measure: its trials, its front-end and its folder."""
 
     trials: Sequence[Trial]
     plan: Plan
@@ -77,20 +77,20 @@ class Work:
 
     @classmethod
     def make(cls, folder: Path, limit: int, frontend: FrontEnd, how: ExtractOptions, seed: int) -> "Work":
-        """Over a synthetic corpus of `limit` utterances, written into `folder`."""
+        """Make a synthetic corpus of `limit` utterances in `folder`, and the extraction of it."""
         write_corpus(folder, limit, seed)
         trials = find_audio([Trial(f"U_{i:07d}", "bonafide") for i in range(limit)], folder / "flac")
         plan = Plan.make("bench", "train", make_identity(frontend, how), trials, frontend.row_shape(how.n_samples))
         return cls(trials, plan, frontend, how, folder / "cache")
 
     def decode(self) -> None:
-        """Every file into its row."""
+        """Decode every file into its row."""
         with Decoders(self.how.form, self.how.workers, len(self.trials) >= PROCESSES_FROM) as decoders:
             for _ in decoders.batches(trial for trial in self.trials if trial.path is not None):
                 pass
 
     def model(self) -> None:
-        """As many waveforms, the same ones again and again, to features in memory."""
+        """Turn as many waveforms, the same ones repeatedly, into features in memory."""
         device, waveforms = self._device(), self._noise()
         in_flight: deque[Launched] = deque()
         for start in range(0, len(self.trials), self.how.batch_size):
@@ -101,7 +101,7 @@ class Work:
             in_flight.popleft().wait()
 
     def write(self) -> None:
-        """As many rows to finished shards, a shard's fsync while the next one is filled, as the pipeline does."""
+        """Write as many rows into finished shards. As in the pipeline, a shard is synced while the next is filled."""
         rows = self._rows
         self.folder.mkdir()
         with ThreadPoolExecutor(1) as committer:
@@ -110,7 +110,7 @@ class Work:
                 commit.result()
 
     def whole(self) -> None:
-        """All three at once, as `preprocess.py` does."""
+        """Run all three stages at once, as `preprocess.py` does."""
         extract_partition(self.trials, self.plan, self.frontend, self.folder, self.how)
 
     def _fill(self, index: int, rows: NDArray[Any]) -> ShardWriter:
@@ -140,7 +140,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Rates:
-    """Utterances per second of each stage alone and of the whole, one number per round."""
+    """Utterances per second of each stage alone and of the whole, with one number for each round."""
 
     rounds: Mapping[str, Sequence[float]]
 
@@ -148,7 +148,7 @@ class Rates:
         return median(self.rounds[name])
 
     def shares(self) -> list[float]:
-        """Rate of the whole over that of the slowest stage in the same round."""
+        """The rate of the whole, relative to that of the slowest stage in the same round."""
         alone = zip(*(self.rounds[stage] for stage in STAGES), strict=True)
         return [whole / min(stages) for whole, stages in zip(self.rounds[WHOLE], alone, strict=True)]
 
@@ -198,7 +198,7 @@ def main(
     frontend: str, weights: Path | None, blocks: int | None, precision: str | None, limit: int, batch_size: int | None,
     workers: int | None, rounds: int, seed: int, json_path: Path | None, folder: Path | None, device: str,
 ) -> None:  # fmt: skip
-    """Measure the extraction from audio files to finished shards against each of its stages alone."""
+    """Compare the rate of the extraction, from audio files to finished shards, with the rate of each stage alone."""
     machine, where, said = Machine.here(), cli.resolve_device(device), list[str]()
     batch_size = batch_size or default_batch_size(where)
     workers = workers or default_workers(where)

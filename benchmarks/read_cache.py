@@ -58,7 +58,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Rates:
-    """Items per second of each side of SIDES, one number per round."""
+    """Items per second of each side of SIDES, with one number for each round."""
 
     rounds: Mapping[str, Sequence[float]]
 
@@ -66,12 +66,12 @@ class Rates:
         return median(self.rounds[side])
 
     def ratios(self, side: str) -> list[float]:
-        """Rate over the baseline's in the same round."""
+        """The rate, relative to that of the baseline in the same round."""
         return [ours / base for ours, base in zip(self.rounds[side], self.rounds[BASELINE], strict=True)]
 
 
 def write_rows(folder: Path, n_rows: int, seed: int) -> Sequence[Path]:
-    """Write random rows twice: as a cache into `folder / "cache"`, and one `.pt` each, whose paths are returned."""
+    """Write random rows as a cache into `folder / "cache"`, and as one `.pt` file each; returns the paths of these."""
     cache, files = folder / "cache", folder / "pt"
     cache.mkdir()
     files.mkdir()
@@ -129,7 +129,7 @@ def open_sides(folder: Path, files: Sequence[Path]) -> Iterator[Mapping[str, Rea
 
 
 def measure(sides: Mapping[str, Read], n_rows: int, items: int, rounds: int, seed: int, batch_size: int = 64) -> Rates:
-    """Read every row once on every side, then `items` random rows a round in batches, the sides taking turns."""
+    """Let each side read every row once, and then, in turns, `items` random rows in batches per round."""
     for read in sides.values():
         _rate(read, range(n_rows), batch_size)
     order = random.Random(seed)
@@ -160,7 +160,7 @@ def table(rates: Rates) -> str:
 
 
 def figures(rates: Rates) -> dict[str, dict[str, object]]:
-    """The result under plain names: per side the rates of the rounds, their median, and the median ratio."""
+    """The result by name: for each side the rates of the rounds, their median, and the median ratio."""
     return {
         side: {
             "items_per_second": rates.median_rate(side),

@@ -53,11 +53,11 @@ Examples:
 """
 
 Turn = Callable[[], int]
-"""Does some of a side's work, waits for the device, and says how many utterances went through."""
+"""Does a part of a side's work, waits for the device, and returns the number of processed utterances."""
 
 
 class PtFiles(Dataset[torch.Tensor]):
-    """Features [201, 1024] out of one `.pt` per utterance."""
+    """Features [201, 1024] from one `.pt` file per utterance."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -72,7 +72,7 @@ class PtFiles(Dataset[torch.Tensor]):
 
 @dataclass(frozen=True)
 class Work:
-    """What both sides do. `precision` and `compiled` are those of our training; scores are float32 and eager."""
+    """The work of both sides. `precision` and `compiled` apply to our training; scoring is in float32 and eager."""
 
     batch_size: int
     steps: int
@@ -85,7 +85,7 @@ class Work:
         return torch.arange(self.batch_size, device=self.device) % 2
 
     def draw(self, n_rows: int) -> Iterator[list[int]]:
-        """Batches of row numbers at random, without end."""
+        """Yield random batches of row numbers without end."""
         sampler = RandomSampler(range(n_rows), replacement=True, num_samples=FOREVER)
         return iter(torch.utils.data.BatchSampler(sampler, self.batch_size, drop_last=True))
 
@@ -96,7 +96,7 @@ class Work:
 
 
 def original_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
-    """`steps` updates by Adam in float32; worker processes load the batches."""
+    """Train for `steps` updates with Adam in float32; worker processes load the batches."""
     torch.manual_seed(0)
     model, labels = build("lcnn", cache.plan.row_shape, plain=True).to(work.device).train(), work.labels()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
@@ -119,7 +119,7 @@ def original_training(work: Work, files: Sequence[Path], cache: CachedFeatures) 
 
 
 def our_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
-    """`steps` updates by engine.optim.Updater on what a Feed gives."""
+    """Train for `steps` updates with engine.optim.Updater on batches from a Feed."""
     device, labels = torch.device(work.device), work.labels()
     train = TrainConfig(batch_size=work.batch_size, precision=work.precision)  # type: ignore[arg-type]
     config = ExperimentConfig(BackendConfig("lcnn"), train=train)
@@ -139,7 +139,7 @@ def our_training(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Tu
 
 
 def original_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
-    """The first `steps · batch_size` files, one at a time."""
+    """Score the first `steps · batch_size` files, one at a time."""
     torch.manual_seed(0)
     model = build("lcnn", cache.plan.row_shape, plain=True).to(work.device).eval()
     chosen = files[: work.steps * work.batch_size]
@@ -155,7 +155,7 @@ def original_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -
 
 
 def our_scoring(work: Work, files: Sequence[Path], cache: CachedFeatures) -> Turn:
-    """As many rows, by engine.score.run_network."""
+    """Score as many rows with engine.score.run_network."""
     device, model = torch.device(work.device), work.countermeasure(cache.plan.row_shape)
     feed = Feed([cache], device, "mapped")
     n_rows = min(work.steps * work.batch_size, len(feed))
@@ -197,11 +197,11 @@ class Side:
 
 
 _turn: Turn
-"""Of the side whose process this is."""
+"""Takes a turn of the side that runs in this process."""
 
 
 def _begin(part: str, side: str, work: Work, files: Sequence[Path], cache: Path) -> None:
-    """In the process of a side."""
+    """Prepare a side; called in the process of that side."""
     global _turn
     if side == "ours":
         keep_freed_memory()
@@ -214,7 +214,7 @@ def _take_turn() -> float:
 
 
 def measure(sides: Mapping[str, Side], rounds: int, advance: Callable[[int], None]) -> dict[str, dict[str, Any]]:
-    """Utterances per second of each side, after a turn of each, and our ratio to the original within each round."""
+    """Utterances per second of each side after one turn of each, and the ratio to the original in each round."""
     for side in sides.values():
         side.take_turn()
     rates: dict[str, list[float]] = {name: [] for name in sides}

@@ -17,15 +17,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-LEFT_FOR_DEAD = 24 * 3600.0
-"""Seconds after which a temporary file of another machine is taken for that of a dead process."""
+ABANDONED_AFTER = 24 * 3600.0
+"""Seconds after which the process that wrote a temporary file on another machine is assumed to have ended."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not.
+    """Yield a temporary path to write to. It is renamed to `path` when the block ends, or removed after an exception.
 
-    What processes that were killed left behind under the same name is removed first.
+    Temporary files that killed processes left for the same path are removed first.
     """
     remove_leftovers(path.parent, path.name)
     temporary = _temporary(path)
@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             _publish(temporary, path)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say which file
+        if error.filename is None:  # the error of a full disk does not name the file
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -43,9 +43,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; it becomes `folder` when the block ends well, and is removed otherwise.
+    """Yield a temporary folder. It is renamed to `folder` when the block ends, or removed after an exception.
 
-    What processes that were killed left behind under the same name is removed first.
+    Temporary folders that killed processes left for the same path are removed first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, folder.name)
@@ -60,10 +60,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove the temporary files and folders for `name` (a pattern) that dead processes left in a folder.
+    """Remove the temporary files and folders for `name` (a pattern) that ended processes left in a folder.
 
-    Their names say the machine and the process that writes them, which holds a lock on them besides. What another
-    machine wrote stays for a day, since its locks may be unknown here.
+    Their names contain the machine and the process that writes them, and that process holds a lock on them. Those of
+    other machines are kept for a day, since their locks may not be visible here.
     """
     for leftover in folder.glob(f".{name}.*.part"):
         if _is_dead(leftover):
@@ -74,7 +74,7 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name for a temporary file beside `path` that nobody can foresee, and that says who writes it since when."""
+    """An unpredictable name for a temporary file, which contains machine, process and the time of its creation."""
     token = f"{int(time.time()):08x}{secrets.token_hex(4)}"
     return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{token}.part")
 
@@ -85,10 +85,10 @@ def _host() -> str:
 
 
 def _is_dead(temporary: Path) -> bool:
-    """Whether the process that wrote a temporary file has ended, as far as that can be known."""
+    """Whether the process that wrote a temporary file has ended, as far as this machine can tell."""
     try:
         descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:  # gone, or a link, or not ours to read
+    except OSError:  # it is gone, is a link, or cannot be read
         return temporary.is_symlink()
     with _locked(descriptor) as lock:
         if lock is False:
@@ -96,7 +96,7 @@ def _is_dead(temporary: Path) -> bool:
     *_, host, process, _, _ = ["", "", "", *temporary.name.split(".")]
     if host == _host() and process.isdecimal():
         return not _is_running(int(process))
-    return time.time() - temporary.stat(follow_symlinks=False).st_mtime > LEFT_FOR_DEAD
+    return time.time() - temporary.stat(follow_symlinks=False).st_mtime > ABANDONED_AFTER
 
 
 def _is_running(process: int) -> bool:
@@ -104,7 +104,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -148,14 +148,18 @@ def _fsync(path: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder while the block runs; BlockingIOError when another live process holds it.
+    """Lock a folder for this process while the block runs.
 
-    Incomplete files of a holder that was killed are removed. On a file system without locks, every process is let in.
+    Incomplete files of a killed process that had locked it are removed. On a file system without locks, any number of
+    processes may enter.
+
+    Raises:
+        BlockingIOError: another process has locked the folder.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if _lock(descriptor):
-            for leftover in folder.glob(".*.part"):  # whoever wrote it: nobody else may write here now
+            for leftover in folder.glob(".*.part"):  # from any process, since no other one may write here now
                 leftover.unlink()
         yield
     finally:
@@ -163,19 +167,19 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space of the disk that a folder lies on, or will lie on once it is made."""
+    """Free space on the disk of a folder, which need not exist yet."""
     existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     return shutil.disk_usage(existing).free
 
 
 @contextmanager
 def occupied(folder: Path, alone: bool) -> Iterator[None]:
-    """Hold a folder while the block runs: alone, or together with other processes that do not need it alone.
+    """Lock a folder while the block runs: exclusively (`alone`), or shared with other processes.
 
-    On a file system without locks, every process is let in.
+    On a file system without locks, any number of processes may enter.
 
     Raises:
-        BlockingIOError: another live process holds it, and one of the two needs it alone.
+        BlockingIOError: another process has locked the folder, and one of the two locks is exclusive.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -27,7 +27,7 @@ FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.
 
 
 class WorkerError(InputError):
-    """A worker cannot do any work, for example because a library is missing; the inputs are not the cause."""
+    """A worker cannot work at all, for example because a library is missing; the cause is not in the inputs."""
 
 
 class Death(Exception):
@@ -47,8 +47,8 @@ class Death(Exception):
         """Raise WorkerError unless its request made the worker crash; `what` names the work in the message."""
         if self.status == -signal.SIGKILL:
             raise WorkerError(
-                f"the process for {what} was killed from outside, most likely by the system for want of memory; "
-                "fewer --workers need less"
+                f"the process for {what} was killed from outside, most likely by the system because memory ran out; "
+                "fewer --workers need less memory"
             ) from self
         if self.status >= 0 or -self.status in FROM_OUTSIDE:
             raise WorkerError(f"the process for {what} ended before its work was done: {self}") from self

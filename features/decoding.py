@@ -1,9 +1,9 @@
-"""Audio files → batches of waveforms, some batches ahead of the front-end.
+"""Decodes audio files into batches of waveforms, some batches ahead of the front-end.
 
-Threads decode small corpora. For large ones each thread hands its files to a process of its own, since threads that
-decode hold the interpreter back from the thread that feeds the device; rows then lie in memory that all of them share.
-Nothing here imports torch, so that such a process starts in a fraction of a second (`multiprocessing` would import the
-whole command into each).
+Small corpora are decoded by threads. For large corpora, each thread passes its files to a process of its own, because
+decoding threads would slow down the thread that feeds the device (they share the interpreter); the waveforms are then
+in memory that all processes share. Nothing here imports torch, so that such a process starts in a fraction of a second
+(`multiprocessing` would import the whole command into each process).
 """
 
 import json
@@ -56,9 +56,10 @@ class Form:
 
 
 class Batch(NamedTuple):
-    """The waveforms [B, n] of some trials; for each the reason why it is unusable ("" for none), and what is unusual.
+    """The waveforms [B, n] of some trials.
 
-    The row of an unusable trial is silent. What is unusual is one of `unusual.KINDS`, or "".
+    `reasons` states why each trial is unusable, or is ""; the row of an unusable trial is silent. `unusual` names what
+    is unusual about each recording, one of `unusual.KINDS`, or "".
     """
 
     trials: Sequence[Trial]
@@ -68,20 +69,20 @@ class Batch(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What is known of a file once its row is filled: why it is unusable, and what is unusual, "" for nothing."""
+    """The reason why a file is unusable, and what is unusual about it; "" if there is nothing."""
 
     reason: str = ""
     unusual: str = ""
 
 
 def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> Decoded:
-    """Decode a file into its row [n]; the row of an unusable file is silent.
+    """Decode a file into its row [n]. If the file is unusable, the row is silent.
 
-    No more of the file is decoded than the row needs, unless a view changes the whole waveform before it is cut.
+    Only as much of the file is decoded as the row needs, unless a view changes the whole waveform before it is cut.
 
     Raises:
-        EffectError: a recording that the view's effect cannot use.
-        WorkerError: decoding itself cannot run.
+        EffectError: the effect of the view cannot use a recording.
+        WorkerError: the decoder cannot run, for example because a library is missing.
     """
     try:
         waveform = load_waveform(path, at_most=None if form.view else form.n_samples)
@@ -96,12 +97,12 @@ def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> Decoded:
 
 
 class Decoders:
-    """Decode files, in order and a bounded number ahead; a context, whose threads and processes end with it.
+    """A context that decodes files in order, a limited number ahead. Its threads and processes end with the block.
 
     Args:
-        form: of the batches.
-        workers: how many files are decoded at once.
-        in_processes: by a process each; else by threads of this one.
+        form: the form of the batches.
+        workers: number of files that are decoded at the same time.
+        in_processes: decode in processes instead of in threads.
     """
 
     def __init__(self, form: Form, workers: int, in_processes: bool) -> None:
@@ -117,19 +118,19 @@ class Decoders:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End at once: what is being decoded is given up, and files whose turn has not come are omitted."""
+        """End at once: files that are being decoded are abandoned, and those that are waiting are not decoded."""
         if self._children:
             self._children.end()
         self._threads.shutdown(cancel_futures=True)
 
     def batches(self, trials: Iterable[Trial]) -> Iterator[Batch]:
-        """Batches of exactly `batch_size`, only the last one smaller; each is valid until the next is asked for.
+        """Yield batches of `batch_size` utterances; only the last one may be smaller.
 
-        Every trial has a path.
+        A batch is valid until the next one is requested. Every trial must have a path.
 
         Raises:
-            EffectError: a recording that the view's effect cannot use.
-            WorkerError: decoding itself cannot run.
+            EffectError: the effect of the view cannot use a recording.
+            WorkerError: the decoder cannot run, for example because a library is missing.
         """
         ahead: deque[_Decoding] = deque()
         trials = iter(trials)
@@ -144,7 +145,7 @@ class Decoders:
             yield ahead.popleft().wait()
 
     def _start(self, slot: int, group: Sequence[Trial]) -> "_Decoding":
-        """Have a group decoded into the rows from `slot` on."""
+        """Start to decode a group of trials into the rows from `slot` on."""
         decode = self._children.decode if self._children else self._here
         parts = [
             self._threads.submit(decode, slot + start, group[start : start + self._chunk])
@@ -158,7 +159,7 @@ class Decoders:
 
 
 class _Decoding(NamedTuple):
-    """A batch under way."""
+    """A batch that is being decoded."""
 
     trials: Sequence[Trial]
     waveforms: Waveform
@@ -170,9 +171,10 @@ class _Decoding(NamedTuple):
 
 
 class _Children:
-    """Processes that decode into rows [N, n] of memory that they share with this one.
+    """Processes that decode into rows [N, n] of memory that they share with this process.
 
-    Where a process dies, its files are decoded one by one; the one that crashes it again is unusable like any other.
+    If a process dies, its files are decoded again one by one. The file that makes the process crash again is treated as
+    unusable.
     """
 
     def __init__(self, form: Form, n_rows: int, count: int) -> None:
@@ -186,7 +188,7 @@ class _Children:
             self._idle.put(self._start())
 
     def decode(self, first: int, trials: Sequence[Trial]) -> list[Decoded]:
-        """Files into the rows from `first` on."""
+        """Decode the files of trials into the rows from `first` on."""
         worker = self._idle.get()
         try:
             return _ask(worker, first, trials)
@@ -201,7 +203,7 @@ class _Children:
             self._idle.put(worker)
 
     def end(self) -> None:
-        """End the processes, also those that decode."""
+        """End all processes, even while they are decoding."""
         with self._lock:
             self._has_ended = True
             for worker in self._workers:
@@ -209,7 +211,7 @@ class _Children:
         self._file.close()
 
     def _decode_alone(self, worker: Worker, index: int, trial: Trial) -> tuple[Worker, Decoded]:
-        """A file into its row, and the process for the next one."""
+        """Decode one file into its row; returns the process for the next file, too."""
         try:
             return worker, _ask(worker, index, [trial])[0]
         except Death as death:
@@ -242,11 +244,11 @@ def _ask(worker: Worker, first: int, trials: Sequence[Trial]) -> list[Decoded]:
 
 
 ERRORS: Mapping[str, type[InputError]] = {error.__name__: error for error in (EffectError, WorkerError)}
-"""What a process reports rather than a file's fault, by name."""
+"""Errors that are not the fault of a file, by the name under which a decoding process reports them."""
 
 
 def _serve(memory: int, form: Form) -> None:
-    """What a process does, until its standard input ends. Where cores are short it gives way to the front-end."""
+    """Decode on request until standard input ends. The process has a low priority, so that the front-end goes first."""
     os.nice(10)
     isolated.expect_crashes()
     rows = _map_rows(memory, form.n_samples)
@@ -263,7 +265,7 @@ def _serve(memory: int, form: Form) -> None:
 
 
 def _shared_file(n_bytes: int) -> BinaryIO:
-    """A file without a name, in memory where the system has such; gone with the last process that has it open."""
+    """A file without a name, in memory if the system supports it. It is removed when the last process closes it."""
     memory = hasattr(os, "memfd_create")
     file: BinaryIO = os.fdopen(os.memfd_create("waveforms"), "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115
     file.truncate(n_bytes)
@@ -271,7 +273,7 @@ def _shared_file(n_bytes: int) -> BinaryIO:
 
 
 def _map_rows(file: int, n_samples: int) -> Waveform:
-    """The rows [N, n] in a shared file."""
+    """Map the rows [N, n] of a shared file."""
     return np.frombuffer(mmap.mmap(file, 0), np.float32).reshape(-1, n_samples)
 
 

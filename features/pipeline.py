@@ -33,7 +33,7 @@ BYTES_IN_FLIGHT = 2**30
 COMMITS_IN_FLIGHT = 2
 
 SUSPICIOUS = 4
-"""Utterances of a batch none of whose features can be stored: from so many on, the front-end is at fault."""
+"""If none of the features in a batch of at least this many utterances can be stored, the front-end is at fault."""
 
 
 @dataclass(eq=False)
@@ -90,8 +90,8 @@ class _InFlight(NamedTuple):
 class Pipeline:
     """A context that runs utterances through decoding, the front-end and writing.
 
-    What was launched is written even when the block is left by an error or Ctrl-C. `unusual` counts the recordings that
-    somebody should listen to, by `unusual.KINDS`.
+    Batches that the front-end has begun are written even if the block ends with an error or Ctrl-C. `unusual` counts
+    the unusual recordings, which the user should listen to, by `unusual.KINDS`.
 
     Args:
         decoders: reads the files.
@@ -165,7 +165,7 @@ class Pipeline:
         return len(self._in_flight) > BATCHES_IN_FLIGHT or n_bytes > BYTES_IN_FLIGHT
 
     def open(self, shard: OpenShard) -> None:
-        """Open the shard of the next trials. If none of its utterances is to come, it is committed at once."""
+        """Open the shard of the next trials. If all of its utterances are omitted, it is committed at once."""
         if shard.is_whole:
             self._commit(shard)
         else:
@@ -212,7 +212,8 @@ class Pipeline:
         """The reasons why trials are omitted, with those whose features cannot be stored.
 
         Raises:
-            StoreError: such features, unless they are to be skipped. Those of a whole batch are not the audio's fault.
+            StoreError: features cannot be stored, and are not to be skipped; or those of a whole batch cannot, which
+                is not the fault of the audio.
         """
         good = [index for index, reason in enumerate(reasons) if not reason]
         largest = stored.largest.tolist()

@@ -83,8 +83,8 @@ class Identity:
         """Raise StoreError if the cache holds statistics over time, on which no back-end can be trained."""
         if self.pool:
             raise StoreError(
-                f"{where}: statistics over time (--pool {self.pool}), on which no back-end trains; expected a cache of "
-                "frames, for which `spoofcache probe` recommends the layers"
+                f"{where}: contains statistics over time (--pool {self.pool}), on which no back-end can be trained; "
+                "expected a cache of frames, for which `spoofcache probe` recommends the layers"
             )
 
     @property
@@ -109,7 +109,7 @@ class Identity:
         return flatten(self.settings)
 
     def require(self, expected: Mapping[str, Any], where: Path) -> None:
-        """ShardMismatch, which names each difference, unless every dotted field of `expected` has that value here."""
+        """Raise ShardMismatch, which names each difference, unless the dotted fields have the values in `expected`."""
         found = self.flat()
         differing = [
             f"{name} is {found.get(name)!r}, expected {value!r}"
@@ -120,7 +120,7 @@ class Identity:
             raise ShardMismatch(f"{where}: a cache of another identity: {'; '.join(differing)}")
 
     def require_same(self, expected: "Identity", where: Path) -> None:
-        """ShardMismatch, which names each difference, unless the two identities are equal."""
+        """Raise ShardMismatch, which names each difference, unless the two identities are equal."""
         self.require(dict.fromkeys(self.flat()) | expected.flat(), where)
 
 
@@ -309,6 +309,6 @@ def require_trial_list(path: Path, plan: Plan) -> None:
     if sha256_of_file(path) != plan.trial_list_sha256:
         raise ShardMismatch(
             f"{path}: another trial list than the requested one; expected SHA-256 {plan.trial_list_sha256[:12]}…. "
-            "Pass --relabel if the utterances are the same, or the same with others behind them; otherwise give the "
-            "new list a folder of its own with --name or --out"
+            "Pass --relabel if the utterances are the same, or the same followed by others; otherwise cache the "
+            "features of the new list in another folder with --name or --out"
         )

@@ -31,7 +31,7 @@ NOT_THE_CONTENT = {
 
 
 def open_rows(path: Path, shape: tuple[int, ...], dtype: str, offset: int | None) -> Any:
-    """Rows [N, *row] to index by number: an array that is mapped, or PackedRows. No row is read before it is indexed.
+    """Open rows [N, *row], to be indexed by number, as a mapped array or as PackedRows. Indexing reads a row.
 
     Args:
         path: the shard.

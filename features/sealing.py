@@ -23,7 +23,7 @@ BLOCK = 2**20
 
 
 class BrokenSeal(InputError):
-    """A sealed shard whose structures have changed since they were written."""
+    """A shard does not match its seal: its structures have changed since they were written."""
 
 
 def seal(file: BinaryIO, data: Sequence[tuple[int, int]]) -> None:
@@ -74,9 +74,9 @@ def _claims(line: bytes, end: int) -> dict[str, Any]:
         stretches = [(int(start), int(length)) for start, length in claims["data"]]
         edges = [edge for start, length in stretches for edge in (start, start + length)]
         if claims.keys() != {"end", "data", "sha256"} or claims["end"] != end:
-            raise ValueError("another file's")
+            raise ValueError("the seal of another file")
         if not all(before <= after for before, after in pairwise([0, *edges, end])):
-            raise ValueError("stretches out of order")
+            raise ValueError("pieces out of order")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BrokenSeal("the seal at its end is damaged") from error
     return dict(claims)

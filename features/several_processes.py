@@ -289,7 +289,7 @@ class _Processes:
 
 def _how_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "was killed from outside, most likely by the system for want of memory"
+        return "was killed from outside, most likely by the system because memory ran out"
     number = -status if status < 0 else status - 128
     if number in signal.valid_signals():
         return f"was ended by signal {number} ({signal.strsignal(number)})"

@@ -1,7 +1,7 @@
-"""Which columns of a countermeasure score file hold what, told from their contents.
+"""Recognises the columns of a countermeasure score file by their contents.
 
-A score file names each utterance and gives it a number. Whatever else it holds (class, attack, duration, a word at the
-beginning of each line) is recognised where it can be, and left aside where it is of no use.
+A score file names each utterance and gives it a number. Other columns (class, attack, duration, a constant word at the
+beginning of each line) are recognised if possible, and ignored if they are not needed.
 """
 
 import re
@@ -37,11 +37,11 @@ from spoofcache.common.texts import SharedTexts, Texts, compact
 
 EXPECTED = "one line per trial with the name of the utterance and its score, such as `LA_E_1 2.5`"
 ROLES = ("utterance", "score", "key", "attack", "bonafide", "spoof", "speaker")
-"""What --column may call a column of a score file; `bonafide` and `spoof` are columns that say 1 for that class."""
+"""The names that --column accepts for a score file; `bonafide` and `spoof` are columns in which 1 means that class."""
 SYNONYMS = {"utt_id": "utterance", "file": "utterance", "filename": "utterance", "label": "key"}
 WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 TOLERANCE = 2e-3
-"""How far two outputs of a network, printed with few digits, may be from mirroring each other or summing to one."""
+"""Largest error of two outputs of a network whose sum should be zero or one, since they may be printed roughly."""
 
 
 class Joined(NamedTuple):
@@ -53,7 +53,7 @@ class Joined(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScoreColumns:
-    """The columns of a score file by their meaning; what a file does not have is None."""
+    """The columns of a score file by their meaning; None if the file has no such column."""
 
     table: Table
     utterance: Column
@@ -61,11 +61,11 @@ class ScoreColumns:
     key: Column | None
     attack: Column | None
     binary: Column | None
-    """A column of 0 and 1 beside the score, which may be the class; which is which is not known."""
+    """A column of 0 and 1 beside the score, which may be the class; it is not known which number means bona fide."""
     is_bonafide: NDArray[np.bool_] | None
-    """Whether the key says bona fide [N]; None without a key that says so in words."""
+    """Whether the key of each trial [N] is bona fide; None if the file has no key in words."""
     joined: Joined | None
-    """Utterances and attacks, where the file joins both by `_`; None where the names are those of utterances."""
+    """Utterances and attacks, if the file joins both by `_`; None if the names are those of utterances alone."""
 
     def __str__(self) -> str:
         named = {"utterance": self.utterance, "score": self.score, "key": self.key, "attack": self.attack}
@@ -80,7 +80,7 @@ class ScoreColumns:
 
 
 def score_columns(path: Path, asked: Asked | None = None, known: Names | None = None) -> ScoreColumns:
-    """Read a score file and find out what its columns hold.
+    """Read a score file and determine the meaning of its columns.
 
     Args:
         path: the file.
@@ -88,13 +88,13 @@ def score_columns(path: Path, asked: Asked | None = None, known: Names | None = 
         known: gives the names of the protocol's utterances, by which one column of several is recognised.
 
     Raises:
-        TableError: a text that is no table, a table without names or scores, or one that is open to two readings.
+        TableError: the text is not a table, has no names or scores, or can be read in two ways.
     """
     asked = {SYNONYMS.get(name, name): reference for name, reference in (asked or {}).items()}
     unknown = [name for name in asked if name not in ROLES]
     if unknown:
         raise TableError(
-            f"--column {unknown[0]}={asked[unknown[0]]}: no column of a score file; expected {', '.join(ROLES)}"
+            f"--column {unknown[0]}={asked[unknown[0]]}: a score file has no such column; expected {', '.join(ROLES)}"
         )
     lines = read_lines(path, EXPECTED)
     found = understand(lines, asked, lambda table: _score_columns(table, asked, known))
@@ -113,7 +113,7 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
     lists = [one for one in free if one.parts]
     free = [one for one in free if one not in lists]
     ones = None
-    if key and "key" not in chosen and key.is_binary:  # a header says that it is the key, but not what 1 means
+    if key and "key" not in chosen and key.is_binary:  # the header marks it as the key, but 1 may mean either class
         key, ones = None, key
     score = chosen.get("score") or _find_score(table, free, lists, "utterance" not in asked)
     free = [one for one in free if one is not score]
@@ -134,7 +134,7 @@ def _may_be_key(column: Column, has_key: bool) -> bool:
 
 
 def _only_binary(free: Sequence[Column]) -> Column | None:
-    """The only column of 0 and 1 that holds both; None where there is none, or several."""
+    """The only column that contains both 0 and 1 and nothing else; None if there is none, or several."""
     binary = [one for one in free if one.is_binary and not one.is_constant]
     return binary[0] if len(binary) == 1 else None
 
@@ -142,7 +142,7 @@ def _only_binary(free: Sequence[Column]) -> Column | None:
 def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], is_utterance_free: bool) -> Column:
     """The column of the scores: by its header, or the only one of numbers that differ from trial to trial.
 
-    Of `lists`, columns that hold several numbers in a cell, the user must choose one number.
+    If a column contains several numbers in a cell (`lists`), the user must choose one of them.
     """
     named = named_by_header("score", free)
     numeric = [one for one in free if one.is_numeric and not is_of_asv(one) and plain(one.header) not in NOT_SCORES]
@@ -166,7 +166,7 @@ def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], i
 
 
 def says_score(column: Column) -> bool:
-    """Whether the header says that a column is a score."""
+    """Whether a column is called a score by its header."""
     return column.meaning == "score" or "score" in plain(column.header).split("_")
 
 
@@ -185,7 +185,7 @@ def _refuse_decimal_comma(table: Table, score: Column) -> None:
 
 
 def _without_names(table: Table, numeric: Sequence[Column], free: Sequence[Column]) -> list[Column]:
-    """The columns of numbers without the one that names utterances which are called 0, 1, 2, …."""
+    """The columns of numbers, except one that names the utterances (if they are called 0, 1, 2, …)."""
     if len(numeric) < len(free) and any(not one.is_constant for one in free if one not in numeric):
         return list(numeric)  # a text names them
     named = named_by_header("utterance", numeric)
@@ -197,14 +197,14 @@ def _without_names(table: Table, numeric: Sequence[Column], free: Sequence[Colum
 
 
 def _informative(numeric: Sequence[Column]) -> list[Column]:
-    """Without the columns that cannot be the score where another is: counted rows, equal numbers, 0 and 1."""
+    """The columns that can be scores: without row numbers, constants, and 0 and 1, if other columns remain."""
     for is_idle in (lambda one: one.is_index, lambda one: one.is_constant, lambda one: one.is_binary):
         numeric = [one for one in numeric if not is_idle(one)] or numeric
     return list(numeric)
 
 
 def _relation(columns: Sequence[Column]) -> str:
-    """What makes two columns two outputs of one network; empty where they are not."""
+    """A clause that explains why two columns look like two outputs of one network; empty if no two columns do."""
     for a, one in enumerate(columns):
         for other in columns[a + 1 :]:
             if one.numbers is None or other.numbers is None:
@@ -220,7 +220,7 @@ def _relation(columns: Sequence[Column]) -> str:
 
 
 def _joined(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_]) -> Joined | None:
-    """Split names at their last `_` where all of them end in an attack, `-` for bona fide; None where none does.
+    """Split names at their last `_` if all of them end in an attack, or `-` for bona fide; None if no name does.
 
     Raises:
         TableError: some bona fide names end in `_-`, but other names are not of this form.
@@ -239,7 +239,7 @@ def _joined(table: Table, names: Sequence[str], is_bonafide: NDArray[np.bool_]) 
 
 
 def _has_only_attack_ids(joined: Joined) -> bool:
-    """Whether names of spoofs alone end in the ids of attacks, and would still differ without them."""
+    """Whether all names, which are of spoofs only, end in ids of attacks, and are still distinct without them."""
     names = different(joined.utterances)
     are_ids = all(ATTACK_ID.fullmatch(attack) or attack == UNKNOWN for attack in joined.attacks)
     return are_ids and "" not in names and len(names) == len(joined.utterances)
@@ -250,13 +250,15 @@ def _refuse_mixed_names(table: Table, names: Sequence[str], is_bonafide: NDArray
         if not stem or not attack:
             expected = "utterance and attack joined by `_`, as in the other lines"
             table.lines.refuse(row, f"name {shown(names[row])}", expected)
-        if is_true and attack != UNKNOWN:  # else the last part of an utterance's name would pass for an attack
+        if (
+            is_true and attack != UNKNOWN
+        ):  # otherwise, the last part of the utterance's name would be taken for an attack
             table.lines.refuse(row, f"name {shown(names[row])} with key bonafide", "a bona fide name that ends in `_-`")
     raise AssertionError("all names are of the same form")
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Every cell of a table that is no number: the names of its utterances are among them."""
+    """All cells of the columns that are not numeric, which include the names of the utterances."""
     lines = read_lines(path, EXPECTED, printable=False)
     return frozenset(
         cell for table in tables(lines) for one in table.columns if not one.is_numeric for cell in one.values

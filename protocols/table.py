@@ -1,6 +1,6 @@
-"""Tables of trials with or without a header: of a user, In-the-Wild's meta.csv, SpeechFake's CSV, the list of a cache.
+"""Reads tables of trials: a user's own, the meta.csv of In-the-Wild, the CSV of SpeechFake, the trial list of a cache.
 
-Cells may be separated by commas, tabs, semicolons or blanks, and columns may stand in any order.
+A table may have a header. Cells may be separated by commas, tabs, semicolons or blanks. Columns may be in any order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ def read_table(
 
     Args:
         path: the table.
-        spellings: how the corpus writes the keys; None for any word that means one of the classes.
+        spellings: how the corpus spells the keys → our key; None to accept any word that means one of the classes.
         columns: our name of a column (`file`, `label`, `speaker`, `attack`, `bonafide` or `spoof` for a column of 0
             and 1, a condition) → its header or its number.
 
@@ -48,7 +48,7 @@ def read_table(
 
 
 def trials_of(found: KeyColumns, spellings: Mapping[str, str] | None) -> TrialTable:
-    """The trials of a table whose columns are known, in its order.
+    """The trials of a table whose columns are known, in the order of the table.
 
     Unlike `read_table`, it allows two files of one utterance (`u1.mp3` and `u1.ogg`).
 
@@ -77,9 +77,9 @@ def _rows(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Ro
         if again and again.row == row:
             first = f"utterance {shown(name)} is in line {lines.numbers[again.earlier]} already"
             raise ProtocolError(f"{lines.path}:{line}: {first}; expected every utterance once")
-        told = known(dict(zip(conditions, next(cells), strict=True)), key) if cells else {}
+        stated = known(dict(zip(conditions, next(cells), strict=True)), key) if cells else {}
         attack = _attack(found, spelt_attack, key, line)
-        yield utt_id, key, attack, speaker or UNKNOWN, told, None, name if holds_files else ""
+        yield utt_id, key, attack, speaker or UNKNOWN, stated, None, name if holds_files else ""
 
 
 def _key(found: KeyColumns, spelling: str, spellings: Mapping[str, str] | None, line: int) -> str:

@@ -166,7 +166,7 @@ def without_ours():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_a_link_of_the_package_and_its_room_are_one_module():
+def test_a_linked_package_is_loaded_only_once():
     from spoofcache import detect
     from spoofcache.common import files
 

@@ -158,7 +158,7 @@ def test_windows_follow_the_recording_and_their_mean_is_its_score(linear, long_f
         assert scores(run("--run", linear, tmp_path / "cut.wav"))["cut.wav"] == pytest.approx(window["score"], abs=1e-5)
 
 
-def test_without_windows_the_beginning_is_heard(linear, long_file, tmp_path):
+def test_without_windows_the_beginning_is_scored(linear, long_file, tmp_path):
     soundfile.write(tmp_path / "cut.wav", soundfile.read(long_file)[0][:16_000], 16_000, "FLOAT")
     told = scores(run("--run", linear, long_file, tmp_path / "cut.wav"))
     assert told["long.wav"] == pytest.approx(told["cut.wav"], abs=1e-6)
@@ -233,7 +233,7 @@ def test_a_name_in_another_encoding_is_scored(linear, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("option", "name"), [("--json", "o.json"), ("--csv", "o.csv"), ("--plot", "p/U_0000.flac.png")]
 )
-def test_an_output_that_exists_is_kept_unless_told(linear, corpus, tmp_path, option, name):
+def test_an_output_that_exists_is_kept_without_overwrite(linear, corpus, tmp_path, option, name):
     (tmp_path / "p").mkdir()
     (tmp_path / name).write_text("precious")
     where = tmp_path / name.partition("/")[0]
@@ -313,7 +313,7 @@ def test_interrupted_it_has_printed_the_scores_so_far_and_leaves_no_file(linear,
     ],
     ids=["fine", "long", "short", "silent", "clipped"],
 )
-def test_what_makes_a_score_doubtful_is_said(linear, tmp_path, samples, remarks):
+def test_a_doubtful_score_is_reported_with_the_reason(linear, tmp_path, samples, remarks):
     path = tmp_path / "x.wav"
     soundfile.write(path, samples, 16_000, "FLOAT")
     result = run("--run", linear, path, "--json", tmp_path / "o.json")

@@ -135,7 +135,7 @@ def test_named_test_sets_come_from_a_file(place):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_the_files_of_the_house_can_be_read_and_say_how_they_are_used(path):
+def test_the_test_set_files_can_be_read_and_state_how_they_are_used(path):
     tests = read_test_sets(path)
     assert f"--test-sets configs/test_sets/{path.name}" in path.read_text()
     assert all("cache/" in cache for test in tests for cache in test.caches)

@@ -121,7 +121,7 @@ def test_pictures_are_named_after_the_scores(folder):
         ("--plots", ".", "cm_histogram.png"),
     ],
 )
-def test_an_output_that_exists_is_kept_unless_told(folder, option, value, existing):
+def test_an_output_that_exists_is_kept_without_overwrite(folder, option, value, existing):
     (folder / "plots").mkdir()
     (folder / existing).write_text("precious")
     arguments = ("--cm-scores", folder / "cm.txt", option, folder / value)

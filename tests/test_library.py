@@ -30,7 +30,7 @@ def test_another_name_is_refused_with_the_public_ones():
         _ = spoofcache.load_runs
 
 
-def test_a_module_is_no_victim_of_the_public_names():
+def test_a_module_can_be_imported_despite_an_equal_public_name():
     assert import_module("spoofcache.evaluate") is spoofcache.evaluate
 
 

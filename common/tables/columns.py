@@ -1,7 +1,7 @@
-"""Columns of a table and what their contents look like: numbers, names, classes, attacks; whether there is a header.
+"""The columns of a table, and the kind of their contents: numbers, names, classes or attacks; the header of a table.
 
-A column is judged as a whole. One cell that does not fit its column is an error of that cell, not another kind of
-column: `nan` among numbers stays a number that is wrong.
+A column is judged as a whole. If a single cell does not fit, the cell is an error, and the kind of the column does not
+change: `nan` in a column of numbers is a wrong number.
 """
 
 import re
@@ -33,12 +33,12 @@ BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
 LIST = re.compile(rf"[\[(]?\s*({NUMBER}(?:{BETWEEN}{NUMBER})+)\s*[\])]?", re.IGNORECASE | re.ASCII)
 """Several numbers in one cell, in brackets or not."""
 PART = re.compile(r"(.+)\[(\d+)\]", re.ASCII)
-"""How a user names one of the numbers in the cells of a column: `logits[2]`, or `3[2]` by the column's number."""
+"""How a user selects one number in the cells of a column: `logits[2]`, or `3[2]` by the number of the column."""
 INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)
 LOOKED_AT = 200
-"""Number of cells, evenly spread over a column, by which it is judged whether most are numbers."""
+"""Number of cells, evenly spread over a column, from which it is decided whether most cells are numbers."""
 FIRST = 8
-"""Number of cells that are looked at first; they show of most columns that not all cells are of some kind."""
+"""Number of cells that are checked first. For most columns, they suffice to see that not all cells are of one kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Column:
     number: int
     """1 for the first."""
     header: str
-    """As it is written; empty where there is none."""
+    """The header as it is written; empty if there is none."""
     cells: Texts | SharedTexts
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Column:
 
     @cached_property
     def values(self) -> Set[str]:
-        """The different cells. Of a million names, their number takes as long as reading them."""
+        """The distinct cells. For a million names, counting them takes as long as reading them."""
         return different(self.cells)
 
     @property
@@ -70,7 +70,7 @@ class Column:
 
     @property
     def meaning(self) -> str | None:
-        """What the header says the column is, in our words."""
+        """The meaning that the header states, a key of words.HEADERS; None if it states none."""
         return MEANING.get(plain(self.header))
 
     @property
@@ -86,7 +86,7 @@ class Column:
 
     @cached_property
     def numbers(self) -> NDArray[np.float64] | None:
-        """The cells as numbers [N]; None where a cell is not one."""
+        """The cells as numbers [N]; None if a cell is not a number."""
         try:
             if isinstance(self.cells, SharedTexts):
                 values = np.fromiter(map(float, self.cells.values), np.float64, len(self.cells.values))
@@ -112,7 +112,7 @@ class Column:
 
     @cached_property
     def is_index(self) -> bool:
-        """Whether the cells count the rows, from 0 or 1 on."""
+        """Whether the cells number the rows, from 0 or 1 on."""
         first, n = self.cells[0], len(self.cells)
         if n < 3 or first not in ("0", "1") or self.cells[-1] != str(n - 1 + int(first)):
             return False
@@ -120,8 +120,8 @@ class Column:
 
     @cached_property
     def classes(self) -> frozenset[str | None]:
-        """`bonafide` and `spoof` where a cell means that class, None where a cell means neither."""
-        if self.numbers is not None:  # a number means neither
+        """The classes that cells mean, `bonafide` and `spoof`, and None if a cell means neither."""
+        if self.numbers is not None:  # a number means neither class
             return frozenset({None})
         return frozenset(map(CLASSES.get, map(str.lower, self.kinds)))
 
@@ -142,14 +142,14 @@ class Column:
 
     @cached_property
     def is_attack_like(self) -> bool:
-        """Whether every cell is the id of an attack or says that there is none."""
+        """Whether every cell is the id of an attack, or states that there is no attack."""
         return all(ATTACK_ID.fullmatch(value) or value.lower() in NO_ATTACK for value in self.kinds)
 
     @cached_property
     def parts(self) -> list["Column"]:
-        """The columns of the first, second, … number where most cells hold equally many numbers; else none.
+        """A column for the first, the second, … number in each cell, if most cells contain equally many numbers.
 
-        A cell that does not fit stands in all of them as it is.
+        A cell that does not fit becomes a cell of each of these columns. The list is empty for all other columns.
         """
         sample = self.cells[:: max(1, len(self.cells) // LOOKED_AT)]
         n = len(_numbers_in(sample[0]))
@@ -171,25 +171,25 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A text under one separator: its columns and, where it has one, its header."""
+    """A text that was split by one separator: its columns and its header, if it has one."""
 
     lines: Lines
-    """Of the rows, without the header."""
+    """The lines of the rows, without the header."""
     separator: str
     columns: list[Column]
     header: str
-    """The line of the header as it is written; empty where there is none."""
+    """The line of the header as it is written; empty if there is none."""
     first: str
-    """The first line that holds something, header or not."""
+    """The first line that is neither blank nor a comment; it may be the header."""
 
     @property
     def n_rows(self) -> int:
         return len(self.lines.numbers)
 
     def column(self, reference: str) -> Column | None:
-        """The column that a user means by a header (exactly, or else in any letter case) or by a number from 1 on.
+        """The column with a header (exactly, or else in any letter case) or with a number from 1 on; None if missing.
 
-        `logits[2]` or `3[2]` is the second number in the cells of a column that holds several.
+        `logits[2]` or `3[2]` selects the second number in the cells of a column that contains several.
         """
         same = [one for one in self.columns if one.header == reference]
         same = same or [one for one in self.columns if one.header and plain(one.header) == plain(reference)]
@@ -211,14 +211,14 @@ class Table:
 
 
 def tables(lines: Lines, asked: Sequence[str] = ()) -> Iterator[Table]:
-    """The table under each separator that gives every line the same number of cells, the likeliest first.
+    """Yield the table for each separator that splits every line into equally many cells, the most likely one first.
 
     Args:
         lines: the text.
-        asked: headers or numbers by which the user names columns; a first line that has one of them is a header.
+        asked: headers or numbers by which the user selects columns. A first line that contains one of them is a header.
 
     Raises:
-        TableError: no separator does, or a header without rows.
+        TableError: there is no such separator, or there is a header without rows.
     """
     refused: TableError | None = None
     n_found = 0
@@ -238,7 +238,9 @@ def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
     first = cells.first
     below = [Column(n, "", column) for n, column in enumerate(cells.below, 1)]
     has_header = _is_header(first, below, asked)
-    if cells.is_first_short and not (has_header and below[0].is_index):  # else a header may lack a name elsewhere
+    if cells.is_first_short and not (
+        has_header and below[0].is_index
+    ):  # otherwise, the missing name may be that of any column
         lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.first)}", f"{len(first)}, as in the lines below")
     if not has_header:
         columns = [Column(n, "", column) for n, column in enumerate(cells.take_columns(), 1)]
@@ -254,10 +256,10 @@ def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
 
 
 def _is_header(first: Sequence[str], below: Sequence[Column], asked: Sequence[str]) -> bool:
-    """Whether the first row names the columns below it rather than being one more trial.
+    """Whether the first row is a header, and not a trial.
 
-    A number, or a word for a class, is no name. Names that we do not know count only where nothing else can be meant:
-    where every cell is a word of letters, unlike the cells below it.
+    A number, or a word for a class, is not a name of a column. Unknown names count as a header only if the row cannot
+    be a trial: if every cell is a word of letters, unlike the cells below it.
     """
     if any(NUMBER_LIKE.fullmatch(cell) or cell == UNKNOWN for cell in first):
         return False
@@ -285,7 +287,7 @@ def _is_word(cell: str, column: Column) -> bool:
 
 
 def _numbers_in(cell: str) -> list[str]:
-    """The numbers of a cell that holds several; none where it does not. `2,5` is one with a decimal comma."""
+    """The numbers in a cell if there are several; otherwise none. `2,5` is one number with a decimal comma."""
     found = LIST.fullmatch(cell)
     return re.split(BETWEEN, found[1]) if found and not DECIMAL_COMMA.fullmatch(cell) else []
 

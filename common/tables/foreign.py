@@ -1,4 +1,4 @@
-"""Files that look like score files or keys and are something else: what they are, said in a sentence."""
+"""Recognises files that look like score files or keys but are of another kind, and names the kind in an error."""
 
 from spoofcache.common.names import is_audio
 from spoofcache.common.tables.columns import Column, Table
@@ -12,18 +12,18 @@ ASV_2021 = (
     "--asv-scores, with ASV/trial_metadata.txt as --asv-key"
 )
 ASV_KEY_2021 = "ASVspoof 2021's trial list of speaker verification (ASV/trial_metadata.txt), which goes to --asv-key"
-KALDI_TRIALS = "a trial list of speaker verification as Kaldi has it (speaker, utterance, target|nontarget)"
+KALDI_TRIALS = "a trial list of speaker verification in the form of Kaldi (speaker, utterance, target|nontarget)"
 VOXCELEB = "a trial list of speaker verification as VoxCeleb has it (1|0, enrolment file, test file)"
 KALDI_EER = "the input of Kaldi's compute-eer (score, target|nontarget), which names no utterances"
 TRACK_2 = "a trial list of ASVspoof 5 track 2 (target|nontarget|spoof), which goes to --asv-key with --sasv-scores"
 
 
 def refuse_foreign(table: Table, expected: str) -> None:
-    """Raise a TableError where the table is known to be a file of another kind.
+    """Raise a TableError if the table is recognised as a file of another kind.
 
     Args:
-        table: what was read.
-        expected: what the error says was expected instead.
+        table: the table.
+        expected: what was expected instead, for the message.
     """
     what = _what_it_is(table)
     if what:
@@ -66,5 +66,5 @@ def is_key_2021(table: Table) -> bool:
 
 
 def _has_codecs(column: Column) -> bool:
-    """Whether names end as those of ASVspoof 2021's verification trials do: LA_0009-alaw-ita_tx."""
+    """Whether names have the form of the verification trials of ASVspoof 2021, such as LA_0009-alaw-ita_tx."""
     return not column.is_numeric and all(cell.count("-") >= 2 for cell in column.cells[:200])

@@ -1,4 +1,4 @@
-"""How a text is a table: its lines, separator, quotes and cells; what the cells mean is another module's matter."""
+"""Splits a text into the cells of a table. Other modules determine the meaning of the columns."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ from spoofcache.common.tables.source import Source, TableError
 from spoofcache.common.texts import SharedTexts, Texts, TextsBuilder
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "blanks"}
-"""What may separate cells, the preferred one first: a name may hold blanks, and a number with a decimal comma."""
+"""The separators of cells, the preferred one first, since a name may contain blanks, and a number a decimal comma."""
 
 COMMENT = "#"
 """What a line of comment begins with."""
@@ -91,7 +91,7 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of all lines under one separator, column by column; the first row may be a header."""
+    """The cells of all lines, split by one separator, column by column. The first row may be a header."""
 
     separator: str
     first: list[str]
@@ -109,7 +109,7 @@ class Cells:
 
 
 def shown(text: str, most: int = 60) -> str:
-    """A text in quotation marks, cut where it is long."""
+    """A text in quotation marks, shortened if it is long."""
     return repr(text if len(text) <= most else text[: most - 1] + "…")
 
 

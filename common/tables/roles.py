@@ -1,7 +1,7 @@
-"""What the columns of a table mean: which one names the utterance, which one the class, which one the attack.
+"""Determines the meaning of the columns of a table: which one names the utterance, the class, and the attack.
 
-A header is believed where it names a column; everything else is told from the contents. Where two columns could be
-meant, nothing is guessed: the error shows the first line and both readings.
+If a header names a column, it decides. Otherwise, the contents decide. If two columns could have the same meaning, an
+error shows the first line and both readings.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,24 +18,24 @@ from spoofcache.common.tables.words import ATTACK_ID, HEADERS, MEANING, NO_ATTAC
 Asked = Mapping[str, str]
 """Our name of a column → the header or the number by which the user names it (`--column NAME=HEADER-or-number`)."""
 Names = Callable[[], Collection[str]]
-"""Gives the names of utterances that another file has, by which one column of several is recognised."""
+"""Returns the names of the utterances in another file, by which one of several columns is recognised."""
 Understood = TypeVar("Understood")
 
 
 class OpenTable(TableError):
-    """A table of which several columns could have one meaning; the message shows the readings."""
+    """Several columns of a table could have the same meaning; the message shows the readings."""
 
 
 NO_COLUMN = "none"
-"""What a user writes instead of a header to say that no column has this meaning."""
+"""What a user writes instead of a header to state that no column has this meaning."""
 
 
 def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Understood]) -> Understood:
-    """What `meaning_of` makes of the table under the likeliest separator that gives it a meaning.
+    """The result of `meaning_of` for the most likely separator for which it does not fail.
 
     Raises:
-        OpenTable: under that separator, several columns could have one meaning.
-        TableError: there is no such separator; the error is that of the likeliest one.
+        OpenTable: with that separator, several columns could have the same meaning.
+        TableError: `meaning_of` fails for every separator; the error is that of the most likely one.
     """
     refused: TableError | None = None
     candidates: Iterable[Table] = tables(lines, list(asked.values()))
@@ -55,7 +55,7 @@ def understand(lines: Lines, asked: Asked, meaning_of: Callable[[Table], Underst
 
 
 def _refuse_decimal_commas(table: Table) -> None:
-    """`u1 0,5` has two cells, or two others with a comma between them: nobody means the latter."""
+    """Raise TableError for decimal commas: `u1 0,5` could also be split at the comma, which nobody intends."""
     for column in table.columns if table.separator != "," else ():
         if not column.cells.has(","):
             continue
@@ -68,10 +68,10 @@ def _refuse_decimal_commas(table: Table) -> None:
 
 
 def asked_columns(table: Table, asked: Asked) -> dict[str, Column | None]:
-    """The columns that the user names, by our names; None where the user says that there is none.
+    """Our name → the column that the user selected for it; None if the user stated that there is no such column.
 
     Raises:
-        TableError: a header that the table does not have, a number beyond its columns, or one column for two names.
+        TableError: the table has no such header or column number, or one column was selected for two names.
     """
     columns: dict[str, Column | None] = {}
     for name, reference in asked.items():
@@ -90,22 +90,22 @@ def asked_columns(table: Table, asked: Asked) -> dict[str, Column | None]:
 
 
 def named_by_header(meaning: str, free: Iterable[Column]) -> list[Column]:
-    """The columns among `free` whose headers have a meaning, of the first group of HEADERS that is there."""
+    """The columns among `free` whose headers have a meaning, from the first group of HEADERS that occurs."""
     columns = list(free)
     found = [[one for one in columns if plain(one.header) in names] for names in HEADERS[meaning]]
     return next(filter(None, found), [])
 
 
 def find_utterance(table: Table, free: Sequence[Column], known: Names | None = None) -> Column:
-    """The column that names the utterances: by its header, or the text whose cells all differ.
+    """Find the column that names the utterances: by its header, or the column of text whose cells all differ.
 
     Args:
         table: the table.
-        free: its columns that have no other meaning.
-        known: names of utterances of another file; of several columns the one that has most of them is taken.
+        free: the columns that have no other meaning.
+        known: names of the utterances of another file. Of several columns, the one that contains most of them is taken.
 
     Raises:
-        TableError: no column, or several that could be meant.
+        TableError: there is no such column, or several columns are possible.
     """
     found = named_by_header("utterance", free)
     if len(found) != 1:
@@ -133,7 +133,7 @@ def _by_content(table: Table, free: Sequence[Column]) -> list[Column]:
 
 
 def _say_the_same(columns: Sequence[Column]) -> bool:
-    """Whether columns hold the same names, as a path and the name of its file are."""
+    """Whether columns contain the same names, such as a path and the name of its file."""
     names = [(utterance_of(cell).rpartition("/")[2] for cell in one.cells) for one in columns]
     return all(len(set(of_row)) == 1 for of_row in zip(*names, strict=True))
 
@@ -144,10 +144,10 @@ def _hits(columns: Sequence[Column], known: Names) -> list[int]:
 
 
 def find_key(table: Table, free: Sequence[Column]) -> Column | None:
-    """The column of the classes: by its header, or the one whose cells all mean bona fide or spoof.
+    """Find the column of the classes: by its header, or the one whose cells all mean bona fide or spoof.
 
-    Words for the classes precede 0 and 1, which do not say which of them is bona fide. A column of 0 and 1 that is
-    called a key is returned only where no column has such words.
+    Columns with words for the classes come first, because 0 and 1 do not state which of them is bona fide. A column of
+    0 and 1 that is called a key is returned only if no column has such words.
 
     Raises:
         TableError: several columns that contradict each other.
@@ -161,16 +161,16 @@ def find_key(table: Table, free: Sequence[Column]) -> Column | None:
         return broken[0] if len(broken) == 1 else None
     if any((one.means_bonafide != found[0].means_bonafide).any() for one in found[1:]):
         raise two_readings(table, "key", found)
-    key = found[-1]  # the class stands behind the attack where both say `bonafide`
+    key = found[-1]  # if both the attack and the class are `bonafide`, the class is the later column
     if key.is_class:
         _require_agreement(table, key, [one for one in free if one.meaning == "key" and one.is_binary])
     return key
 
 
 def _require_agreement(table: Table, key: Column, binary: Sequence[Column]) -> None:
-    """Raise a TableError where a column of 0 and 1 that is called a key follows the classes in some rows only.
+    """Raise a TableError if a column of 0 and 1 that is called a key agrees with the classes in some rows only.
 
-    Which of 0 and 1 means bona fide is open, so a column that is opposite in all rows agrees, too.
+    It is not known which of 0 and 1 means bona fide, so a column that is opposite in all rows agrees, too.
     """
     for column in binary:
         differs = column.is_one != key.means_bonafide
@@ -188,7 +188,7 @@ def _require_agreement(table: Table, key: Column, binary: Sequence[Column]) -> N
 
 
 def require_classes(table: Table, column: Column, expected: str) -> None:
-    """Raise a TableError about the first cell that means neither bona fide nor spoof; it says what was `expected`."""
+    """Raise a TableError for the first cell that means neither bona fide nor spoof; it states what was `expected`."""
     strange = {value for value in column.kinds if class_of(value) is None}
     if strange:
         row = next(row for row, cell in enumerate(column.cells) if cell in strange)
@@ -196,10 +196,10 @@ def require_classes(table: Table, column: Column, expected: str) -> None:
 
 
 def find_attack(table: Table, free: Sequence[Column], is_bonafide: NDArray[np.bool_] | None) -> Column | None:
-    """The column of the attacks: by its header, or by what it says of bona fide trials.
+    """Find the column of the attacks: by its header, or by its cells for bona fide trials.
 
-    There it says that there is no attack, or one word that no spoof has. Without classes, ids of attacks are known by
-    their look.
+    For bona fide trials, it states that there is no attack, or contains one word that no spoof has. If the classes are
+    not known, ids of attacks are recognised by their form.
     """
     named = named_by_header("attack", free)
     if named:
@@ -221,17 +221,17 @@ def _is_attack(column: Column, is_bonafide: NDArray[np.bool_] | None) -> bool:
 
 
 def is_of_asv(column: Column) -> bool:
-    """Whether a header says that a score is that of speaker verification, alone or together with a countermeasure."""
+    """Whether a score is that of speaker verification, with or without a countermeasure, according to its header."""
     return plain(column.header).startswith(("asv", "sasv"))
 
 
 def known_header(column: Column) -> bool:
-    """Whether we know what the header means."""
+    """Whether the meaning of the header is known."""
     return plain(column.header) in MEANING
 
 
 def refuse_hidden_rows(table: Table, column: Column, fits: Callable[[str], bool]) -> None:
-    """Raise a TableError where a line that begins with # is as wide as the rows and has a cell that fits the column.
+    """Raise a TableError if a line that begins with # has as many cells as the rows and a cell that fits the column.
 
     It may be a comment, or a trial that would be lost.
     """
@@ -255,6 +255,6 @@ def two_readings(table: Table, name: str, columns: Sequence[Column], why: str = 
     readings = " or ".join(f"{name} = {one}, {shown(one.cells[0], 30)}" for one in columns)
     wanted = " or ".join(f"--column {name}={one.header or one.number}" for one in columns)
     return OpenTable(
-        f"{table.lines.path}:{table.lines.numbers[0]}: {shown(table.first)} is open to {len(columns)} readings"
+        f"{table.lines.path}:{table.lines.numbers[0]}: {shown(table.first)} can be read in {len(columns)} ways"
         f"{f' ({why})' if why else ''}: {readings}; expected {wanted}"
     )

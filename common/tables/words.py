@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 UNKNOWN = "-"
-"""What stands where a file does not say."""
+"""What files contain instead of an unknown value."""
 
 BONAFIDE = ("bonafide", "bona-fide", "bona_fide", "bona fide", "genuine", "human", "real", "authentic")
 SPOOF = (
@@ -12,10 +12,10 @@ SPOOF = (
     *("synthetic", "synthesized", "synthesised", "generated", "ai-generated", "ai_generated", "ai generated"),
 )
 CLASSES: Mapping[str, str] = {**dict.fromkeys(BONAFIDE, "bonafide"), **dict.fromkeys(SPOOF, "spoof")}
-"""Word for a class, in lower case → the class. 1 and 0 are none of them: files differ in which is which."""
+"""Word for a class, in lower case → the class. 1 and 0 are not included, since files differ in their meaning."""
 
 BINARY: Mapping[str, str] = {"0": "0", "0.0": "0", "false": "0", "1": "1", "1.0": "1", "true": "1"}
-"""How files write the two values of a column that says no or yes, in lower case → 0 or 1."""
+"""Spelling of the two values of a binary column, in lower case → 0 or 1."""
 
 NO_ATTACK = frozenset({UNKNOWN, "", "none", "n/a", "nan", *BONAFIDE})
 """What files write, in any letter case, as the attack of a bona fide trial."""
@@ -66,7 +66,7 @@ NOT_SCORES = frozenset(
         "age",
     )
 )
-"""Headers of numbers that are no scores."""
+"""Headers of columns of numbers that are not scores."""
 
 
 NOT_KEYS = frozenset(
@@ -75,7 +75,7 @@ NOT_KEYS = frozenset(
         *("y_pred", "decision", "hard_decision", "verdict"),
     }
 )
-"""Headers of classes that a system decided for, which are no keys."""
+"""Headers of columns with the decisions of a system, which are not keys."""
 
 
 def plain(header: str) -> str:

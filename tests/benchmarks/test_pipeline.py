@@ -38,7 +38,7 @@ def test_the_whole_is_held_against_the_slowest_stage_of_its_round() -> None:
     assert "whole / slowest stage: 82% (75% … 90%)" in table(rates)
 
 
-def test_it_tells_which_network_was_measured(tmp_path: Path) -> None:
+def test_the_output_states_which_network_was_measured(tmp_path: Path) -> None:
     result_file = tmp_path / "result.json"
     options = "--frontend wavlm-base --blocks 1 --limit 1 --batch-size 1 --rounds 1 --device cpu"
     options += f" --folder {tmp_path} --json {result_file}"

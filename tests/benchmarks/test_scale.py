@@ -38,6 +38,6 @@ def test_peak_is_that_of_the_command_itself() -> None:
     assert large - small > 200 * 2**20
 
 
-def test_a_failing_command_is_said() -> None:
+def test_a_failing_command_is_reported() -> None:
     with pytest.raises(Sentence, match="exit status 3"):
         peak_of([sys.executable, "-c", "raise SystemExit(3)"])

@@ -17,7 +17,7 @@ def test_a_gpu_whose_driver_is_too_old_is_refused_in_a_sentence(monkeypatch):
         resolve_device("cuda")
 
 
-def test_a_gpu_that_is_there_is_taken(gpu):
+def test_an_available_gpu_is_used(gpu):
     assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda")
 
 

@@ -102,7 +102,7 @@ class TestAtomicPath:
             temporary.write_text("new")
         assert (tmp_path / "a").read_text() == "new"
 
-    def test_two_writers_do_not_meet(self, tmp_path):
+    def test_two_writers_use_different_temporary_files(self, tmp_path):
         with atomic_path(tmp_path / "a") as first, atomic_path(tmp_path / "a") as second:
             assert first != second
             first.write_text("first")

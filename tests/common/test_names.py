@@ -40,7 +40,7 @@ def test_two_endings_are_two_files_where_both_sides_have_them():
         ([f"{COMPOSED}.wav", f"{DECOMPOSED}.wav"], [COMPOSED], r"'\\xe9.wav' and 'e\\u0301.wav' would be one"),
     ],
 )
-def test_two_names_never_become_one(found, wanted, both):
+def test_two_names_are_never_matched_to_one(found, wanted, both):
     with pytest.raises(NameCollision, match=both):
         match_names(found, wanted)
 

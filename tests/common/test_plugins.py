@@ -126,7 +126,7 @@ def test_a_module_and_a_name_in_it_are_a_plugin(name):
 
 
 @pytest.mark.parametrize("name", ["lcnn", "a.b", "a:", ":b", "a:b:c", "a/b:c", "a b:c", "1a:b", "a..b:c", "a:b.c"])
-def test_nothing_else_is(name):
+def test_other_names_are_not_plugins(name):
     assert not is_plugin(name)
 
 
@@ -139,7 +139,7 @@ def test_the_current_folder_is_searched_last_and_only_while_a_plugin_is_imported
     assert sys.path == before
 
 
-def test_a_package_of_the_user_is_not_taken_for_a_room_of_the_clone(monkeypatch, tmp_path):
+def test_a_package_of_the_user_is_not_confused_with_a_package_of_the_clone(monkeypatch, tmp_path):
     (tmp_path / "protocols").mkdir()
     (tmp_path / "protocols" / "__init__.py").touch()
     (tmp_path / "protocols" / "mine.py").write_text("class Net: ...\n")

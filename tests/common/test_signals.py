@@ -131,7 +131,7 @@ def test_a_signal_after_the_work_changes_nothing_of_its_end(number):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 99), (signal.SIGTERM, 99), (signal.SIGINT, 130)])
-def test_a_scheduler_is_told_to_start_the_command_again_but_not_after_ctrl_c(number, status):
+def test_the_requeue_status_is_used_after_signals_of_a_scheduler_but_not_after_ctrl_c(number, status):
     process = start("-c", COMMAND, "--requeue-status", "99")
     assert process.stdout.readline() == "under way\n"
     process.send_signal(number)
@@ -140,7 +140,7 @@ def test_a_scheduler_is_told_to_start_the_command_again_but_not_after_ctrl_c(num
 
 
 @pytest.mark.parametrize("words", [["--requeue-status", "99"], ["--requeue-status=99"]])
-def test_it_is_told_so_too_when_the_signal_comes_during_the_imports(words):
+def test_the_requeue_status_is_also_used_when_the_signal_comes_during_the_imports(words):
     process = start("-c", IMPORTS_SLOWLY.format(file=str(ROOT / "preprocess.py")), "--out", "cache", *words)
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGUSR1)

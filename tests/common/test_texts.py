@@ -84,7 +84,7 @@ class OfOneHash(Texts):
 
 
 @given(lists)
-def test_texts_of_one_hash_are_told_apart_by_what_they_say(written):
+def test_texts_with_equal_hashes_are_compared_by_content(written):
     made = OfOneHash(written)
     assert TextIndex(made).rows_of(["a"]).tolist() == [max((r for r, t in enumerate(written) if t == "a"), default=-1)]
     assert TextIndex(made).is_first.tolist() == [written.index(text) == row for row, text in enumerate(written)]

@@ -27,7 +27,7 @@ def small(tmp_path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_of_the_house_loads_and_its_header_says_the_command(path):
+def test_every_config_loads_and_its_header_states_the_command(path):
     load_config(path)
     assert "python main_train.py --config configs/" + path.name in path.read_text()
 

@@ -21,7 +21,7 @@ def test_windows_cover_the_waveform_to_its_end():
     assert window_starts(4, 4, 3) == window_starts(2, 4, 3) == [0]
 
 
-def test_what_an_output_may_be_told_as():
+def test_each_kind_of_score_is_computed_from_the_output():
     found = {name: score(countermeasure("cross_entropy"), OUTPUT).item() for name, score in SCORES.items()}
     assert found == pytest.approx({"llr": 3, "bonafide-logit": 2, "probability": 1 / (1 + 2.718281828**-3)})
 
@@ -33,7 +33,7 @@ def test_the_score_is_that_of_the_loss():
 
 
 @pytest.mark.parametrize("score", ["bonafide-logit", "probability"])
-def test_logits_that_were_never_trained_are_not_told(score):
+def test_logits_that_were_never_trained_are_not_reported(score):
     sentence = f"score {score} of a network whose loss left its logits untrained; expected llr"
     with pytest.raises(RunError, match=sentence):
         Detector(countermeasure("am_softmax"), None, torch.device("cpu"), score)

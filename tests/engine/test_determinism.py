@@ -41,6 +41,6 @@ def test_an_operator_of_the_cpu_without_one_is_named_too():
         nn.functional.max_unpool2d(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1, dtype=torch.long), 2)
 
 
-def test_other_errors_pass():
+def test_other_errors_are_raised_unchanged():
     with pytest.raises(RuntimeError, match="out of memory"), deterministic(True):
         raise RuntimeError("out of memory")

@@ -230,7 +230,7 @@ def test_a_script_of_torch_is_refused(tmp_path):
         load_foreign(tmp_path / "theirs.pth", "pooled_linear", SHAPE, IDENTITY)
 
 
-def test_the_wrong_network_is_told_by_counts_and_names(read, weights):
+def test_a_checkpoint_of_another_network_is_refused_with_counts_and_names(read, weights):
     other = {f"fc.{number}.weight": torch.ones(1) for number in range(5)}
     with pytest.raises(RunError) as refusal:
         read(weights | other | {"linear.weight": torch.ones(2, 4), "linear.bias": torch.tensor([0, torch.nan])})
@@ -242,7 +242,7 @@ def test_the_wrong_network_is_told_by_counts_and_names(read, weights):
     )
 
 
-def test_missing_entries_are_told(read, weights):
+def test_missing_entries_are_reported(read, weights):
     with pytest.raises(RunError, match=r"not the weights of pooled_linear: 1 missing \(linear\.bias\)$"):
         read({"linear.weight": weights["linear.weight"]})
 
@@ -262,6 +262,6 @@ def test_unknown_back_ends_and_settings_are_refused(read, weights):
         build_backend("speechformer", SHAPE, {})
 
 
-def test_those_that_hear_waveforms_are_told_from_the_others():
+def test_back_ends_that_take_waveforms_are_distinguished_from_the_others():
     hearing = [name for name in BACKENDS if SHAPES[name] == [(10_000,)]]
     assert sorted(hearing) == sorted(HEAR_WAVEFORMS)

@@ -237,6 +237,6 @@ def test_statistics_over_time_are_not_trained_on(experiment, cache):
     pooled = cache("LA", front_end={"name": "test", "pool": "mean+std"})
     told = refused(StoreError, TrainingSet, [pooled], experiment())
     assert told.endswith(
-        "/train: statistics over time (--pool mean+std), on which no back-end trains; expected a cache of frames, for "
-        "which `spoofcache probe` recommends the layers"
+        "/train: contains statistics over time (--pool mean+std), on which no back-end can be trained; expected a "
+        "cache of frames, for which `spoofcache probe` recommends the layers"
     )

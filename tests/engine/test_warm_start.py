@@ -65,7 +65,7 @@ def test_an_imported_checkpoint_is_trained_on(experiment, caches, tmp_path):
     assert_close(weights(tmp_path / "run"), state)
 
 
-def test_what_does_not_fit_is_drawn_and_said(experiment, caches, tmp_path):
+def test_tensors_that_do_not_fit_are_drawn_at_random_and_reported(experiment, caches, tmp_path):
     fit(experiment(*SLOW), *caches, tmp_path / "first")
     notes = []
     options = FitOptions(init=tmp_path / "first", listener=Listener(note=notes.append))

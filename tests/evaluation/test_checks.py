@@ -27,7 +27,7 @@ def said(bonafide, spoof):
         ([1, 1, 2], [0, -1]),  # ties at 1, but no soft-max values
     ],
 )
-def test_nothing_is_said_of_harmless_scores(bonafide, spoof):
+def test_harmless_scores_cause_no_warning(bonafide, spoof):
     assert said(bonafide, spoof) == []
 
 
@@ -66,7 +66,7 @@ def test_a_saturated_soft_max():
     assert said([1, 1, 0.9], [0, 0.1, 0.2]) == [sentence]
 
 
-def test_one_tie_can_be_the_whole_eer():
+def test_a_single_tie_can_change_the_eer_from_0_to_50_percent():
     # spoof 0, bona fide 1, spoof 1, bona fide 2: the second and third may stand the other way round
     assert said([1, 2], [0, 1]) == [
         "mine: 1 bona fide and 1 spoof trials share scores with the other class: EER 50.0000 % with bona fide first "

@@ -52,7 +52,7 @@ def many(seed=0, gain=1.0, n=300):
 
 
 class TestGroups:
-    def test_all_trials_come_first(self):
+    def test_the_first_group_consists_of_all_trials(self):
         (pooled,), notes = groups_of(TRIALS, [])
         assert pooled.members.all()
         assert notes == []
@@ -244,7 +244,7 @@ def doubled(scores, times=8):
 
 
 class TestWarnings:
-    def test_an_inverted_sign_is_said_and_left(self):
+    def test_an_inverted_sign_causes_a_warning_and_is_kept(self):
         comparison = compare(doubled({"bad": -GOOD}), ["eer"], uncertainty=NO_INTERVALS)
         assert comparison.pooled.figures["bad"]["eer"].value == 1
         assert comparison.warnings == (
@@ -256,13 +256,13 @@ class TestWarnings:
         assert not compare(halves, ["eer"], uncertainty=NO_INTERVALS).warnings
         assert "log-likelihood ratios" in compare(halves, ["cllr"], uncertainty=NO_INTERVALS).warnings[0]
 
-    def test_a_handful_of_trials_is_no_evaluation(self):
+    def test_a_handful_of_trials_causes_a_warning(self):
         assert compare(evaluated(), ["eer"], uncertainty=NO_INTERVALS).warnings[:2] == (
             "paper: only 4 bona fide trials; each of them moves every figure noticeably",
             "paper: only 4 spoof trials; each of them moves every figure noticeably",
         )
 
-    def test_of_derived_systems_only_the_sign_is_told(self):
+    def test_of_derived_systems_only_the_sign_is_checked(self):
         ties = doubled({"same": np.array([1, 1, 1, 1, 2, 1, 1, 0.0])})
         scores = ties.systems["same"]
         one = EvaluationSet("s", ties.trials, {"turned": -scores - 5 * KEYS.repeat(8)}, derived=("turned",))

@@ -146,7 +146,7 @@ def test_kept_scores_without_their_checksum_are_made_again(place):
     assert work(place).n_to_score == 8
 
 
-def test_a_crash_while_scoring_leaves_what_is_finished_and_no_half(place, monkeypatch):
+def test_a_crash_while_scoring_leaves_only_complete_score_files(place, monkeypatch):
     real, calls = crosscorpus.format_cm_scores, []
 
     def fail_at_the_second(scores, form):
@@ -255,7 +255,7 @@ def test_an_unfinished_cache_is_another_front_ends_or_a_sentence(place):
         work(place, [NamedTestSet("hard", (str(place / "cache/hard/unfinished/test"),))])
 
 
-def test_a_test_on_the_training_data_is_said(place):
+def test_a_test_on_the_training_data_causes_a_warning(place):
     write_run(place / "runs/cheat", trained_on=("LA/train", "test/test"))
     hard, easy = scored(place, None, ("first", "cheat")).evaluation_sets()
     assert hard.warnings == ("cheat was trained on test/test, the same trials that it is judged on",)
@@ -275,7 +275,7 @@ def test_trials_that_were_trained_on_are_counted_whatever_their_partition_is_cal
     assert trained_on(place, "test", [*TRIALS[3:5], *strangers]) == [(told,), (told,)]
 
 
-def test_a_corpus_of_another_name_with_the_same_trials_is_said(place):
+def test_a_corpus_of_another_name_with_the_same_trials_causes_a_warning(place):
     told = (
         "first was trained on utterances of mini/train with name, speaker, attack and key of 5 of the 8 trials that it "
         "is judged on"
@@ -317,7 +317,7 @@ def test_the_average_is_judged_where_it_is_asked_for_and_its_scores_are_its_own(
     assert len(kept(place)) == 4
 
 
-def test_utterances_without_features_are_said(place, monkeypatch):
+def test_utterances_without_features_cause_a_warning(place, monkeypatch):
     done = scored(place)
     for data in done._opened.values():
         monkeypatch.setattr(data, "plan", replace(data.plan, n_trials=10))

@@ -135,7 +135,7 @@ def test_a_matrix_goes_first_with_a_shade_for_every_cell():
     assert all(shades[0] + shades[1])
 
 
-def test_no_costs_no_tdcf_curve(page):
+def test_without_costs_there_is_no_tdcf_curve(page):
     alternatives = [image.get("alt") for image in tree(page).iter("img")]
     assert [alternative.startswith(kind) for alternative, kind in zip(alternatives, (KINDS), strict=True)] == [True] * 5
     without = [image.get("alt") for image in tree(report_page([evaluated()], "t", MADE_BY)).iter("img")]
@@ -248,7 +248,7 @@ def test_long_names_may_break_between_their_parts():
         ("<script>throw new Error('boom')</script>", "complaints"),
     ],
 )
-def test_the_browser_would_have_told(page, tmp_path, fault, told):
+def test_the_browser_reports_a_page_that_fetches_or_runs_something(page, tmp_path, fault, told):
     broken = page.replace("</body>", f"{fault}</body>")
     assert visit(broken, tmp_path).complaints  # the policy refused it
     assert getattr(visit(without_policy(broken), tmp_path), told)

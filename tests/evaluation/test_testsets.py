@@ -75,7 +75,7 @@ class TestSets:
         assert (la.name, la.systems["a"].tolist()) == ("LA", [4, 3, 2, 1])
         assert (p.name, p.systems["a"].tolist()) == ("P", [2, 3, -1, -3])
 
-    def test_where_leaves_trials_out_on_both_sides(self, write):
+    def test_where_excludes_trials_from_protocol_and_scores(self, write):
         metadata, files = write("LA.txt", METADATA), named(write("a.txt", LA_SCORES))
         (one,) = evaluation_sets(files, named(metadata), where=["phase=eval"])
         assert one.trials.utt_ids == ["d1", "d3"]

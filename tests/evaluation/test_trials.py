@@ -16,7 +16,7 @@ def test_the_trials_of_a_file_with_keys():
     assert {name: column.tolist() for name, column in trials.columns.items()} == {"attack": ["-", "A07"]}
 
 
-def test_attacks_that_a_file_does_not_tell_are_unknown():
+def test_attacks_that_a_file_does_not_state_are_unknown():
     trials = trials_of_scores(scores_of(["a", "b"], [1, 2], ["bonafide", "spoof"]))
     assert trials.columns["attack"].tolist() == ["-", "-"]
 

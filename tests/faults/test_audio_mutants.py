@@ -6,7 +6,7 @@ import pytest
 from tests.faults.audio_mutants import FAULTS, Change, compare, run
 
 
-def test_no_mutant_is_believed_crashes_or_hangs(tmp_path):
+def test_no_damaged_file_is_accepted_or_causes_a_crash_or_a_hang(tmp_path):
     outcome = run(270, 7, tmp_path)
     assert sum(outcome.values()) == 270
     assert {verdict for (_, verdict), count in outcome.items() if count} & set(FAULTS) == set()
@@ -27,6 +27,6 @@ def test_no_mutant_is_believed_crashes_or_hangs(tmp_path):
         (lambda x: np.full(len(x), np.nan), "differs"),
     ],
 )
-def test_the_judge_knows_what_lies_outside_the_change(waveform, verdict):
+def test_differences_outside_the_changed_bytes_are_detected(waveform, verdict):
     x = np.random.default_rng(0).uniform(-1, 1, 48_000)
     assert compare(waveform(x), x, Change("flip", b"", 1_000, 1_100), 3_000).kind == verdict

@@ -3,7 +3,7 @@
 from tests.faults.shard_mutants import FAULTS, judge, run, write_seeds
 
 
-def test_no_mutant_is_believed_crashes_or_hangs(tmp_path):
+def test_no_damaged_file_is_accepted_or_causes_a_crash_or_a_hang(tmp_path):
     outcome = run(102, 3, tmp_path)
     assert sum(outcome.values()) == 102
     assert {verdict for _, verdict in outcome} & set(FAULTS) == set()

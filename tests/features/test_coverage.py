@@ -42,7 +42,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_no_audio_is_told_with_its_name(tmp_path, kind):
+def test_a_file_that_is_not_audio_is_named(tmp_path, kind):
     path = tmp_path / "u.flac"
     path.write_bytes(BROKEN[kind])
     assert list(look_for_audio([trial_of(path)]).unreadable) == ["u"]
@@ -108,7 +108,7 @@ TOLD = (
 )
 
 
-def test_all_that_lacks_is_told_at_once_by_number_and_the_first_ten():
+def test_all_missing_files_are_reported_at_once_with_their_number_and_the_first_ten():
     with pytest.raises(AudioError) as refusal:
         require_audio(LOST, skip=False)
     assert str(refusal.value).startswith(f"{TOLD}; expected <utterance>.flac, .wav or another ending")

@@ -44,7 +44,7 @@ def sharded(corpus, tmp_path):
     return make
 
 
-def test_a_row_a_label_and_a_name(cache):
+def test_an_item_consists_of_features_label_and_utterance(cache):
     dataset = CachedFeatures(cache)
     assert len(dataset) == 7
     for index, (features, label, utt_id) in enumerate(items(dataset)):
@@ -66,7 +66,7 @@ def test_keys_are_joined_by_utterance_across_shards_and_gaps(sharded, compressio
 
 
 @pytest.mark.parametrize("index", [7, 100])
-def test_beyond_the_end_there_is_nothing(cache, index):
+def test_an_index_beyond_the_end_is_an_error(cache, index):
     with pytest.raises(IndexError):
         CachedFeatures(cache)[index]
 

@@ -95,7 +95,7 @@ def test_relative_paths_are_those_of_the_caller(paths, monkeypatch):
     assert waveforms.any()
 
 
-def test_no_file_is_no_batch():
+def test_without_files_there_is_no_batch():
     assert decode([], in_processes=True) == []
 
 

@@ -23,7 +23,7 @@ class TestDevice:
         waveforms[:] = 7
         assert (launched.wait().rows == 1).all()
 
-    def test_stamps_tell_when_it_was_busy(self):
+    def test_stamps_measure_when_the_device_was_busy(self):
         device = Device(CPU, Frames().extract, "float32")
         before = device.stamp()
         launched = device.launch(np.ones((1, 100), np.float32))
@@ -51,7 +51,7 @@ class TestDevice:
 
 
 class TestPace:
-    def test_it_tells_the_rate_and_what_the_device_waited_for(self):
+    def test_the_rate_and_the_reasons_of_waiting_are_reported(self):
         pace = Pace(utterances=500, seconds=10.0)
         pace.idle(1.0, {"decoding": 1.3, "writing": 0.1})
         pace.idle(0.5, {"decoding": 0.0, "writing": 0.6})

@@ -185,7 +185,7 @@ class TestAudio:
         moved = [replace(trial, path=Path(trial.path)) for trial in moved]
         assert extract(moved, tmp_path / "cache", Frames())[:3] == (0, 3, {})
 
-    def test_a_user_may_vouch_for_the_audio(self, corpus, tmp_path):
+    def test_trust_audio_omits_the_comparison_of_the_audio(self, corpus, tmp_path):
         trials = corpus(10)
         extract(trials, tmp_path / "cache", Frames())
         change(trials[5])
@@ -359,7 +359,7 @@ class TestBadAudio:
         assert "U_0001.flac: empty, truncated or not audio" in first
         assert second == "U_0006\tutterance U_0006: no audio file; expected U_0006.flac, .wav or another ending"
 
-    def test_skipping_keeps_the_groups_and_leaves_the_rows_out(self, broken, tmp_path):
+    def test_skipped_utterances_have_no_row_and_groups_do_not_change(self, broken, tmp_path):
         extract(broken, tmp_path / "cache", Frames(), SKIP)
         rows = [ShardReader(tmp_path / f"cache/shard-0000{index}.h5").utt_ids for index in range(3)]
         assert rows == [["U_0000", "U_0002", "U_0003"], ["U_0004", "U_0005", "U_0007"], ["U_0008", "U_0009"]]
@@ -411,7 +411,7 @@ class TestProgress:
         extract(trials, folder, frontend, options, advance=steps.append)
         return sum(steps)
 
-    def test_it_adds_up_to_the_utterances_from_scratch_and_resumed(self, corpus, tmp_path):
+    def test_progress_adds_up_to_all_utterances_from_scratch_and_resumed(self, corpus, tmp_path):
         trials = corpus(10)
         assert self.run(trials, tmp_path / "cache", Frames()) == 10
         (tmp_path / "cache/shard-00001.h5").unlink()
@@ -437,7 +437,7 @@ class TestPace:
         ("place", "reason"),
         [("spoofcache.features.decoding.load_row", "decoding"), ("spoofcache.features.store.zlib.crc32", "writing")],
     )
-    def test_the_reason_is_the_stage_that_holds_the_others_up(self, corpus, tmp_path, monkeypatch, place, reason):
+    def test_waiting_is_attributed_to_the_slowest_stage(self, corpus, tmp_path, monkeypatch, place, reason):
         Slow(monkeypatch, place, reason)
         pace = extract(corpus(40), tmp_path / "cache", Frames(), replace(OPTIONS, workers=1)).pace
         assert [name for name, seconds in pace.waited.items() if seconds] == [reason]
@@ -504,7 +504,7 @@ class TestTogether:
         assert sum(frontend.seen for frontend in frontends) == 40
         assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
 
-    def test_what_another_finishes_before_our_claim_is_not_made_again(self, corpus, tmp_path, monkeypatch):
+    def test_a_shard_that_another_process_has_finished_is_not_made_again(self, corpus, tmp_path, monkeypatch):
         trials, frontend, take = corpus(4), Frames(), Claim.take
 
         def take_late(path):

@@ -119,7 +119,7 @@ def test_what_would_be_unpacked_anew_is_kept_where_it_takes_half_of_the_memory_a
     assert Feed(parts, CPU).place == place
 
 
-def test_features_too_large_for_the_gpu_are_said_in_a_sentence(parts, monkeypatch):
+def test_features_too_large_for_the_gpu_are_refused_in_a_sentence(parts, monkeypatch):
     def full(*size, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 

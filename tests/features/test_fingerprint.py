@@ -51,5 +51,5 @@ def test_the_first_file_that_changed_is_found(files):
     assert first_that_changed(files, stored, workers=2) == 4  # a size costs no reading, so it is looked at first
 
 
-def test_nothing_to_compare_is_no_change():
+def test_without_files_nothing_has_changed():
     assert first_that_changed([], as_array([]), workers=2) is None

@@ -42,7 +42,7 @@ def test_a_row_that_alone_does_not_fit_is_an_error():
         InParts(Small(0))(torch.arange(10))
 
 
-def test_an_extraction_goes_on_in_parts_and_says_so(gpu):
+def test_an_extraction_continues_in_parts_and_reports_it(gpu):
     waveforms = np.arange(80, dtype=np.float32).reshape(8, 10)
     device = Device(gpu, Small(2), "float32")
     np.testing.assert_array_equal(device.launch(waveforms).wait().rows.numpy(), waveforms * 2)

@@ -52,7 +52,7 @@ def test_a_missing_shard_is_found(cache):
     assert sum(steps) == 3
 
 
-def test_every_damage_is_told_not_only_the_first(cache):
+def test_every_damage_is_reported_not_only_the_first(cache):
     (cache / "shard-00000.h5").write_bytes(b"")
     flip_a_byte(cache / "shard-00002.h5", 0)
     first, second = verify_partition(cache)
@@ -118,7 +118,7 @@ def test_a_list_where_nothing_was_omitted_is_found(corpus, tmp_path):
     assert problem.endswith("skipped.tsv: does not list the utterances that the shards omit, with their reasons")
 
 
-def test_a_row_that_vanished_without_a_word_is_found(cache):
+def test_a_row_that_vanished_is_found(cache):
     with changed(cache / "shard-00001.h5") as file:
         for name in ("features", "utt_id", "checksum", "audio"):
             shorter = file[name][:-1]
@@ -139,5 +139,5 @@ def test_a_partition_is_found_whatever_it_has_lost(corpus, tmp_path, lost):
     assert cached_partitions(tmp_path / "out") == [folder]
 
 
-def test_where_nothing_is_nothing_is_found(tmp_path):
+def test_a_missing_folder_has_no_partitions(tmp_path):
     assert cached_partitions(tmp_path / "nowhere") == []

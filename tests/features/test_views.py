@@ -88,7 +88,7 @@ def refused(clean, *asked):
     return str(error.value)
 
 
-def test_what_is_not_there_is_told_with_the_command_that_makes_it(clean):
+def test_a_missing_view_is_reported_with_the_command_that_makes_it(clean):
     assert refused(clean, "random", ["rawboost:6"]) == (
         f"{clean.folder}: there are no rawboost:6 views beside it; expected those that `preprocess.py … --augment "
         "rawboost:6 --views 4` makes"
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_told_with_the_command_that_makes_it(clean):
     )
 
 
-def test_an_effect_that_is_misspelled_is_told(clean):
+def test_a_misspelled_effect_is_refused(clean):
     assert refused(clean, "random", ["rawbost:5"]).startswith("train.augment: effect 'rawbost'; expected one of")
 
 
@@ -113,7 +113,7 @@ def test_a_view_of_other_utterances_is_refused(tmp_path):
     assert refused(clean, [1]) == told
 
 
-def test_a_gap_among_all_of_them_is_told(tmp_path):
+def test_a_missing_view_among_all_views_is_reported(tmp_path):
     write_view(tmp_path, View("rawboost:5", 0, 2))
     assert "there is no view 1 of rawboost-5" in refused(write_view(tmp_path), "random")
 
@@ -127,19 +127,19 @@ def test_a_view_whose_extraction_was_interrupted_is_reported_and_not_ignored(cle
     assert found(clean, [1], ["rawboost:5"]) == [("rawboost-5", 1, 1)]
 
 
-def test_interrupted_views_of_other_trials_are_none_of_ours(clean, tmp_path):
+def test_interrupted_views_of_other_trials_are_ignored(clean, tmp_path):
     other = write_view(tmp_path / "others", View("gain", 0, 1), make_trials(4))
     (other.folder / "manifest.json").unlink()
     shutil.move(other.folder.parent, tmp_path)
     assert "there are no gain views beside it" in refused(clean, "random", ["gain"])
 
 
-def test_a_recipe_that_is_named_twice_is_told(clean):
+def test_a_recipe_that_is_named_twice_is_refused(clean):
     told = "train.augment: two of rawboost:5, rawboost:algorithm=5 are the same views; expected each once"
     assert refused(clean, [1], ["rawboost:5", "rawboost:algorithm=5"]) == told
 
 
-def test_several_recipes_or_seeds_must_be_told_apart(clean, tmp_path):
+def test_several_recipes_or_seeds_are_refused_unless_one_is_named(clean, tmp_path):
     told = refused(clean, "random")
     assert "codec-mp3 with seed 0 and rawboost-" in told
     assert told.endswith("beside it; expected train.augment to name one of them")

@@ -119,7 +119,7 @@ def test_the_form_is_recognised_by_its_names(write):
             r"ASVspoof 2021's trial list of speaker verification \(ASV/trial_metadata.txt\), which goes to --asv-key",
         ),
         ("2.5 target\n-3.25 nontarget\n0.5 nontarget\n", "the input of Kaldi's compute-eer"),
-        ("alice a-1 target\nbob a-1 nontarget\n", "a trial list of speaker verification as Kaldi has it"),
+        ("alice a-1 target\nbob a-1 nontarget\n", "a trial list of speaker verification in the form of Kaldi"),
     ],
 )
 def test_files_of_speaker_verification_are_no_countermeasure_scores(write, content, what):

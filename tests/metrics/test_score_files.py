@@ -36,7 +36,7 @@ def score_file(tmp_path):
     ],
     ids=["asvspoof2019", "xieyuankun", "tsv", "windows-newlines", "no-last-newline", "byte-order-mark", "wide-columns"],
 )
-def test_the_forms_with_keys_are_told_apart_by_content(score_file, content):
+def test_the_forms_with_keys_are_distinguished_by_content(score_file, content):
     cm = read_scores(score_file(content))
     assert cm.utt_ids == ["LA_E_1", "LA_E_2"]
     assert cm.attacks == ["-", "A07"]
@@ -135,8 +135,8 @@ def test_what_stands_beside_the_scores_does_not_matter(score_file, content, scor
     [
         ("u1 0,5\nu2 1,5\n", "1: '0,5' in column 2; expected numbers with a decimal point, not a comma"),
         ("u1;0,5\nu2;1,5\n", "1: '0,5' in column 2; expected numbers with a decimal point, not a comma"),
-        ("7 2\n8 1\n", "1: '7 2' is open to 2 readings: utterance = column 1, '7' or utterance = column 2, '2'"),
-        ("u1 1.5 2.5\nu2 1 7\n", "1: 'u1 1.5 2.5' is open to 2 readings: score = column 2, '1.5' or score = column 3"),
+        ("7 2\n8 1\n", "1: '7 2' can be read in 2 ways: utterance = column 1, '7' or utterance = column 2, '2'"),
+        ("u1 1.5 2.5\nu2 1 7\n", "1: 'u1 1.5 2.5' can be read in 2 ways: score = column 2, '1.5' or score = column 3"),
         ("u1 2.5\n#u2 1.5\n", "2: '#u2 1.5' begins with # as a comment does, but has the form of a trial"),
         ("u1 word\nu2 1\nu3 2\n", "1: score 'word'; expected a finite number"),
     ],
@@ -225,7 +225,7 @@ def test_broken_cm_files_are_refused_with_line_and_value(score_file, content, se
             CM_TSV.replace("key", "score"),
             "1: header utt_id attack score score has 2 columns 'score'; expected every name once",
         ),
-        ("file\tcm-score\tscore\nu\t1\t2\n", "2: 'file\\tcm-score\\tscore' is open to 2 readings: score = column 2"),
+        ("file\tcm-score\tscore\nu\t1\t2\n", "2: 'file\\tcm-score\\tscore' can be read in 2 ways: score = column 2"),
         (
             "filename\tkey\nu\tspoof\n",
             " no column of numbers in 'filename\\tkey' (1 row of 2 columns separated by",
@@ -359,7 +359,7 @@ def test_a_list_of_another_length_is_refused_with_its_line(score_file):
 
 @pytest.mark.parametrize("content", ["u;1.100,25\nv;1.200,25\n", 'ID,Score\nu,"2,5"\nv,"3,5"\n'])
 def test_numbers_with_a_comma_are_not_split_in_silence(score_file, content):
-    with pytest.raises(ScoreError, match=r"open to 2 readings: .*'1.100'|:2: score '2,5'; expected a finite"):
+    with pytest.raises(ScoreError, match=r"can be read in 2 ways: .*'1.100'|:2: score '2,5'; expected a finite"):
         read_scores(score_file(content))
 
 

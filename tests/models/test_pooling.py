@@ -9,7 +9,7 @@ from spoofcache.models.pooling import attentive_statistics, time_statistics, wit
 RAMP = torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])  # mean 1.5, squared distances 2.25, 0.25, 0.25, 2.25
 
 
-def test_the_docstring_tells_the_truth():
+def test_the_example_in_the_docstring_is_correct():
     assert doctest.testmod(pooling).failed == 0
 
 

@@ -24,7 +24,7 @@ def test_the_bands_together_are_the_waveform_itself(n_filters, kernel):
     torch.testing.assert_close(sinc_filters(n_filters, kernel).sum(0), impulse, rtol=0, atol=1e-6)
 
 
-def test_a_tone_is_heard_in_the_band_around_its_frequency():
+def test_a_tone_passes_the_filter_of_the_band_around_its_frequency():
     tone = torch.sin(2 * torch.pi * 1_000 * torch.arange(16_000) / 16_000)
     bands = MelSincFilters(20, 1025)(tone[None])
     assert bands.shape == (1, 20, 16_000 - 1_024)
@@ -39,7 +39,7 @@ def test_the_filters_are_neither_trained_nor_stored():
     assert not filters.state_dict()
 
 
-def test_under_autocast_the_filters_hear_the_waveform_as_it_is():
+def test_under_autocast_the_filters_are_applied_in_float32():
     filters, quiet = MelSincFilters(20, 1025), 1e-3 * torch.randn(1, 4_000, generator=torch.Generator().manual_seed(0))
     expected = filters(quiet)
     with torch.autocast("cpu", torch.bfloat16):

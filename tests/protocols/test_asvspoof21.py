@@ -18,7 +18,7 @@ DF = (
 PA = "SPK_1 UTT_1 R5 M2 d3 r4 m1 s2 c3 spoof notrim eval\nSPK_2 UTT_2 R5 M2 D3 - - - - bonafide notrim eval\n"
 
 
-def test_logical_access_tells_codec_transmission_trim_and_phase(write):
+def test_logical_access_has_codec_transmission_trim_and_phase(write):
     told = {"codec": "none", "trim": "notrim", "phase": "progress"}
     hidden = {"codec": "none", "transmission": "loc_tx", "trim": "trim", "phase": "hidden"}
     assert read_protocol(write(LA), "LA") == [
@@ -34,7 +34,7 @@ def test_logical_access_tells_codec_transmission_trim_and_phase(write):
     ]
 
 
-def test_deepfakes_tell_their_source_and_vocoder_and_bona_fide_leaves_out_what_it_has_not(write):
+def test_deepfakes_have_a_source_and_a_vocoder_and_bona_fide_has_only_what_is_known(write):
     spoof, bonafide = read_protocol(write(DF), "DF")
     assert (spoof.attack, bonafide.attack) == ("Task1-team99", "-")
     assert spoof.conditions == {

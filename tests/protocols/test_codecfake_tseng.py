@@ -7,7 +7,7 @@ from spoofcache.protocols.trial import ProtocolError
 from tests.protocols.layouts import LAYOUTS
 
 
-def test_names_tell_the_codec_and_the_speaker(tmp_path):
+def test_the_codec_and_the_speaker_are_read_from_the_name(tmp_path):
     where = LAYOUTS["codecfake_tseng"].write(tmp_path)
     spoof, noise, bonafide = load_trials("codecfake_tseng", where, "train")
     assert (spoof.utt_id, spoof.attack, spoof.speaker) == ("processed/EnCodec+p225_001", "EnCodec", "p225")
@@ -17,7 +17,7 @@ def test_names_tell_the_codec_and_the_speaker(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["p225_001.wav", "+p225_001.wav", "EnCodec+p225.wav", "a+b+p225_001.wav"])
-def test_a_name_that_tells_neither_is_refused(tmp_path, name):
+def test_a_name_without_codec_and_speaker_is_refused(tmp_path, name):
     path = tmp_path / "processed" / name
     path.parent.mkdir()
     path.touch()

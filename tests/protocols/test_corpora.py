@@ -65,7 +65,7 @@ def test_every_utterance_has_its_own_name_without_blanks_and_its_own_file(small,
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_the_trial_list_does_not_tell_where_the_corpus_lies(small, corpus, tmp_path_factory):
+def test_the_trial_list_does_not_contain_the_place_of_the_corpus(small, corpus, tmp_path_factory):
     elsewhere = LAYOUTS[corpus].write(tmp_path_factory.mktemp("elsewhere"))
     assert snapshot(small(corpus)) == snapshot(load_trials(corpus, elsewhere, LAYOUTS[corpus].partition))
 
@@ -120,7 +120,7 @@ def test_conditions_are_named_columns_also_in_the_trial_list_of_a_cache(small, c
         ),
     ],
 )
-def test_what_is_not_said_is_asked_for_and_what_means_nothing_is_refused(corpus, where, sentence):
+def test_missing_options_are_requested_and_meaningless_ones_are_refused(corpus, where, sentence):
     with pytest.raises(ProtocolError) as refusal:
         load_trials(corpus, where, "train")
     assert str(refusal.value) == sentence

@@ -8,7 +8,7 @@ from spoofcache.protocols.trial import ProtocolError, Trial
 
 @pytest.mark.parametrize("bonafide", ["bonafide", "bona-fide", "genuine", "human", "real"])
 @pytest.mark.parametrize("spoof", ["spoof", "fake"])
-def test_folders_tell_the_class_and_the_first_below_spoof_the_attack(touch, tmp_path, bonafide, spoof):
+def test_folders_determine_the_class_and_those_below_spoof_the_attack(touch, tmp_path, bonafide, spoof):
     names = (f"{bonafide}/Ann/a.wav", f"{spoof}/Tacotron 2/x/a.wav", f"{spoof}/b.mp3", "README.md", ".git/c.wav")
     trials = load_trials("folders", Location(root=touch(*names)), "train")
     assert {trial.utt_id: trial for trial in trials} == {

@@ -32,7 +32,7 @@ REPLAY = {"attacker_room", "attacker_microphone", "attacker_distance", "replay_d
     ],
     ids=["2019", "2021-la", "2021-pa", "2021-df", "5", "5-nine-columns", "csv", "snapshot"],
 )
-def test_every_form_is_told_by_its_content(write, row, conditions):
+def test_every_form_is_recognised_by_its_content(write, row, conditions):
     (trial,) = read_any_protocol(write(row + "\n"))
     assert (trial.utt_id, trial.speaker, set(trial.conditions)) == ("u", "S", conditions)
 
@@ -74,7 +74,7 @@ def test_two_files_of_one_utterance_are_two_trials_of_a_key(write):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("spk1 u1 target\nspk2 u1 nontarget\n", "a trial list of speaker verification as Kaldi has it"),
+        ("spk1 u1 target\nspk2 u1 nontarget\n", "a trial list of speaker verification in the form of Kaldi"),
         ("1.5 target\n-2 nontarget\n", "the input of Kaldi's compute-eer"),
         (
             "LA_1-alaw-ita_tx LA_E_2-alaw-ita_tx alaw ita_tx bonafide target notrim eval\n",

@@ -17,7 +17,7 @@ def write_table(folder, content):
     return path
 
 
-def test_folders_tell_the_language_and_the_attack_and_the_table_the_architecture(tmp_path):
+def test_folders_determine_language_and_attack_and_the_table_the_architecture(tmp_path):
     where = LAYOUTS["mlaad"].write(tmp_path)
     german, english, bonafide = load_trials("mlaad", where, "train")
     assert (german.utt_id, german.attack) == ("fake/de/griffin_lim/a", "griffin_lim")

@@ -14,7 +14,7 @@ def test_the_utterance_is_the_path_for_names_recur_and_the_system_is_a_condition
     ]
 
 
-def test_files_in_other_folders_tell_no_system(write):
+def test_files_in_other_folders_have_no_system(write):
     spoof, flat = read_protocol(write("file,label\nfakes/VITS/a.wav,spoof\na.wav,spoof\n"))
     assert (spoof.conditions, flat.conditions) == ({}, {})
 

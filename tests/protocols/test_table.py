@@ -97,7 +97,7 @@ def test_the_trial_list_of_a_cache_reads_as_what_it_was(tmp_path_factory, trials
         ),
         (
             "file,utt_id,key\na.wav,x,spoof\n",
-            "FILE:2: 'file,utt_id,key' is open to 2 readings: utterance = column 1 (`file`), 'a.wav' or utterance = "
+            "FILE:2: 'file,utt_id,key' can be read in 2 ways: utterance = column 1 (`file`), 'a.wav' or utterance = "
             "column 2 (`utt_id`), 'x'; expected --column utterance=file or --column utterance=utt_id",
         ),
         ("file,key,a,a\nu,spoof,,\n", "FILE:1: header file key a a has 2 columns 'a'; expected every name once"),

@@ -6,7 +6,7 @@ from spoofcache.protocols import Location, load_trials
 from spoofcache.protocols.trial import ProtocolError, Trial
 
 
-def test_a_model_is_the_attack_and_tells_its_vocoder_and_its_data(touch, tmp_path):
+def test_the_model_is_the_attack_and_determines_vocoder_and_data(touch, tmp_path):
     touch("generated_audio/jsut_multi_band_melgan/B_1_gen.wav", "generated_audio/conformer tts/gen_0.wav")
     assert load_trials("wavefake", Location(root=tmp_path), "train") == [
         Trial(

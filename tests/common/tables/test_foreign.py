@@ -22,7 +22,7 @@ def table(tmp_path):
         ("bonafide target 5\nbonafide nontarget -2\nA07 spoof 1\n", "scores of a speaker verification system"),
         ("S-a-b U-a-b 5\nS-a-b V-a-b 1\n", "ASVspoof 2021's scores of a speaker verification system"),
         ("S-a-b U-a-b a b bonafide target notrim eval\n" * 2, "ASVspoof 2021's trial list of speaker verification"),
-        ("ann u1 target\nbob u1 nontarget\n", "a trial list of speaker verification as Kaldi has it"),
+        ("ann u1 target\nbob u1 nontarget\n", "a trial list of speaker verification in the form of Kaldi"),
         ("5.5 target\n-2 nontarget\n", "the input of Kaldi's compute-eer"),
         ("ann u1 F - target\nann u2 F A01 spoof\n", "a trial list of ASVspoof 5 track 2"),
         ("1 x/a.wav x/b.wav\n0 x/a.wav y/c.wav\n", "a trial list of speaker verification as VoxCeleb has it"),

@@ -51,7 +51,7 @@ def test_the_key_is_the_column_that_states_the_classes(table, content, key):
 
 def test_two_keys_that_contradict_each_other_are_two_readings(table):
     with pytest.raises(
-        OpenTable, match=r"t.csv:2: .* is open to 2 readings: key = column 2 \(`class`\), 'fake' or key"
+        OpenTable, match=r"t.csv:2: .* can be read in 2 ways: key = column 2 \(`class`\), 'fake' or key"
     ):
         key_of(table(rows("utt,class,label", "a,fake,bonafide", "b,real,spoof")))
 

@@ -41,5 +41,5 @@ def test_a_rare_class_keeps_a_tenth_of_the_subset():
 
 
 @pytest.mark.parametrize("size", [0, 600, 601])
-def test_nothing_is_left_out_where_all_are_wanted(size):
+def test_a_subset_as_large_as_the_set_contains_everything(size):
     assert stratified(corpus(), size, seed=0).tolist() == list(range(600))

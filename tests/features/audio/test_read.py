@@ -76,7 +76,7 @@ def test_what_ffmpeg_writes_is_read(by_ffmpeg, sound, name):
     assert path.suffix in AUDIO_ENDINGS
 
 
-def test_the_name_of_a_file_does_not_tell_its_format(by_libsndfile, sound):
+def test_the_format_of_a_file_is_not_taken_from_its_name(by_libsndfile, sound):
     path = by_libsndfile("a.flac")
     odd = path.rename(path.with_name("Ton\udce4\n.wav"))  # nor need it be UTF-8
     assert load_recording(odd).format == "FLAC PCM_16"

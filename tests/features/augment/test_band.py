@@ -36,7 +36,7 @@ def test_half_the_amplitude_is_gone_at_the_cut_off(noise):
 @pytest.mark.parametrize(
     "spelling", ["lowpass:1000", "highpass:200", "bandpass:1000", "resample:8000", "resample:11025"]
 )
-def test_nothing_moves(spelling):
+def test_a_band_limit_causes_no_delay(spelling):
     clean = voice(8_000)
     assert lag(parse_effect(spelling)(clean, 0), clean) == 0
 

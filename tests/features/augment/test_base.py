@@ -48,7 +48,7 @@ class TestSeed:
 
 
 class TestSettings:
-    def test_they_are_plain_and_complete(self):
+    def test_settings_are_plain_and_complete(self):
         assert parse_effect("noise:pink,snr=5").settings() == {"name": "noise", "color": "pink", "snr": [5, 5]}
         assert parse_effect("codec:opus").settings() == {
             "name": "codec",

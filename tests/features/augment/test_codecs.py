@@ -33,7 +33,7 @@ def test_the_length_is_exact_and_nothing_moves(name, bitrate, n):
 
 @pytest.mark.corpus
 @pytest.mark.parametrize(("name", "bitrate"), BITRATES)
-def test_nor_does_genuine_speech(shared, name, bitrate):
+def test_genuine_speech_is_not_delayed(shared, name, bitrate):
     clean, _ = soundfile.read(shared / "data/asvspoof2019_la/flac/LA_T_1272637.flac", dtype="float32", stop=24_000)
     assert abs(lag(through(clean, name, bitrate), clean)) <= (2 if name == "opus" and bitrate < 24_000 else 0)
 

@@ -80,7 +80,7 @@ def test_the_global_generators_stay_as_they_were(effect):
     np.testing.assert_equal(np.random.get_state(), before[1])
 
 
-def test_and_do_not_matter(effect):
+def test_the_global_generators_do_not_change_the_result(effect):
     random.seed(1)
     np.random.seed(1)
     first = effect(voice(8_000), 0)

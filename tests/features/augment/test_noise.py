@@ -50,7 +50,7 @@ class TestBackground:
         added = effect(long, 0) - long
         np.testing.assert_allclose(added[:10_000], added[20_000:30_000], atol=1e-6)
 
-    def test_even_the_shortest_recording_is_one(self, tmp_path):
+    def test_a_recording_of_20_samples_is_used(self, tmp_path):
         soundfile.write(tmp_path / "click.wav", np.full(20, 0.5), RATE)
         assert snr(voice(), parse_effect(f"background:{tmp_path},snr=3")(voice(), 0)) == pytest.approx(3, abs=0.01)
 

@@ -36,7 +36,7 @@ def test_silence_stays_silent(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", [0, 9, -1])
-def test_there_are_eight(algorithm):
+def test_an_algorithm_other_than_1_to_8_is_refused(algorithm):
     with pytest.raises(EffectError, match=f"^effect rawboost: algorithm={algorithm}; expected 1 to 8$"):
         RawBoost(algorithm)
 

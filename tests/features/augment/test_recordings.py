@@ -48,7 +48,7 @@ def test_the_digest_changes_with_them(recordings, tmp_path, change):
     assert Recordings(copy).digest != Recordings(recordings).digest
 
 
-def test_recordings_that_cannot_be_opened_are_told_with_the_settings(recordings, tmp_path):
+def test_recordings_that_cannot_be_opened_are_reported_when_the_settings_are_requested(recordings, tmp_path):
     copy = shutil.copytree(recordings, tmp_path / "copy")
     (copy / "page.mp3").write_text("<html>")
     soundfile.write(copy / "none.wav", np.zeros(0), 16_000)

@@ -61,7 +61,7 @@ def test_what_cannot_be_had_gets_a_sentence(spelling, sentence):
 
 
 @pytest.mark.parametrize("text", ["..", "5..", "..5", "20..5", "nan", "a", "1..2..3", "5-20"])
-def test_what_is_no_range(text):
+def test_a_text_that_is_not_a_range_is_refused(text):
     with pytest.raises(
         EffectError, match=r"snr=.*; expected a number or a range such as 5\.\.20, the lower end first$"
     ):
@@ -69,6 +69,6 @@ def test_what_is_no_range(text):
 
 
 @pytest.mark.parametrize("text", ["8000.5", "8000..9000.5", "9000..8000", "eight"])
-def test_what_is_no_range_of_whole_numbers(text):
+def test_a_text_that_is_not_a_range_of_whole_numbers_is_refused(text):
     with pytest.raises(EffectError, match=r"rate=.*; expected a whole number or a range such as 3\.\.8, the lower "):
         parse_effect(f"resample:{text}")

@@ -64,7 +64,7 @@ def reverberation_time(response):
 
 
 @pytest.mark.parametrize("rt60", [0.2, 0.4])
-def test_a_room_reverberates_about_as_long_as_asked(rt60):
+def test_a_simulated_room_has_about_the_requested_reverberation_time(rt60):
     # The same rooms are drawn everywhere; rounding moves a time by a sample (0.03 %), not by what Sabine's law misses.
     times = [reverberation_time(simulate_room(rt60, np.random.default_rng(seed))) for seed in range(6)]
     assert np.median(times) == pytest.approx(rt60, rel=0.25)

@@ -80,7 +80,7 @@ class TestChoice:
         gc.collect()
         assert there() is None
 
-    def test_an_unknown_architecture_is_computed_by_the_library_and_said(self, make, said, checkpoint, waveforms):
+    def test_an_unknown_architecture_is_computed_by_the_library_and_reported(self, make, said, checkpoint, waveforms):
         network = make("wavlm-base")
         for _ in range(2):
             assert_same(network(waveforms), library(checkpoint("wavlm-base"), waveforms))
@@ -99,21 +99,21 @@ class TestChoice:
         )
         assert said[0].endswith(", expected 1e-04 at most")
 
-    def test_one_wrong_utterance_is_enough(self, make, said, waveforms, monkeypatch):
+    def test_a_single_wrong_utterance_makes_the_library_compute(self, make, said, waveforms, monkeypatch):
         forward = Wav2Vec2.forward
         factors = torch.tensor([1.0, 1.0, 1.01]).view(-1, 1, 1, 1)
         monkeypatch.setattr(Wav2Vec2, "forward", lambda self, batch: factors * forward(self, batch))
         make()(waveforms)
         assert "our network differs from it by 1.0e-02" in said[0]
 
-    def test_the_shape_of_a_row_decides_nothing(self, make, waveforms, said):
+    def test_the_shape_of_a_row_does_not_affect_the_choice_of_the_network(self, make, waveforms, said):
         network = make(layers=("1", "last"))
         assert network.row_shape(8_000) == (2, 24, 32)
         assert network._network is None
         network(waveforms)
         assert network.row_shape(8_000) == (2, 24, 32)
 
-    def test_silence_is_no_reason(self, make, said):
+    def test_a_silent_first_batch_is_not_a_reason_to_use_the_library(self, make, said):
         make()(torch.zeros(2, 8_000))
         assert said == []
 
@@ -123,7 +123,7 @@ class TestCheck:
         ("dtype", "least", "most"),
         [(torch.float32, 0, 1e-5), (torch.float16, 1e-4, 5e-3), (torch.bfloat16, 2e-3, 4e-2)],
     )
-    def test_it_tells_how_far_the_network_is_from_float32(self, make, said, waveforms, dtype, least, most):
+    def test_the_difference_of_the_network_from_float32_is_reported(self, make, said, waveforms, dtype, least, most):
         network = make(dtype=dtype, check=True)
         network(waveforms)
         assert isinstance(network._network, Wav2Vec2)

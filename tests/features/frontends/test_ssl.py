@@ -188,7 +188,7 @@ class TestNormalisation:
     @pytest.mark.parametrize(
         ("architecture", "normalize"), [("xls-r-300m", "zero-mean-unit-variance"), ("wav2vec2-base", "none")]
     )
-    def test_the_checkpoint_says_whether(self, checkpoint, architecture, normalize):
+    def test_the_checkpoint_decides_on_the_normalisation(self, checkpoint, architecture, normalize):
         assert identity(checkpoint(architecture))["normalize"] == normalize
 
     @pytest.mark.parametrize("normalises", [True, False])
@@ -196,12 +196,12 @@ class TestNormalisation:
         folder = copy("preprocessor_config.json", do_normalize=normalises)
         assert_same(states(folder, waveforms), library(folder, waveforms).last_hidden_state)
 
-    def test_asking_overrides_the_checkpoint(self, copy, checkpoint, waveforms):
+    def test_the_normalize_option_overrides_the_checkpoint(self, copy, checkpoint, waveforms):
         plain = copy("preprocessor_config.json", do_normalize=False)
         asked = states(checkpoint("xls-r-300m"), waveforms, normalize="none")
         assert_same(asked, library(plain, waveforms).last_hidden_state)
 
-    def test_without_preprocessor_config_it_must_be_said(self, copy, waveforms):
+    def test_without_preprocessor_config_the_normalisation_must_be_stated(self, copy, waveforms):
         folder = copy()
         expected = states(folder, waveforms)
         (folder / "preprocessor_config.json").unlink()
@@ -319,7 +319,7 @@ class TestRefusals:
     def test_a_folder_that_is_not_there(self, tmp_path):
         assert self.refused(tmp_path / "no") == "no such folder; expected a checkpoint in the hub's format"
 
-    def test_a_file_of_fairseq_is_told_how_to_become_a_folder(self, tmp_path):
+    def test_the_error_for_a_file_of_fairseq_explains_how_to_convert_it(self, tmp_path):
         (tmp_path / "xlsr2_300m.pt").write_bytes(b"PK")
         sentence = self.refused(tmp_path / "xlsr2_300m.pt")
         assert sentence.startswith(

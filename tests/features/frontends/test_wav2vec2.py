@@ -69,7 +69,7 @@ def test_the_positional_convolution_at_every_parity(checkpoint, width, length):
 
 @pytest.mark.usefixtures("_at_once")
 @pytest.mark.parametrize("form", ["xls-r-300m", "wav2vec2-base"])
-def test_an_utterance_knows_nothing_of_its_neighbours(checkpoint, form):
+def test_an_utterance_does_not_depend_on_its_neighbours(checkpoint, form):
     network, waveforms = Wav2Vec2(load(checkpoint(form)), ("last",)), torch.randn(3, 8_000)
     alone = network(waveforms[1:2])
     waveforms[0], waveforms[2] = torch.inf, torch.nan
