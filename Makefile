@@ -35,6 +35,7 @@ faults: setup
 	$(BIN)/python -m tests.faults.audio_mutants 10000
 	$(BIN)/python -m tests.faults.run_mutants 10000
 	$(BIN)/python -m tests.faults.text_mutants 10000
+	$(BIN)/python -m tests.faults.form_mutants 10000
 	$(BIN)/python -m tests.faults.shard_mutants 5000
 	$(BIN)/python -m tests.faults.refused_calls
 	$(BIN)/python -m tests.faults.kills

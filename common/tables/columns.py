@@ -243,6 +243,7 @@ def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
     ):  # otherwise, the missing name may be that of any column
         lines.refuse(0, f"{len(first) - 1} columns in {shown(lines.first)}", f"{len(first)}, as in the lines below")
     if not has_header:
+        _refuse_unlike_first(lines, first, below)
         columns = [Column(n, "", column) for n, column in enumerate(cells.take_columns(), 1)]
         return Table(lines, cells.separator, columns, "", lines.first)
     if len(lines.numbers) == 1:
@@ -253,6 +254,14 @@ def _table(lines: Lines, cells: Cells, asked: Sequence[str]) -> Table:
         lines.refuse(0, found, "every name once")
     columns = [Column(n, name, column.cells) for n, (name, column) in enumerate(zip(first, below, strict=True), 1)]
     return Table(lines.below_first(), cells.separator, columns, lines.first, lines.first)
+
+
+def _refuse_unlike_first(lines: Lines, first: Sequence[str], below: Sequence[Column]) -> None:
+    """Raise a TableError where the first row is no header that we know, but stands above a column of 0 and 1."""
+    for cell, column in zip(first, below, strict=True):
+        if len(column.cells) > 1 and cell.lower() not in BINARY and column.is_binary:
+            found = f"{shown(cell)} above the 0 and 1, or True and False, of {column}"
+            lines.refuse(0, found, "a header of names, or a trial like those below")
 
 
 def _is_header(first: Sequence[str], below: Sequence[Column], asked: Sequence[str]) -> bool:
