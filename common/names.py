@@ -52,7 +52,7 @@ def without_ending(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     if not dot or dot + ending.lower() not in AUDIO_ENDINGS:  # most names; `is_audio` takes ten times as long
         return name
-    return stem if is_audio(name) else name
+    return stem if stem[-1:] not in ("", ".", "/") or is_audio(name) else name
 
 
 def word(text: str) -> str:

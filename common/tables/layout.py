@@ -156,16 +156,16 @@ def _is_printable(text: str) -> bool:
 
 
 def _all_lines_have_content(content: bytes) -> bool:
-    """Whether every line begins with a visible ASCII character that no comment or quoted cell begins with.
+    """Whether every line begins with a visible ASCII character that no comment begins with.
 
     Then no line is blank or a comment. Where the answer is no, the lines have to be examined one by one.
     """
     characters = np.frombuffer(content, dtype=np.uint8)
     starts = characters[np.flatnonzero(characters[:-1] == ord("\n")) + 1]
-    least, most = ord(COMMENT), ord("~")
-    if not (characters.size and least < characters[0] <= most and characters[-1] != ord("\n")):
+    if not characters.size or characters[-1] == ord("\n"):
         return False
-    return bool(((starts > least) & (starts <= most)).all())
+    starts = np.concatenate([characters[:1], starts])
+    return bool(((starts > ord(" ")) & (starts <= ord("~")) & (starts != ord(COMMENT))).all())
 
 
 def _counts(text: str) -> bool:
@@ -251,9 +251,26 @@ def _columns_of_block(text: str, separator: str) -> list[list[str]] | None:
     """The cells of a text column by column; None where its lines do not have the same number of them, two or more.
 
     Each line has the cells that `_cells` gives it. Where no cell is quoted, one split of the whole text yields the
-    same cells, several times faster.
+    same cells, several times faster; where every quotation ends on its line, so does one reader of the whole text.
     """
-    return _columns_by_line(text, separator) if '"' in text else _columns_at_once(text, separator)
+    if '"' not in text:
+        return _columns_at_once(text, separator)
+    return _quoted_columns(text, separator) or _columns_by_line(text, separator)
+
+
+def _quoted_columns(text: str, separator: str) -> list[list[str]] | None:
+    """The same as `_columns_by_line`, but faster; None where this is not certain."""
+    if separator == " ":
+        return None
+    lines = text.split("\n")
+    try:
+        rows = [*csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)]
+    except csv.Error:
+        return None
+    if len(rows) != len(lines) or len(rows[0]) < 2 or len(set(map(len, rows))) > 1:
+        return None  # with fewer rows, a quotation goes beyond its line
+    columns = [*map(list, zip(*rows, strict=True))]
+    return [[*map(str.strip, one)] for one in columns] if _may_have_padding(text, separator) else columns
 
 
 def _columns_by_line(text: str, separator: str) -> list[list[str]] | None:

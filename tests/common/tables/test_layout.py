@@ -12,6 +12,21 @@ ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=5)
 
 
 @settings(max_examples=300, deadline=None)
+@given(rows=ROWS, separator=st.sampled_from([*layout.SEPARATORS, ", "]), is_quoted=st.booleans())
+def test_one_reader_of_the_whole_text_gives_the_cells_of_its_lines(rows, separator, is_quoted):
+    cells = [[f'"{cell.replace(chr(34), chr(34) * 2)}"' if is_quoted else cell for cell in row] for row in rows]
+    text = "\n".join(map(separator.join, cells))
+    for one in layout.SEPARATORS:
+        together = layout._quoted_columns(text, one)
+        assert together is None or together == layout._columns_by_line(text, one)
+
+
+def test_quoted_cells_of_a_regular_table_are_read_together():
+    text = '"a,b", 1\n"c ""d""",2'
+    assert layout._quoted_columns(text, ",") == [["a,b", 'c "d"'], ["1", "2"]]
+
+
+@settings(max_examples=300, deadline=None)
 @given(rows=ROWS, separator=st.sampled_from([*layout.SEPARATORS, ", ", "  ", " \t"]))
 def test_one_split_of_the_whole_text_gives_the_cells_of_its_lines(rows, separator):
     text = "\n".join(map(separator.join, rows)).replace('"', "")
