@@ -103,11 +103,7 @@ class DifferentTexts(Set[str]):
 
     @cached_property
     def _n(self) -> int:
-        hashes = self._texts.hashes()
-        hashes.sort()
-        if (hashes[1:] != hashes[:-1]).all():
-            return len(hashes)
-        return int(TextIndex(self._texts).is_first.sum())
+        return len(self._texts) if _have_own_hashes(self._texts) else int(TextIndex(self._texts).is_first.sum())
 
     def __len__(self) -> int:
         return self._n
@@ -128,3 +124,16 @@ class DifferentTexts(Set[str]):
 def different(texts: Texts | SharedTexts) -> Set[str]:
     """The different ones of some texts, as a set."""
     return frozenset(texts.values) if isinstance(texts, SharedTexts) else DifferentTexts(texts)
+
+
+def first_repeat(texts: Sequence[str]) -> Repeat | None:
+    """The first row whose text occurred before; None where every text occurs once, which takes 8 bytes for each."""
+    texts = texts if isinstance(texts, Texts) else Texts(texts)
+    return None if _have_own_hashes(texts) else TextIndex(texts).first_repeat
+
+
+def _have_own_hashes(texts: Texts) -> bool:
+    """Whether no two texts have the same hash, so that all of them are different."""
+    hashes = texts.hashes()
+    hashes.sort()
+    return bool((hashes[1:] != hashes[:-1]).all())

@@ -42,11 +42,10 @@ def warnings_of(name: str, scores: FloatArray, is_bonafide: NDArray[np.bool_]) -
     """
     bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
     inseparable = separation_warning(bonafide, spoof)
-    values, value_of, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    values, counts = _counted(scores)
     found = [inseparable] if inseparable else []
     if values.size > 1:
-        n_bonafide = np.bincount(value_of[is_bonafide], minlength=values.size)
-        found += [*_coarseness(values, counts), *_ties(bonafide, spoof, n_bonafide, counts)]
+        found += [*_coarseness(values, counts), *_ties(bonafide, spoof)]
     return [f"{name}: {sentence}" for sentence in found]
 
 
@@ -73,22 +72,29 @@ def _coarseness(values: FloatArray, counts: NDArray[np.intp]) -> Iterator[str]:
         yield f"{at_ends.sum():,} scores are exactly 0 or 1: a saturated soft-max makes ties; log-odds would not"
 
 
-def _ties(
-    bonafide: FloatArray, spoof: FloatArray, n_bonafide: NDArray[np.intp], counts: NDArray[np.intp]
-) -> Iterator[str]:
-    """`n_bonafide` and `counts`: bona fide trials and all trials of each distinct score."""
-    shared = (n_bonafide > 0) & (n_bonafide < counts)
+def _ties(bonafide: FloatArray, spoof: FloatArray) -> Iterator[str]:
+    values, n_bonafide = _counted(bonafide)
+    places = np.searchsorted(values, spoof).clip(max=values.size - 1)
+    n_spoof = np.bincount(places[values[places] == spoof], minlength=values.size)
+    shared = n_spoof > 0
     if not shared.any():
         return
     official = f"{100 * equal_error_rate(bonafide, spoof).rate:.4f} %"
     # with the classes swapped, spoof goes first among equal scores, and every rate is one minus what it was
     opposite = f"{100 - 100 * equal_error_rate(spoof, bonafide).rate:.4f} %"
     if official != opposite:  # other ties decide nothing
-        tied, tied_bonafide = int(counts[shared].sum()), int(n_bonafide[shared].sum())
         yield (
-            f"{tied_bonafide:,} bona fide and {tied - tied_bonafide:,} spoof trials share scores with the other class: "
-            f"EER {official} with bona fide first among equal scores (the official order), {opposite} with spoof first"
+            f"{n_bonafide[shared].sum():,} bona fide and {n_spoof.sum():,} spoof trials share scores with the other "
+            f"class: EER {official} with bona fide first among equal scores (the official order), {opposite} with spoof "
+            "first"
         )
+
+
+def _counted(scores: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """The distinct scores in ascending order, and how many trials have each."""
+    ascending = np.sort(scores, kind="stable")
+    is_first = np.concatenate(([True], ascending[1:] != ascending[:-1]))
+    return ascending[is_first], np.diff(np.flatnonzero(is_first), append=scores.size)
 
 
 def _in_unit_interval(scores: FloatArray) -> bool:

@@ -66,7 +66,11 @@ def normalised_cost(curve: DetCurve, cost: Coefficients) -> FloatArray:
     With c0 = 0 this is the normalised DCF of the NIST evaluations and the t-DCF in the form of 2019; with c0 > 0 it is
     the t-DCF in the form of 2021 (see `tdcf`).
     """
-    return (cost.c0 + cost.c1 * curve.frr + cost.c2 * curve.far) / (cost.c0 + min(cost.c1, cost.c2))
+    costs = cost.c1 * curve.frr
+    costs += cost.c0
+    costs += cost.c2 * curve.far
+    costs /= cost.c0 + min(cost.c1, cost.c2)  # in place: of a million trials, every array takes 8 MB
+    return costs
 
 
 def min_cost(curve: DetCurve, cost: Coefficients) -> MinCost:

@@ -17,7 +17,7 @@ from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names, require_classes
 from spoofcache.common.tables.words import BINARY, class_of
-from spoofcache.common.text_index import TextIndex
+from spoofcache.common.text_index import TextIndex, first_repeat
 from spoofcache.common.texts import SharedTexts, Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
 from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
@@ -115,9 +115,10 @@ def _spoof_attacks(
 
 def _check_unique(table: Table, names: Texts | SharedTexts) -> None:
     """Refuse a name that occurs twice, and a bare name next to the name of its file, because both are one trial."""
-    index = TextIndex(names)
-    stems = (stem for name in names if (stem := without_ending(name)) != name) if names.has(".") else ()
-    if not index.are_different or (index.rows_of(stems) >= 0).any():
+    if first_repeat(names):
+        _refuse_repeated(table, names)
+    stems = (stem for name in names if (stem := without_ending(name)) != name)
+    if names.has(".") and (TextIndex(names).rows_of(stems) >= 0).any():
         _refuse_repeated(table, names)
 
 

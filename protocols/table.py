@@ -10,7 +10,7 @@ from pathlib import Path
 from spoofcache.common.names import quoted, utterance_of, word
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.words import BINARY, NO_ATTACK, class_of
-from spoofcache.common.text_index import TextIndex
+from spoofcache.common.text_index import first_repeat
 from spoofcache.protocols.audio import find_audio
 from spoofcache.protocols.corpus import Corpus, Location
 from spoofcache.protocols.key_columns import KeyColumns, key_columns
@@ -64,7 +64,7 @@ def trials_of(found: KeyColumns, spellings: Mapping[str, str] | None) -> TrialTa
 
 
 def _rows(found: KeyColumns, spellings: Mapping[str, str] | None) -> Iterator[Row]:
-    lines, again = found.table.lines, TextIndex(found.utterance.cells).first_repeat
+    lines, again = found.table.lines, first_repeat(found.utterance.cells)
     holds_files, conditions = found.holds_files, found.conditions
     cells = zip(*(one.cells for one in conditions.values()), strict=True) if conditions else None
     attacks, speakers = (one.cells if one else repeat(UNKNOWN) for one in (found.attack, found.speaker))
@@ -107,7 +107,7 @@ def _attack(found: KeyColumns, spelling: str, key: str, line: int) -> str:
 def unique_utterances(trials: Sequence[Trial], path: Path) -> TrialTable:
     """The trials; raises ProtocolError if two files would be the same utterance."""
     table = TrialTable.of(trials)
-    again = TextIndex(table.names).first_repeat
+    again = first_repeat(table.names)
     if again:
         name = table.names[again.row]
         one, two = quoted(*(table[row].file or name for row in (again.earlier, again.row)))

@@ -11,7 +11,7 @@ from os.path import split
 from pathlib import Path
 from typing import Any, overload
 
-from spoofcache.common.text_index import TextIndex
+from spoofcache.common.text_index import first_repeat
 from spoofcache.common.texts import SharedTexts, Texts, shared
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
 
@@ -226,7 +226,7 @@ def _read(text: str) -> tuple[str, str, Mapping[str, str]]:
 def check_unique(trials: Sequence[Trial], source: Path, start: int = 1) -> None:
     """Raise ProtocolError for the first duplicate utterance; `source` is the file to name, `start` its first line."""
     names = TrialTable.of(trials).names
-    again = TextIndex(names).first_repeat
+    again = first_repeat(names)
     if again:
         first = f"utterance {names[again.row]} is already on line {start + again.earlier}"
         raise ProtocolError(f"{source}:{start + again.row}: {first}; expected every utterance once")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoofcache.common import texts as texts_module
-from spoofcache.common.text_index import DifferentTexts, TextIndex, different
+from spoofcache.common.text_index import DifferentTexts, TextIndex, different, first_repeat
 from spoofcache.common.texts import SharedTexts, Texts, compact
 
 FORMS = (Texts, SharedTexts, compact)
@@ -69,7 +69,7 @@ def test_an_index_finds_the_last_row_of_each_text(written, asked):
     assert index.rows_of(asked).tolist() == [last.get(text, -1) for text in asked]
     assert index.rows_of(Texts(written)).tolist() == [last[text] for text in written]
     repeats = [(row, written.index(text)) for row, text in enumerate(written) if written.index(text) != row]
-    assert index.first_repeat == (repeats[0] if repeats else None)
+    assert index.first_repeat == first_repeat(written) == (repeats[0] if repeats else None)
     assert index.are_different == (not repeats)
     assert index.is_first.tolist() == [written.index(text) == row for row, text in enumerate(written)]
 
