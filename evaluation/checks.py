@@ -85,8 +85,8 @@ def _ties(bonafide: FloatArray, spoof: FloatArray) -> Iterator[str]:
     if official != opposite:  # other ties decide nothing
         yield (
             f"{n_bonafide[shared].sum():,} bona fide and {n_spoof.sum():,} spoof trials share scores with the other "
-            f"class: EER {official} with bona fide first among equal scores (the official order), {opposite} with spoof "
-            "first"
+            f"class: EER {official} with bona fide first among equal scores (the official order), {opposite} with "
+            "spoof first"
         )
 
 
