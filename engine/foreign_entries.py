@@ -7,6 +7,7 @@ import argparse
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from spoofcache.engine.about import RunError, first_line
+from spoofcache.engine.countermeasure import SPEECH_MODEL as IN_NETWORK
+from spoofcache.engine.foreign_speech import SpeechEntries, take_speech_model
+from spoofcache.features.encoder import EncoderSpec
 
 EXPORT = "torch.save(model.state_dict(), …)"
 
@@ -64,13 +68,22 @@ class Choice:
 
 
 class Entries(NamedTuple):
-    """Tensors by their names in the network, and the names of the ignored entries."""
+    """What a checkpoint holds of a network.
+
+    Attributes:
+        weights: tensors by their names in the network.
+        ignored: names of the ignored entries in the checkpoint.
+        names: names in the network → names in the checkpoint, of the weights of a speech model.
+    """
 
     weights: dict[str, torch.Tensor]
     ignored: tuple[str, ...]
+    names: Mapping[str, str]
 
 
-def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries:
+def read_entries(
+    path: Path, choice: Choice, expected: Iterable[str], speech_model: EncoderSpec | None = None
+) -> Entries:
     """Read the entries of the network from a checkpoint, and rename them as in the network.
 
     Entries that are not tensors, constants of an acoustic front-end and everything that `choice` excludes are ignored.
@@ -80,6 +93,7 @@ def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries
         path: a file in the format of `torch.save` or safetensors.
         choice: which entries to read and which to ignore.
         expected: names of the parameters and buffers of the network.
+        speech_model: the speech model in the network, which the checkpoint must hold, too; None for a back-end alone.
 
     Raises:
         RunError: the file is damaged, contains code or no tensors, has no entry with the prefix, or has weights of a
@@ -91,7 +105,11 @@ def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries
     for prefix in choice.drop:
         if not any(name.startswith(prefix) for name in dropped):
             raise RunError(f"{path}: no name begins with {prefix!r}, which --drop names; {_names_like(state, dropped)}")
-    known = list(expected)
+    known, speech = list(expected), SpeechEntries({}, state, (), {})
+    if speech_model is not None:
+        inside = [name for name in known if name.startswith(IN_NETWORK)]
+        speech = take_speech_model(path, state, speech_model, inside, choice.prefix)
+        state, known = speech.rest, [name for name in known if name not in inside]
     prefix = choice.prefix or _prefix_of(path, state, known)
     weights = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     if not weights:
@@ -104,7 +122,7 @@ def read_entries(path: Path, choice: Choice, expected: Iterable[str]) -> Entries
     constants = [name for name in weights if name not in known and FRONT_END_CONSTANT.search(name)]
     for name in constants:
         del weights[name]
-    return Entries(weights, (*others, *dropped, *rest, *constants))
+    return Entries(weights | speech.weights, (*others, *dropped, *speech.ignored, *rest, *constants), speech.names)
 
 
 def _names_like(state: Mapping[str, Any], dropped: Sequence[str]) -> str:
@@ -192,7 +210,11 @@ def _tables(content: Any, at: str = "", depth: int = 0) -> Iterator[tuple[str, d
 
 
 def _prefix_of(path: Path, state: Mapping[str, torch.Tensor], expected: Sequence[str]) -> str:
-    """Return the prefix of the network's names in the checkpoint; if none fits, that of the usual wrappers."""
+    """Return the prefix of the network's names in the checkpoint.
+
+    If the checkpoint lacks some of them, this is the prefix of most of the others or, with none, that of the usual
+    wrappers.
+    """
     needed = [name for name in expected if not name.endswith(COUNTER)]
     if not needed:
         return ""
@@ -202,7 +224,15 @@ def _prefix_of(path: Path, state: Mapping[str, torch.Tensor], expected: Sequence
         return ""
     if len(fitting) > 1:
         raise RunError(f"{path}: holds the network several times; expected --prefix {' or '.join(fitting)}")
-    return fitting[0] if fitting else _wrapping(list(state))
+    return fitting[0] if fitting else _prefix_of_most(list(state), needed)
+
+
+def _prefix_of_most(names: Sequence[str], needed: Sequence[str]) -> str:
+    wanted = set(needed)
+    endings = ((name, name.split(".", depth)[-1]) for name in names for depth in range(name.count(".") + 1))
+    counts = Counter(name.removesuffix(ending) for name, ending in endings if ending in wanted)
+    prefix, count = counts.most_common(1)[0] if counts else ("", 0)
+    return prefix if 2 * count > len(needed) else _wrapping(names)
 
 
 def _wrapping(names: Sequence[str]) -> str:

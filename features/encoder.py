@@ -29,7 +29,8 @@ class EncoderSpec:
 
     Attributes:
         name: name of the speech model on the hub or in the registry of front-ends; empty if only a folder is known.
-        weights_sha256: hash of the checkpoint before the training, as in the identity of a cache.
+        weights_sha256: hash of the checkpoint before the training, as in the identity of a cache; empty if it is not
+            known, as for a published checkpoint that holds the trained weights only.
         normalize: normalisation of the waveform, one of NORMALIZATIONS. It matters for a waveform only.
         model: configuration of the model in transformers.
         trainable_from: number of blocks below the first trainable one, or `waveform` for the whole model.
@@ -78,6 +79,11 @@ class EncoderSpec:
     def n_frozen(self) -> int:
         """Number of blocks that are not part of the encoder, because the cache holds their result."""
         return 0 if self.trainable_from == WAVEFORM else int(self.trainable_from)
+
+    @property
+    def norm_first(self) -> bool:
+        """Whether the blocks normalise their input rather than their output, as those of XLS-R do."""
+        return bool(self.model.get("do_stable_layer_norm", False))
 
     @property
     def depth(self) -> int:

@@ -10,9 +10,33 @@ from spoofcache.models.cosine_losses import AAMSoftmax, AMSoftmax, OCSoftmax, P2
 from spoofcache.models.objective import Objective, cross_entropy, require
 from spoofcache.models.output import BackendOutput, log_odds
 
+LOG_ODDS = "log-odds"
+BONAFIDE_LOGIT = "bonafide-logit"
+SCORES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    LOG_ODDS: log_odds,
+    BONAFIDE_LOGIT: lambda logits: logits[:, 1].float(),
+}
+"""Scores [B] of logits [B, 2] in float32 that `cross_entropy` can give; a higher one is more bona fide."""
+
 
 class CrossEntropy(Objective):
-    """ℓ = −log p(y), where p is the soft-max of the logits."""
+    """ℓ = −log p(y), where p is the soft-max of the logits.
+
+    Args:
+        score: "log-odds" of the logits, or "bonafide-logit", the logit of bona fide alone, which many published systems
+            use. The two order utterances differently, so that their EERs differ.
+
+    Raises:
+        ValueError: Another score.
+    """
+
+    def __init__(self, class_weights: torch.Tensor, embedding_size: int, score: str = LOG_ODDS) -> None:
+        super().__init__(class_weights, embedding_size)
+        require(score in SCORES, f"cross_entropy with score {score!r}; expected one of {', '.join(SCORES)}")
+        self._score = SCORES[score]
+
+    def score(self, output: BackendOutput) -> torch.Tensor:
+        return self._score(output.logits)
 
     def per_utterance(self, output: BackendOutput, labels: torch.Tensor) -> torch.Tensor:
         return cross_entropy(output.logits, labels)

@@ -8,7 +8,7 @@ The correspondence is that of transformers' own conversion script for wav2vec 2.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 PRETRAINING = (
     "quantizer.",
@@ -25,42 +25,45 @@ PRETRAINING = (
 MASK = "masked_spec_embed"
 LAST_NORM = "encoder.layer_norm."
 
-RENAMED = tuple(
-    (re.compile(f"^{pattern}"), name)
-    for pattern, name in (
-        (r"mask_emb$", MASK),
-        (r"post_extract_proj\.", "feature_projection.projection."),
-        (r"layer_norm\.", "feature_projection.layer_norm."),
-        (r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"feature_extractor.conv_layers.\1.conv."),
-        # layer normalisation is the second of three modules, between two transpositions; group normalisation is alone
-        (r"feature_extractor\.conv_layers\.(\d+)\.2\.(1\.)?", r"feature_extractor.conv_layers.\1.layer_norm."),
-        (r"encoder\.pos_conv\.0\.", "encoder.pos_conv_embed.conv."),
-        (r"encoder\.layers\.(\d+)\.self_attn\.", r"encoder.layers.\1.attention."),
-        (r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"encoder.layers.\1.layer_norm."),
-        (r"encoder\.layers\.(\d+)\.fc1\.", r"encoder.layers.\1.feed_forward.intermediate_dense."),
-        (r"encoder\.layers\.(\d+)\.fc2\.", r"encoder.layers.\1.feed_forward.output_dense."),
-    )
+RENAMED = (
+    ("post_extract_proj.", "feature_projection.projection."),
+    ("layer_norm.", "feature_projection.layer_norm."),
+    ("feature_extractor.conv_layers.#.0.", "feature_extractor.conv_layers.#.conv."),
+    # layer normalisation is the second of three modules, between two transpositions; group normalisation is alone
+    ("feature_extractor.conv_layers.#.2.1.", "feature_extractor.conv_layers.#.layer_norm."),
+    ("feature_extractor.conv_layers.#.2.", "feature_extractor.conv_layers.#.layer_norm."),
+    ("encoder.pos_conv.0.", "encoder.pos_conv_embed.conv."),
+    ("encoder.layers.#.self_attn.", "encoder.layers.#.attention."),
+    ("encoder.layers.#.self_attn_layer_norm.", "encoder.layers.#.layer_norm."),
+    ("encoder.layers.#.fc1.", "encoder.layers.#.feed_forward.intermediate_dense."),
+    ("encoder.layers.#.fc2.", "encoder.layers.#.feed_forward.output_dense."),
+    ("mask_emb", MASK),
 )
-"""Beginnings of names in fairseq, and what they are in transformers."""
+"""Beginnings of names in fairseq, and what they are in transformers; # stands for a number."""
 
 WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 """The length and the direction of a weight in the earlier and the later weight normalisation of torch."""
 
-FIRST_BLOCK = re.compile(r"(?P<prefix>(?:.*\.)?)encoder\.layers\.0\.(self_attn|attention)\.k_proj\.weight")
-"""A weight that every such model has, and no other part of a countermeasure."""
+FIRST_BLOCK = re.compile(r"(?P<prefix>(?:.*\.)?)encoder\.layers\.0\.(?P<attention>self_attn|attention)\.k_proj\.weight")
+"""A weight that every such model has, and no other part of a countermeasure; `self_attn` is fairseq's name."""
 
 
-class Renamed(NamedTuple):
-    """Tensors by their names in the model of transformers, and the names of those that only pre-training uses."""
+class Found(NamedTuple):
+    """A speech model in a table of tensors.
 
-    weights: dict[str, Any]
-    pretraining: tuple[str, ...]
+    Attributes:
+        prefix: what the names of its weights begin with, such as `module.ssl_model.model.`.
+        is_fairseq: whether the names behind the prefix are those of fairseq rather than transformers.
+    """
+
+    prefix: str
+    is_fairseq: bool
 
 
-def speech_model_prefixes(names: Iterable[str]) -> list[str]:
-    """What the names of a speech model's weights begin with, such as `module.ssl_model.model.`, for each such model."""
+def find_speech_models(names: Iterable[str]) -> list[Found]:
+    """Every speech model whose weights are among tensors with these names."""
     found = (FIRST_BLOCK.fullmatch(name) for name in names)
-    return [match["prefix"] for match in found if match]
+    return [Found(match["prefix"], match["attention"] == "self_attn") for match in found if match]
 
 
 def library_name(name: str) -> str:
@@ -69,15 +72,27 @@ def library_name(name: str) -> str:
     >>> library_name("encoder.layers.3.fc1.bias")
     'encoder.layers.3.feed_forward.intermediate_dense.bias'
     """
-    for pattern, replacement in RENAMED:
-        name, is_found = pattern.subn(replacement, name)
-        if is_found:
+    return _translated(name, RENAMED, WEIGHT_NORM)
+
+
+def fairseq_name(name: str) -> str:
+    """The name in fairseq of a weight in transformers: the inverse of `library_name`, for weights of XLS-R's form.
+
+    >>> fairseq_name("encoder.layers.3.feed_forward.intermediate_dense.bias")
+    'encoder.layers.3.fc1.bias'
+    """
+    pairs = [(library, fairseq) for fairseq, library in RENAMED]
+    return _translated(name, pairs, {new: old for old, new in WEIGHT_NORM.items()})
+
+
+def _translated(name: str, pairs: Iterable[tuple[str, str]], endings: Mapping[str, str]) -> str:
+    for ending, replacement in endings.items():
+        if name.endswith(f".{ending}"):
+            name = f"{name.removesuffix(ending)}{replacement}"
             break
-    module, dot, last = name.rpartition(".")
-    return f"{module}{dot}{WEIGHT_NORM.get(last, last)}"
-
-
-def rename(state: Mapping[str, Any]) -> Renamed:
-    """Rename a speech model's tensors, whose names have no prefix any more, as in transformers."""
-    pretraining = tuple(name for name in state if name.startswith(PRETRAINING))
-    return Renamed({library_name(name): each for name, each in state.items() if name not in pretraining}, pretraining)
+    for beginning, replacement in pairs:
+        pattern = re.escape(beginning).replace(re.escape("#"), r"(\d+)")
+        renamed, is_found = re.subn(f"^{pattern}", replacement.replace("#", r"\1"), name)
+        if is_found:
+            return renamed
+    return name

@@ -88,7 +88,10 @@ def test_an_existing_folder_is_kept(theirs, cache, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "pooled_linear takes the features of a front-end; expected --features or --frontend"),
+        (
+            (),
+            "no speech model in it, and a back-end alone takes the features of a front-end; expected --features or ",
+        ),
         (("--frontend", "raw"), "PooledLinear on features of shape (64600,); expected (T, D)"),
         (("--frontend", "lfcc"), "1 of another shape (linear.weight (2, 20) instead of (2, 60))"),
         (("--frontend", "lfc"), "front-end 'lfc'; expected one of"),

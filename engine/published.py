@@ -1,0 +1,116 @@
+"""Published systems that were fine-tuned together with their speech model: what their scorers do before and after it.
+
+A checkpoint holds the weights only. Everything here was read in the code of the public repositories. Each of them feeds
+the waveform to the speech model as it is, without normalisation, repeats a short waveform until it has the length below
+and cuts a long one, has bona fide as class 1, and writes the output for bona fide as the score.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spoofcache.engine.about import RunError, first_line
+from spoofcache.features.encoder import LAST, EncoderSpec
+from spoofcache.features.frontends.base import NO_NORMALIZATION
+from spoofcache.features.waveform import N_SAMPLES
+from spoofcache.models.losses import BONAFIDE_LOGIT
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How a published system scores.
+
+    Attributes:
+        source: the public repository and its commit.
+        n_samples: length of the waveform in samples, at 16 kHz.
+        every_block: whether the back-end gets the raw outputs of all blocks rather than the last hidden state.
+        score: a key of `models.losses.SCORES`.
+    """
+
+    source: str
+    n_samples: int = N_SAMPLES
+    every_block: bool = False
+    score: str = BONAFIDE_LOGIT
+
+    def layers(self, depth: int) -> tuple[str, ...]:
+        """The hidden states that the back-end gets from a model of so many blocks."""
+        return tuple(map(str, range(1, depth + 1))) if self.every_block else (LAST,)
+
+
+PUBLISHED: Mapping[str, Scorer] = {
+    "ssl_aasist": Scorer("TakHemlata/SSL_Anti-spoofing, 17111cd"),
+    "sls": Scorer("QiShanZhang/SLSforASVspoof-2021-DF, c30d005", every_block=True),
+    "nes2net_x": Scorer("Liu-Tianchi/Nes2Net_ASVspoof_ITW, 0eff973"),
+    "conformer_tcm": Scorer("ductuantruong/tcm_add, e62aaf1", n_samples=66_800),
+}
+"""By back-end. The last of them takes 66,800 samples on ASVspoof 2021, and 64,600 on In-the-Wild."""
+
+UNKNOWN = Scorer("")
+"""What is assumed of a system with another back-end."""
+
+
+@dataclass(frozen=True)
+class SpeechModel:
+    """The speech model in a published checkpoint, of which the checkpoint shows neither heads nor strides.
+
+    Attributes:
+        name: key of `features.frontends.geometry.ARCHITECTURES`; empty if the configuration is a folder's.
+        configuration: its configuration in transformers.
+        layers: the hidden states that the back-end gets; None for those that the published system gives it.
+        normalize: normalisation of the waveform; None for that of the published system.
+    """
+
+    name: str
+    configuration: Mapping[str, Any]
+    layers: tuple[str, ...] | None = None
+    normalize: str | None = None
+
+    @classmethod
+    def of(cls, place: str, layers: tuple[str, ...] | None = None, normalize: str | None = None) -> "SpeechModel":
+        """A speech model of the geometry of that name, or of the `config.json` in that folder.
+
+        Raises:
+            RunError: there is no such name or folder, or the folder has no readable configuration.
+        """
+        from spoofcache.features.frontends.geometry import ARCHITECTURES, configuration
+
+        if place in ARCHITECTURES:
+            return cls(place, _fields(configuration(place)), layers, normalize)
+        if not Path(place).is_dir():
+            raise RunError(
+                f"speech model {place!r}; expected a folder with a config.json, or {', '.join(ARCHITECTURES)}"
+            )
+        from transformers import AutoConfig
+
+        try:
+            return cls("", _fields(AutoConfig.from_pretrained(place, local_files_only=True)), layers, normalize)
+        except Exception as error:  # of any kind: transformers raises exceptions of its own
+            raise RunError(f"{place}: no configuration of a speech model ({first_line(error)})") from error
+
+    def encoder(self, backend: str) -> EncoderSpec:
+        """The whole speech model as an encoder in front of a back-end, all of it trained.
+
+        Raises:
+            FrontEndError: its family is not supported, or it has no such hidden state.
+        """
+        scorer = PUBLISHED.get(backend, UNKNOWN)
+        layers = self.layers or scorer.layers(int(self.configuration["num_hidden_layers"]))
+        spec = EncoderSpec(
+            name=self.name,
+            weights_sha256="",
+            normalize=self.normalize or NO_NORMALIZATION,
+            model=self.configuration,
+            trainable_from="waveform",
+            layers_out=layers,
+            combine="stack" if len(layers) > 1 or scorer.every_block else "sum",
+            train_extractor=True,
+        )
+        return EncoderSpec.from_mapping(asdict(spec))
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    """A configuration of transformers with all its fields, as JSON types."""
+    fields: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    return fields
