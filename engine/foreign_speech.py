@@ -8,8 +8,8 @@ import torch
 
 from spoofcache.engine.about import RunError
 from spoofcache.engine.countermeasure import SPEECH_MODEL
-from spoofcache.features.encoder import EncoderSpec
-from spoofcache.features.frontends.fairseq import (
+from spoofcache.features.encoder import EncoderSpec, encoder_name, library_name_of
+from spoofcache.features.fairseq import (
     LAST_NORM,
     MASK,
     PRETRAINING,
@@ -18,7 +18,6 @@ from spoofcache.features.frontends.fairseq import (
     find_speech_models,
     library_name,
 )
-from spoofcache.features.frontends.trainable import encoder_name, library_name_of
 
 OPTIONAL = (MASK, LAST_NORM)
 """What the names of weights begin with in transformers that not every network needs."""

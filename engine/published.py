@@ -5,15 +5,10 @@ the waveform to the speech model as it is, without normalisation, repeats a shor
 and cuts a long one, has bona fide as class 1, and writes the output for bona fide as the score.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from spoofcache.engine.about import RunError, first_line
-from spoofcache.features.encoder import LAST, EncoderSpec
-from spoofcache.features.frontends.base import NO_NORMALIZATION
+from spoofcache.features.encoder import LAST, EncoderSpec, Geometry
 from spoofcache.features.waveform import N_SAMPLES
 from spoofcache.models.losses import BONAFIDE_LOGIT
 
@@ -53,41 +48,17 @@ UNKNOWN = Scorer("")
 
 @dataclass(frozen=True)
 class SpeechModel:
-    """The speech model in a published checkpoint, of which the checkpoint shows neither heads nor strides.
+    """The speech model in a published checkpoint.
 
     Attributes:
-        name: key of `features.frontends.geometry.ARCHITECTURES`; empty if the configuration is a folder's.
-        configuration: its configuration in transformers.
+        geometry: number and size of its blocks and their heads; the checkpoint does not show all of it.
         layers: the hidden states that the back-end gets; None for those that the published system gives it.
-        normalize: normalisation of the waveform; None for that of the published system.
+        normalize: normalisation of the waveform, one of NORMALIZATIONS; the published systems do without.
     """
 
-    name: str
-    configuration: Mapping[str, Any]
+    geometry: Geometry
     layers: tuple[str, ...] | None = None
-    normalize: str | None = None
-
-    @classmethod
-    def of(cls, place: str, layers: tuple[str, ...] | None = None, normalize: str | None = None) -> "SpeechModel":
-        """A speech model of the geometry of that name, or of the `config.json` in that folder.
-
-        Raises:
-            RunError: there is no such name or folder, or the folder has no readable configuration.
-        """
-        from spoofcache.features.frontends.geometry import ARCHITECTURES, configuration
-
-        if place in ARCHITECTURES:
-            return cls(place, _fields(configuration(place)), layers, normalize)
-        if not Path(place).is_dir():
-            raise RunError(
-                f"speech model {place!r}; expected a folder with a config.json, or {', '.join(ARCHITECTURES)}"
-            )
-        from transformers import AutoConfig
-
-        try:
-            return cls("", _fields(AutoConfig.from_pretrained(place, local_files_only=True)), layers, normalize)
-        except Exception as error:  # of any kind: transformers raises exceptions of its own
-            raise RunError(f"{place}: no configuration of a speech model ({first_line(error)})") from error
+    normalize: str = "none"
 
     def encoder(self, backend: str) -> EncoderSpec:
         """The whole speech model as an encoder in front of a back-end, all of it trained.
@@ -96,21 +67,15 @@ class SpeechModel:
             FrontEndError: its family is not supported, or it has no such hidden state.
         """
         scorer = PUBLISHED.get(backend, UNKNOWN)
-        layers = self.layers or scorer.layers(int(self.configuration["num_hidden_layers"]))
+        layers = self.layers or scorer.layers(int(self.geometry.configuration["num_hidden_layers"]))
         spec = EncoderSpec(
-            name=self.name,
+            name=self.geometry.name,
             weights_sha256="",
-            normalize=self.normalize or NO_NORMALIZATION,
-            model=self.configuration,
+            normalize=self.normalize,
+            model=self.geometry.configuration,
             trainable_from="waveform",
             layers_out=layers,
             combine="stack" if len(layers) > 1 or scorer.every_block else "sum",
             train_extractor=True,
         )
         return EncoderSpec.from_mapping(asdict(spec))
-
-
-def _fields(config: Any) -> dict[str, Any]:
-    """A configuration of transformers with all its fields, as JSON types."""
-    fields: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    return fields

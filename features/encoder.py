@@ -127,6 +127,54 @@ class EncoderSpec:
             )
 
 
+def encoder_name(name: str, norm_first: bool) -> str:
+    """The name in an Encoder of waveforms of a weight of the library's model, without any prefix.
+
+    Args:
+        name: such as `encoder.layers.0.attention.k_proj.weight`.
+        norm_first: whether the blocks normalise first, which decides where the last normalisation stands.
+    """
+    inside = name.removeprefix("encoder.")
+    is_behind_blocks = name.startswith("encoder.layers.") or (norm_first and name.startswith("encoder.layer_norm."))
+    return inside if is_behind_blocks else f"front.{inside}"
+
+
+def library_name_of(name: str) -> str:
+    """The inverse of `encoder_name`."""
+    inside = name.removeprefix("front.")
+    is_in_encoder = inside == name or inside.startswith(("pos_conv_embed.", "layer_norm."))
+    return f"encoder.{inside}" if is_in_encoder else inside
+
+
+class Geometry(NamedTuple):
+    """The configuration of a speech model in transformers, as JSON types, and its name in ARCHITECTURES or ""."""
+
+    name: str
+    configuration: dict[str, Any]
+
+
+def read_geometry(place: str) -> Geometry:
+    """The geometry of that name in ARCHITECTURES, or that of the `config.json` in that folder.
+
+    Raises:
+        FrontEndError: there is no such name or folder, or the folder has no readable configuration.
+    """
+    from spoofcache.features.frontends.geometry import ARCHITECTURES, configuration
+
+    name = place if place in ARCHITECTURES else ""
+    if not name and not Path(place).is_dir():
+        known = ", ".join(ARCHITECTURES)
+        raise FrontEndError(f"speech model {place!r}; expected a folder with a config.json, or {known}")
+    from transformers import AutoConfig
+
+    try:
+        config = configuration(name) if name else AutoConfig.from_pretrained(place, local_files_only=True)
+    except Exception as error:  # of any kind: transformers raises exceptions of its own
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise FrontEndError(f"{place}: no configuration of a speech model ({reason})") from error
+    return Geometry(name, json.loads(config.to_json_string(use_diff=False)))
+
+
 class Opened(NamedTuple):
     """A speech model whose upper part is going to be trained.
 

@@ -181,9 +181,10 @@ def _of_front_end(frontend: str = "raw", **chosen: Any) -> Heard:
 def _of_system(backend: str, speech_model: str = "xls-r-300m", **chosen: Any) -> Heard:
     """Waveforms for a speech model whose weights are in the checkpoint, as in the publication unless chosen."""
     from spoofcache.engine.published import PUBLISHED, UNKNOWN, SpeechModel
+    from spoofcache.features.encoder import read_geometry
 
     scorer = PUBLISHED.get(backend, UNKNOWN)
-    model = SpeechModel.of(speech_model, chosen.get("layers"), chosen.get("normalize"))
+    model = SpeechModel(read_geometry(speech_model), chosen.get("layers"), chosen.get("normalize", "none"))
     fit, n_samples = chosen.get("fit", "repeat"), chosen.get("n_samples", scorer.n_samples)
     waveform = _of_front_end(fit=fit, n_samples=n_samples)
     return waveform._replace(speech_model=model.encoder(backend), score=scorer.score)

@@ -119,25 +119,6 @@ class Front(nn.Module):
         return torch.where(covered[..., None], embedding, x)
 
 
-def encoder_name(name: str, norm_first: bool) -> str:
-    """The name in an Encoder of waveforms of a weight of the library's model, without any prefix.
-
-    Args:
-        name: such as `encoder.layers.0.attention.k_proj.weight`.
-        norm_first: whether the blocks normalise first, which decides where the last normalisation stands.
-    """
-    inside = name.removeprefix("encoder.")
-    is_behind_blocks = name.startswith("encoder.layers.") or (norm_first and name.startswith("encoder.layer_norm."))
-    return inside if is_behind_blocks else f"front.{inside}"
-
-
-def library_name_of(name: str) -> str:
-    """The inverse of `encoder_name`."""
-    inside = name.removeprefix("front.")
-    is_in_encoder = inside == name or inside.startswith(("pos_conv_embed.", "layer_norm."))
-    return f"encoder.{inside}" if is_in_encoder else inside
-
-
 def empty_encoder(spec: EncoderSpec) -> Encoder:
     """An encoder in mode `full` whose weights are zeros until they are loaded; no checkpoint is read."""
     from transformers import AutoConfig

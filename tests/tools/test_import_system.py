@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from spoofcache import detect, generate_score
 from spoofcache.engine.checkpoint import load_model
-from spoofcache.features.frontends.fairseq import library_name
+from spoofcache.features.fairseq import library_name
 from spoofcache.features.frontends.geometry import configuration
 from spoofcache.features.plan import Identity
 from spoofcache.models import BACKENDS

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from spoofcache.features.frontends.fairseq import PRETRAINING, fairseq_name, find_speech_models, library_name
+from spoofcache.features.fairseq import PRETRAINING, fairseq_name, find_speech_models, library_name
 from spoofcache.features.frontends.geometry import configuration, random_model
 from tests.fairseq_model import FairseqModel
 from tests.features.frontends.conftest import TINY
@@ -24,15 +24,14 @@ def theirs(**options):
 @pytest.mark.parametrize("old_form", [True, False], ids=["weight_g", "parametrizations"])
 @pytest.mark.parametrize("architecture", FORMS)
 @torch.no_grad()
-def test_a_model_of_fairseq_has_the_same_hidden_states_under_the_names_of_transformers(
-    architecture, old_form, waveforms
-):
+def test_a_model_of_fairseq_has_the_same_hidden_states_under_the_names_of_transformers(architecture, old_form):
     model = theirs(norm_first=FORMS[architecture], old_form=old_form)
     ours = random_model(configuration(architecture, num_hidden_layers=3, **TINY)).eval()
     pretraining = [name for name in model.state_dict() if name.startswith(PRETRAINING)]
     ours.load_state_dict(
         {library_name(name): each for name, each in model.state_dict().items() if name not in pretraining}
     )
+    waveforms = 0.1 + 0.05 * torch.randn(3, 8_000)
     states, last = model(waveforms)
     found = ours(waveforms, output_hidden_states=True)
     torch.testing.assert_close(found.last_hidden_state, last, rtol=0, atol=1e-5)
