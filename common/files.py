@@ -237,7 +237,7 @@ def makers(folder: Path) -> Mapping[str, Maker]:
 
 
 def _locked_since(lock: Path) -> float | None:
-    """When another process took a lock that it still holds; None if none holds it, or if it is gone."""
+    """The time at which another process took a lock that it still holds; None if no process holds it."""
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:

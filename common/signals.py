@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 def exit_status(interrupt: KeyboardInterrupt, requeue_status: int | None = None) -> int:
     """The exit status from which a shell recognises the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 
-    With `requeue_status`, that is the exit status after every signal except Ctrl-C, which is no scheduler's.
+    With `requeue_status`, that is the exit status after every signal except Ctrl-C, which a scheduler does not send.
 
     >>> exit_status(Interrupted(15)), exit_status(KeyboardInterrupt()), exit_status(Interrupted(15), 99)
     (143, 130, 99)

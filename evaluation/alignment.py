@@ -1,4 +1,4 @@
-"""Scores in the order of the trials that they stand for."""
+"""Puts scores in the order of the trials of a protocol."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -62,13 +62,13 @@ def aligned(scores: CmScores, trials: TrialList, where: str) -> Aligned:
         understood = f" (understood: {scores.understood})" if scores.understood else ""
         expected = "one score for every trial, with its key"
         if any("keys differ" in fault for fault in faulty):
-            expected += ", or --column key=none where the column is no key"
+            expected += ", or --column key=none if the column is not a key"
         raise ScoreError(f"{where}: {'; '.join(faulty)}; expected {expected}{understood}")
     return Aligned(scores.scores[rows], match.rule, _polarity(scores, trials, rows))
 
 
 def _polarity(scores: CmScores, trials: TrialList, rows: NDArray[np.intp]) -> tuple[str, ...]:
-    """A sentence where a column of 0 and 1 is not the protocol's key with 1 for bona fide."""
+    """A sentence if a column of 0 and 1 is not the key of the protocol with 1 for bona fide."""
     if scores.ones is None:
         return ()
     agreeing, n = int((scores.ones[rows] == trials.is_bonafide).sum()), rows.size

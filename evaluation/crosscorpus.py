@@ -1,9 +1,9 @@
 """Evaluation sets from runs and cached test sets. The scores are kept in the run folder and are computed only once.
 
-`<run>/scores/<corpus>-<partition>-<digest>.tsv` holds the scores of a whole cached partition. The digest stands for the
-run's weights and for the cache's identity, trials and features, so that a score of other weights, trials or features is
-never taken. `<the same name>.sha256` beside it holds the checksum of the file in the form of `sha256sum`; scores that
-do not agree with it were edited or damaged, and are refused.
+`<run>/scores/<corpus>-<partition>-<digest>.tsv` contains the scores of a whole cached partition. The digest covers the
+weights of the run, and the identity, the trials and the features of the cache, so that scores of other weights, trials
+or features are never used. `<the same name>.sha256` beside it contains the checksum of the file in the form of
+`sha256sum`. Scores that do not agree with it were edited or damaged, and cause an error.
 """
 
 import glob

@@ -86,14 +86,14 @@ def load_row(row: Waveform, utt_id: str, path: Path, form: Form) -> Decoded:
     """
     try:
         waveform = load_waveform(path, at_most=None if form.view else form.n_samples)
-        heard = unusual(waveform)
+        peculiarity = unusual(waveform)
         if form.view:  # before the length rule, as in every published recipe that was read
             waveform = form.view(waveform, utt_id)
         row[:] = fit_length(waveform, form.n_samples, form.fit)
     except AudioError as error:
         row[:] = 0
         return Decoded(str(error))
-    return Decoded("", heard)
+    return Decoded("", peculiarity)
 
 
 class Decoders:

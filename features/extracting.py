@@ -1,4 +1,4 @@
-"""Extract all tasks of a request, or some, in this process; the console is told how it goes on."""
+"""Extracts all tasks of a request, or some of them, in this process, and reports the progress to the console."""
 
 from spoofcache.common.signals import postponed
 
@@ -54,11 +54,11 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Console:
-    """Who is told how an extraction goes on.
+    """Callbacks that report the progress of an extraction.
 
     Attributes:
-        say: called with a sentence.
-        begin: called with the tasks, before the first one.
+        say: called with each message.
+        begin: called with the tasks before the first one.
         watch: see `run_tasks`.
         finished: called with each partition whose tasks are finished.
     """

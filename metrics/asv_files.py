@@ -35,11 +35,11 @@ ASV_2019 = "lines of `attack-or-bonafide target|nontarget|spoof score`"
 def read_asv_scores(path: Path) -> AsvScores:
     """Read ASV scores in the form of ASVspoof 2019: the attack (`bonafide` or `-` for none), the class, the score.
 
-    Columns may stand in any order and be separated by blanks, tabs, commas or semicolons; others are left aside.
+    Columns may be in any order, and separated by blanks, tabs, commas or semicolons. Other columns are ignored.
 
     Raises:
-        ScoreError: a text that is no such table; an unknown class; a target or nontarget trial with an attack, a spoof
-            trial without one; a score that is no number; one of the three classes is missing.
+        ScoreError: the text is not such a table; a class is unknown; a target or nontarget trial has an attack, or a
+            spoof trial has none; a score is not a number; one of the three classes is missing.
     """
     try:
         lines = read_lines(path, ASV_2019)

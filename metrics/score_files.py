@@ -1,7 +1,7 @@
-"""Score files: read them, and refuse what cannot be judged with file, line and value.
+"""Reads score files, and raises an error with file, line and value if they cannot be used.
 
-Countermeasure (CM) score files have one trial per line; a higher score means more bona fide. How the columns are
-understood is told in `score_columns`.
+Countermeasure (CM) score files have one trial per line; a higher score means more likely bona fide. `score_columns`
+determines the meaning of the columns.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +32,13 @@ def read_scores(
 
     Args:
         path: the file.
-        columns: our name of a column (`utterance`, `score`, `key`, `attack`; `bonafide` or `spoof` for a column that
-            says 1 for that class) → the header or the number of it, where the contents leave it open.
-        known_names: gives the names of the utterances of a protocol, by which one column of several is recognised.
+        columns: our name of a column (`utterance`, `score`, `key`, `attack`; `bonafide` or `spoof` for a column in
+            which 1 means that class) → its header or its number, if the contents do not show it.
+        known_names: returns the names of the utterances of a protocol, by which one of several columns is recognised.
 
     Raises:
-        ScoreError: a text that is no table; a table without names or scores, or open to two readings; a score that is
-            no decimal number within ±LARGEST; an unknown key; a spoof whose attack is `bonafide`; a trial that is
-            there twice.
+        ScoreError: the text is not a table, has no names or scores, or can be read in two ways; a score is not a
+            decimal number within ±LARGEST; a key is unknown; the attack of a spoof is `bonafide`; a trial occurs twice.
     """
     try:
         return _cm_scores(score_columns(Path(path), columns, known_names), columns or {})
@@ -107,7 +106,7 @@ def _spoof_attacks(
     if misplaced:
         row = int(np.flatnonzero(~is_bonafide & attacks.are_among(misplaced))[0])
         found = f"attack {shown(attacks[row])} with key spoof"
-        table.lines.refuse(row, found, "the attack's id, or `-` where it is not known")
+        table.lines.refuse(row, found, "the attack's id, or `-` if it is not known")
     if of_bonafide <= {UNKNOWN} and "" not in of_spoof:
         return attacks
     return attacks.changed(lambda name: name or UNKNOWN).with_text(is_bonafide, UNKNOWN)
@@ -138,7 +137,7 @@ def numbers_of(table: Table, column: Column, understood: str = "") -> FloatArray
     """The cells of a column as float64 [N].
 
     Raises:
-        TableError: a cell that is no decimal number within ±LARGEST; the message names its line.
+        TableError: a cell is not a decimal number within ±LARGEST; the message names its line.
     """
     is_plain = column.cells.are_ascii and not column.cells.has(
         "_"

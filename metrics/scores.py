@@ -25,21 +25,21 @@ class CmScores:
     utt_ids: Sequence[str]
     """Names of the utterances as the file writes them."""
     attacks: Sequence[str] | None
-    """Attack of each trial, UNKNOWN for bona fide and where it is not known; None where the file does not state it."""
+    """Attack of each trial, UNKNOWN for bona fide and if it is not known; None if the file has no attacks."""
     is_bonafide: NDArray[np.bool_] | None
-    """Key of each trial [N]; None where the file does not state it."""
+    """Whether each trial [N] is bona fide; None if the file does not state it."""
     scores: FloatArray
-    """Score of each trial [N]; a higher score means more bona fide."""
+    """Score of each trial [N]; a higher score means more likely bona fide."""
     path: Path | None = None
     """The file that the scores were read from; None for scores that were computed."""
     layout: str = ""
     """How the text was split into rows and columns, in words."""
     understood: str = ""
-    """What its columns were understood to be, for messages."""
+    """The meaning of its columns, in words, for messages."""
     ones: NDArray[np.bool_] | None = None
-    """Where the file says 1 in a column of 0 and 1 [N] that may be the key; None where it has no such column."""
+    """Whether each cell [N] is 1 in a column of 0 and 1 that may be the key; None if there is no such column."""
     remarks: tuple[str, ...] = ()
-    """Sentences on what was taken for granted because the file does not state it."""
+    """Sentences on what was assumed because the file does not state it."""
 
     @property
     def bonafide(self) -> FloatArray:

@@ -13,10 +13,10 @@ class BackendOutput(NamedTuple):
 
 
 def require_output(backend: str, output: object, batch: int) -> BackendOutput:
-    """Check what a back-end returned for a batch of so many utterances.
+    """Check the result of a back-end for a batch of `batch` utterances.
 
     Raises:
-        ValueError: It is no BackendOutput, or the shape of its embedding or of its logits is another.
+        ValueError: the result is not a BackendOutput, or its embedding or its logits have the wrong shape.
     """
     if isinstance(output, BackendOutput):
         embedding, logits = (tuple(tensor.shape) for tensor in output)

@@ -53,7 +53,7 @@ def walk(root, protocols, audio_dir, workers):
 
 @pytest.mark.corpus
 @pytest.mark.usefixtures("one_thread")
-def test_cached_views_random_training_and_two_test_sets_twice_the_same(shared, protocols, tmp_path):
+def test_training_on_random_views_and_testing_on_two_sets_is_repeatable(shared, protocols, tmp_path):
     audio_dir = shared / "data/minicorpus/flac"
     one, other = tmp_path / "one", tmp_path / "other"
     walk(one, protocols, audio_dir, workers=1)

@@ -105,7 +105,7 @@ def layers(front_end):
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_two_epochs_and_a_score_for_every_utterance(path, caches, weights, tmp_path):
+def test_every_config_trains_for_two_epochs_and_scores_every_utterance(path, caches, weights, tmp_path):
     train, dev = caches(path)
     front_end = tomllib.loads(path.read_text())["features"]["front_end"]
     stand_in = [f"features.front_end.layers={json.dumps(layers(front_end))}"] if "layers" in front_end else []

@@ -39,7 +39,7 @@ def corpora(tmp_path):
     return {name: write_corpus(tmp_path / name, make_trials(n, name)) for name, n in (("train", 16), ("dev", 9))}
 
 
-def test_the_road_on_a_gpu_gives_the_scores_of_the_cpu(corpora, tmp_path, gpu):
+def test_the_whole_pipeline_on_a_gpu_gives_the_scores_of_the_cpu(corpora, tmp_path, gpu):
     on_cpu, said_on_cpu = road(tmp_path / "a", corpora, "cpu")
     on_gpu, said_on_gpu = road(tmp_path / "b", corpora, "cuda")
     expected, found = read_scores(on_cpu), read_scores(on_gpu)

@@ -11,15 +11,15 @@ from typing import BinaryIO, NamedTuple
 from spoofcache.common.errors import InputError
 
 BLOCK = 1 << 18
-"""Number of bytes that are read at once; the cells of as many take several times the memory."""
+"""Number of bytes that are read at once. Their cells take several times as much memory."""
 
 
 class TableError(InputError):
-    """A text that is no table, or whose columns cannot be told; the message names file, line, value and expectation."""
+    """A text is not a table, or its columns are not clear; the message states file, line, value and expectation."""
 
 
 class _State(NamedTuple):
-    """By what a file is recognised as the same, unchanged one."""
+    """The properties of a file by which a change is noticed."""
 
     device: int
     number: int
@@ -28,7 +28,7 @@ class _State(NamedTuple):
 
 
 class Source:
-    """A file whose blocks can be gone through repeatedly. What cannot be read twice, such as a pipe, is kept in memory.
+    """A file whose blocks can be read repeatedly. A file that cannot be read twice, such as a pipe, is kept in memory.
 
     Raises:
         OSError: the file cannot be read.
@@ -62,7 +62,7 @@ class Source:
             yield block
 
     def _whole_lines(self, at: int) -> bytes:
-        """A block from an offset on. The file is closed in between: nobody has to go through all blocks."""
+        """A block from an offset on. The file is closed after each block, since a caller may stop after any block."""
         with self.path.open("rb") if self._kept is None else BytesIO(self._kept) as file:
             if self._kept is None and _state_of(file) != self._state:
                 raise TableError(f"{self.path}: the file changed while it was read; expected one that is complete")

@@ -25,11 +25,11 @@ class HeldOut:
     attacks: Mapping[str, float]
 
 
-def rehearse(train: PooledSet, judged: Sequence[PooledSet]) -> list[str]:
-    """The attacks of train that a judged set has too, and that are therefore held out one after the other.
+def attacks_to_hold_out(train: PooledSet, judged: Sequence[PooledSet]) -> list[str]:
+    """The attacks of train that also occur in a judged set, and that are therefore held out one after the other.
 
     Raises:
-        StudyError: no attack is known, or train has a single one and another set has it too.
+        StudyError: no attack is known, or train has a single attack, which also occurs in another set.
     """
     of_train = _attacks(train)
     if not of_train or not any(_attacks(one) for one in judged):

@@ -9,7 +9,7 @@ import numpy as np
 from spoofcache.evaluation.comparison import compare
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import BY_TRIAL, Comparison, Figure, Uncertainty
-from spoofcache.evaluation.layer_study.held_out import HeldOut, held_out_figure, rehearse
+from spoofcache.evaluation.layer_study.held_out import HeldOut, attacks_to_hold_out, held_out_figure
 from spoofcache.evaluation.layer_study.pooled_sets import PooledSet, StudyError, require_comparable
 from spoofcache.evaluation.layer_study.probe import GRID, Folds, choose_c, fit_probe, make_folds
 from spoofcache.metrics.det import FloatArray, equal_error_rate
@@ -136,7 +136,7 @@ def n_fits(sets: Sets, settings: Settings) -> int:
     """The number of logistic regressions of a study."""
     n_layers = len(sets.train.layers)
     to_choose = len(GRID) * len(make_folds(sets.train.trials, settings.seed).folds)
-    attacks = len(rehearse(sets.train, sets.judged)) if settings.hold_out else 0
+    attacks = len(attacks_to_hold_out(sets.train, sets.judged)) if settings.hold_out else 0
     steps = [n_layers - step + to_choose + 1 for step in range(1, min(max(SIZES), n_layers))]
     return n_layers * (to_choose + 1 + attacks) + sum(steps)
 
@@ -168,7 +168,7 @@ class Fits:
         self.c: list[float] = []
         self.scores: list[list[FloatArray]] = []
         self.combinations: list[tuple[Combination, list[FloatArray]]] = []
-        self._attacks = rehearse(sets.train, sets.judged) if settings.hold_out else []
+        self._attacks = attacks_to_hold_out(sets.train, sets.judged) if settings.hold_out else []
         self._without: list[Mapping[str, list[FloatArray]]] = []
         """Of each layer: the scores on every set of the probe that was fitted without an attack, by the attack."""
 

@@ -170,7 +170,7 @@ def test_both_forms_of_the_pairs_agree(nodes):
 
 
 @pytest.mark.parametrize("factor", [1.001, float("nan")])
-def test_forms_that_differ_are_no_benchmark(monkeypatch, factor):
+def test_a_benchmark_fails_if_the_scores_of_its_forms_differ(monkeypatch, factor):
     ours = backends.pair_scores
     monkeypatch.setattr(backends, "pair_scores", lambda *inputs: factor * ours(*inputs))
     with pytest.raises(Sentence, match="3 nodes: the two forms differ by"):

@@ -9,7 +9,7 @@ from spoofcache.benchmarks.evaluator import Bench, Job, main, measure, write_sco
 from spoofcache.metrics.det import ScoreError
 
 
-def test_prints_a_line_per_job_and_keeps_the_figures(tmp_path):
+def test_prints_a_line_for_each_job_and_writes_the_figures(tmp_path):
     out = tmp_path / "out.json"
     options = ["--size", "0.01", "--replicates", "30", "--json", str(out)]
     done = CliRunner().invoke(main, options, catch_exceptions=False)
@@ -22,14 +22,14 @@ def test_prints_a_line_per_job_and_keeps_the_figures(tmp_path):
     assert all(job["seconds"] > 0 < job["ratio"] for job in result["jobs"].values())
 
 
-def test_the_made_scores_have_attacks_of_their_own_difficulty(tmp_path):
+def test_random_scores_have_attacks_of_different_difficulty(tmp_path):
     figures = Bench(*write_scores(tmp_path, 0.02), replicates=1).jobs()["table"].ours()
     eers = figures[2::2]
     assert len(eers) == 13
     assert len(set(eers)) > 5
 
 
-def test_sides_that_differ_are_no_benchmark():
+def test_a_benchmark_fails_if_the_figures_of_its_sides_differ():
     with pytest.raises(ScoreError, match="a job: the two sides differ"):
         measure(Job("a job", lambda: [1.0], lambda: [1.1]))
 

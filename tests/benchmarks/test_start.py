@@ -61,7 +61,7 @@ TINY = {
         ("gpu_check.py", "Usage"),
     ],
 )
-def test_it_runs_with_nothing_carried(tmp_path, script, line):
+def test_it_runs_where_only_the_repository_exists(tmp_path, script, line):
     done = start(tmp_path, script, TINY[script], AUDIO + HIDDEN)
     assert done.returncode == 0, done.stderr
     assert line in done.stdout

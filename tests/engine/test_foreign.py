@@ -199,7 +199,7 @@ class Private(nn.Module):
         ({0: torch.ones(2)}, "no state dict in it"),
     ],
 )
-def test_what_is_no_state_dict_is_refused(read, content, sentence):
+def test_a_file_without_a_state_dict_is_refused(read, content, sentence):
     with pytest.raises(RunError, match=sentence):
         read(content)
 

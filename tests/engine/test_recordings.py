@@ -50,7 +50,7 @@ def test_a_file_is_taken_whatever_its_ending_and_a_folder_needs_audio(tmp_path):
         find_recordings([tmp_path])
 
 
-def test_it_does_without_torch():
+def test_results_are_written_without_importing_torch():
     code = "import sys, spoofcache.engine.recordings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 

@@ -15,7 +15,7 @@ from spoofcache.metrics.scores import AsvScores, CmScores
 
 def scores_of(utt_ids, scores, keys=None, attacks=None):
     is_bonafide = None if keys is None else np.array(keys) == "bonafide"
-    return CmScores(utt_ids, attacks, is_bonafide, np.array(scores, float), Path("mine.txt"), "tsv")
+    return CmScores(utt_ids, attacks, is_bonafide, np.array(scores, float), Path("mine.txt"), understood="tsv")
 
 
 TRIALS = TrialList(["u1", "u2.flac", "u3"], np.array([True, False, False]), {"attack": np.array(["-", "A07", "-"])})
@@ -57,7 +57,7 @@ def test_scores_of_trials_that_are_not_judged_are_dropped():
 def test_scores_that_do_not_fit_the_trials_are_refused(scores, fault):
     with pytest.raises(ScoreError) as refusal:
         align(scores, TRIALS, "mine against theirs")
-    no_key = ", or --column key=none where the column is no key" if "keys differ" in fault else ""
+    no_key = ", or --column key=none if the column is not a key" if "keys differ" in fault else ""
     expected = f"expected one score for every trial, with its key{no_key} (understood: tsv)"
     assert str(refusal.value) == f"mine against theirs: {fault}; {expected}"
 

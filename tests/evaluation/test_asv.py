@@ -33,11 +33,11 @@ def read(write):
     return asv
 
 
-def test_scores_of_2019_with_their_protocol(read):
+def test_scores_of_2019_are_read_with_their_protocol(read):
     assert read(PROTOCOL_2019, ASV_2019) == [[2], [0], [3, -1]]
 
 
-def test_scores_of_2021_with_their_key(read):
+def test_scores_of_2021_are_read_with_their_key(read):
     assert read(PROTOCOL_2021, ASV_2021, EVAL, KEY_2021) == [[2], [0], [3]]
 
 
@@ -46,13 +46,13 @@ def test_scores_of_2021_need_their_key(read):
         read(PROTOCOL_2021, ASV_2021, EVAL)
 
 
-def test_scores_of_2019_with_a_protocol_of_2021(read):
+def test_scores_of_2019_with_a_protocol_of_2021_are_refused(read):
     with pytest.raises(ScoreError, match=r"in the form of ASVspoof 2019, but the protocol P is one of ASVspoof 2021"):
         read(PROTOCOL_2021, ASV_2019)
     assert read(PROTOCOL_2021, ASV_2019, anyway=True) == [[2], [0], [3, -1]]
 
 
-def test_scores_of_2021_of_utterances_that_the_protocol_does_not_know(read):
+def test_scores_of_2021_of_unknown_utterances_are_refused(read):
     others = [re.sub(r"\bs1-", "s9-", text) for text in (ASV_2021, KEY_2021)]
     with pytest.raises(ScoreError, match=r"1 spoofed utterances are not in the protocol, first s9; .* --asv-anyway"):
         read(PROTOCOL_2021, others[0], EVAL, others[1])

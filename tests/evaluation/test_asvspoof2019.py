@@ -29,7 +29,7 @@ def evaluate(scores=SCORES, asv=None):
     return evaluate_2019(EvaluationSet("set", TRIALS, {"system": scores}, asv))
 
 
-def test_eight_trials_on_paper():
+def test_figures_of_eight_trials_equal_a_calculation_by_hand():
     evaluation = evaluate(asv=ASV)
     c1, c2 = 0.9405 - 0.095 / 4, 0.5 * 3 / 4
 

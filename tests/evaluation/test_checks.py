@@ -31,7 +31,7 @@ def test_harmless_scores_cause_no_warning(bonafide, spoof):
     assert said(bonafide, spoof) == []
 
 
-def test_an_inverted_sign():
+def test_an_inverted_sign_causes_a_warning():
     sentence = "mine: an EER above 50 %: the sign of the scores may be inverted (higher must mean bona fide)"
     assert said([1, 2, 3], [4, 5, 6]) == [sentence]
 
@@ -45,14 +45,14 @@ def test_equal_scores_are_not_an_inverted_sign(bonafide, spoof):
     ]
 
 
-def test_decisions_instead_of_scores():
+def test_decisions_instead_of_scores_cause_a_warning():
     decisions, ties = said([1, 1, 1, 0], [0, 0, 1, 1])
     assert decisions == "mine: no other score than 0 and 1 in 8 trials: decisions, where an EER needs graded scores"
     assert ties.startswith("mine: 4 bona fide and 4 spoof trials share scores with the other class")
 
 
 @pytest.mark.parametrize(("n_values", "n_each", "warned"), [(99, 10, True), (100, 10, False), (99, 9, False)])
-def test_few_distinct_values_in_many_trials(n_values, n_each, warned):
+def test_few_distinct_values_in_many_trials_cause_a_warning(n_values, n_each, warned):
     values = np.repeat(np.arange(n_values), n_each)
     spoof, bonafide = np.split(values, [n_each * 40])
     sentence = (
@@ -61,7 +61,7 @@ def test_few_distinct_values_in_many_trials(n_values, n_each, warned):
     assert said(bonafide, spoof) == [sentence] * warned
 
 
-def test_a_saturated_soft_max():
+def test_a_saturated_soft_max_causes_a_warning():
     sentence = "mine: 3 scores are exactly 0 or 1: a saturated soft-max makes ties; log-odds would not"
     assert said([1, 1, 0.9], [0, 0.1, 0.2]) == [sentence]
 
@@ -106,7 +106,7 @@ def test_both_orders_of_equal_scores_are_judged(bonafide, spoof):
 
 
 @pytest.mark.parametrize(("scores", "warned"), [([0, 0.5, 1], True), ([0, 0.5, 1.01], False), ([-0.1, 0.5], False)])
-def test_probabilities_where_ratios_are_meant(scores, warned):
+def test_probabilities_instead_of_ratios_cause_a_warning(scores, warned):
     sentences = not_llr_warning("mine", np.array(scores, float))
     assert [sentence.partition(" as prob")[0] for sentence in sentences] == [
         "mine: all scores lie between 0 and 1"
@@ -114,7 +114,7 @@ def test_probabilities_where_ratios_are_meant(scores, warned):
 
 
 @pytest.mark.corpus
-def test_the_published_file_with_the_inverted_sign(shared):
+def test_the_published_file_with_the_inverted_sign_causes_a_warning(shared):
     cm = read_scores(shared / "data/asvspoof2019_la/cm_inverted_sign_eval.txt")
     (sign,) = warnings_of("LFCC-ResNet", cm.scores, cm.is_bonafide)
     assert sign.startswith("LFCC-ResNet: an EER above 50 %")

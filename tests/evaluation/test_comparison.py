@@ -78,7 +78,7 @@ class TestGroups:
 
 
 class TestFigures:
-    def test_pooled_and_by_attack_as_on_paper(self):
+    def test_pooled_figures_and_those_by_attack_equal_a_calculation_by_hand(self):
         comparison = compare(evaluated(ASV), ["eer", "min_tdcf_2019"], ["attack"], NO_INTERVALS)
         fair = comparison.pooled.figures["fair"]
         assert (fair["eer"].value, fair["min_tdcf_2019"].value) == (0.25, pytest.approx(0.25))
@@ -108,7 +108,7 @@ class TestFigures:
             assert all(np.isfinite(figure.value) for figure in figures.values())
             assert all((figures[name].low is None) != MEASURES[name].bootstrapped for name in CM_MEASURES)
 
-    def test_what_the_inputs_allow(self):
+    def test_the_default_measures_follow_from_the_inputs(self):
         assert default_measures(tandem=False, costs=False, calibrated=False) == ("eer", "min_dcf")
         assert default_measures(tandem=False, costs=True, calibrated=False) == ("eer", "min_tdcf_2021", "min_dcf")
         assert "t_eer" in default_measures(tandem=True, costs=False, calibrated=False)
@@ -185,7 +185,7 @@ class TestIntervals:
             for figure in figures.values():
                 assert figure.low < figure.value < figure.high
 
-    def test_a_real_difference_is_significant_and_twins_are_not(self):
+    def test_a_real_difference_is_significant_and_that_of_equal_systems_is_not(self):
         figures = compare(many(gain=1.0), ["cllr"]).pooled.figures
         best = min(figures, key=lambda name: figures[name]["cllr"].value)
         twin = ({"sharp", "twin"} - {best}).pop()
@@ -207,7 +207,7 @@ class TestIntervals:
         assert comparison.by["attack"]["A02"].figures["fair"]["eer"].low is None
         assert "No intervals for A02: all trials of a class have the speaker bob" in comparison.notes[-1]
 
-    def test_the_notes_say_how(self):
+    def test_the_notes_state_how_the_figures_were_computed(self):
         assert compare(evaluated(), ["eer"], uncertainty=Uncertainty(100, 0.9, seed=7)).notes[0] == (
             "Intervals: 90% percentile bootstrap, 100 replicates (seed 7), drawing trials one by one within each class."
             " Differences from the best system: paired bootstrap test on the same draws, with Holm's correction for "
@@ -272,7 +272,7 @@ class TestWarnings:
 
 
 class TestGroupsOfSomeBonaFide:
-    def test_where_some_bona_fide_have_a_value_the_others_are_in_no_group(self):
+    def test_bona_fide_trials_without_a_value_are_in_no_group_if_others_have_one(self):
         codec = np.array(["none", "none", "C01", "-", "none", "C01", "C01", "-"])
         trials = TrialList(TRIALS.utt_ids, KEYS, {"codec": codec})
         groups, notes = groups_of(trials, ["codec"])

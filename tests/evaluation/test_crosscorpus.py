@@ -163,7 +163,7 @@ def test_a_crash_while_scoring_leaves_only_complete_score_files(place, monkeypat
     assert work(place).n_to_score == 3 * 8
 
 
-def test_two_at_once_end_with_the_same_scores(place, monkeypatch):
+def test_two_evaluations_at_once_end_with_the_same_scores(place, monkeypatch):
     real = crosscorpus.score_partition
 
     def another_comes_first(*arguments):

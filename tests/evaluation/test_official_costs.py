@@ -40,7 +40,7 @@ def test_conditions_are_those_of_the_requested_columns(path, number, protocol):
     assert read_costs(path, ["attack"]) == POOLED | {"A07": Coefficients(0.25, 0.5, 0.75)}  # A08 has no ASV trials
 
 
-def test_both_ways_in_which_numpy_writes_it(path):
+def test_both_file_formats_of_numpy_are_read(path):
     np.array(table()).dump(path)
     assert read_costs(path) == POOLED
     np.save(path, table(), allow_pickle=True)
@@ -91,7 +91,7 @@ def test_code_is_named_and_does_not_run(path, tmp_path, protocol):
         (pickle.dumps(np.array([{}, {}])), "an array of several values"),
     ],
 )
-def test_what_is_no_such_table_is_refused(path, content, sentence):
+def test_anything_but_a_table_of_costs_is_refused(path, content, sentence):
     path.write_bytes(content)
     with pytest.raises(ScoreError, match=sentence):
         read_costs(path)

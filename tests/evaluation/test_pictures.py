@@ -93,7 +93,7 @@ def place(use):
 
 @pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize(("draw", "size"), [(draw_det, (1080, 960)), (draw_histogram, (660, 1080))])
-def test_a_file_of_every_kind_of_scores(tmp_path, draw, size, name):
+def test_a_picture_is_written_for_every_kind_of_scores(tmp_path, draw, size, name):
     draw(evaluation_set(SCORES[name]), name, tmp_path / "picture.png")
     pixels = imread(tmp_path / "picture.png")
     assert pixels.shape[:2] == size
@@ -115,7 +115,7 @@ def test_a_file_name_with_dollars_is_no_formula(tmp_path):
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_of_every_set(kind, name):
+def test_every_picture_is_drawn_for_every_set(kind, name):
     svg = PICTURES[kind](SETS[name])
     assert drawn(svg).tag == "{http://www.w3.org/2000/svg}svg"
     n_systems = len(SETS[name].systems)
@@ -157,7 +157,7 @@ def test_the_det_axes_reach_as_far_as_the_curve(n_above, n_ticks):
     assert (len(xs), len(ys)) == (n_ticks, n_ticks)
 
 
-def test_good_systems_keep_a_close_look():
+def test_axes_for_good_systems_show_only_low_rates():
     _, xs, ys = marks(det_curves(evaluation_set(cm_scores(NORMAL + 2, NORMAL - 2))))
     assert (len(xs), len(ys)) == (3, 3)  # 1, 2 and 5 %: half an error of sixty is 0.8 %, and axes hold four such errors
 
@@ -185,7 +185,7 @@ def test_every_group_has_a_dot_for_every_system_that_has_a_figure():
 @pytest.mark.parametrize(
     "figure", [Figure(0.0), Figure(0.0, 0.0, 0.01), Figure(0.5, 0.0, 1.0), Figure(1.0), Figure(0.3)]
 )
-def test_groups_of_any_figures(figure):
+def test_figures_by_group_are_drawn_for_any_value(figure):
     for n_systems, n_groups in ((1, 1), (12, 30)):
         systems, groups = [f"s{k}" for k in range(n_systems)], ["g" * (k + 1) for k in range(n_groups)]
         assert drawn(figures_by_group(comparison(systems, groups, figure), "attack")).tag.endswith("svg")

@@ -147,7 +147,7 @@ def test_a_comparison_without_trials_has_tables_only():
     assert (len(list(root.iter("table"))), len(list(root.iter("img")))) == (3, 0)
 
 
-def test_nothing_but_data_and_no_script(page):
+def test_the_page_loads_only_embedded_data_and_has_no_script(page):
     root = tree(page)
     assert root.find(".//script") is None
     sources = [value for element in root.iter() for name, value in element.items() if name in ("src", "href")]
@@ -159,7 +159,7 @@ def test_nothing_but_data_and_no_script(page):
     assert policy == POLICY
 
 
-def test_pictures_travel_in_the_page(page):
+def test_pictures_are_embedded_in_the_page(page):
     for image in tree(page).iter("img"):
         kind, _, data = image.get("src").partition(",")
         assert kind == "data:image/svg+xml;base64"

@@ -33,7 +33,7 @@ def test_one_seed_alone_keeps_the_name_of_its_folder(tmp_path):
     assert (run.system, run.experiment.systems) == ("lcnn-seed3", ("lcnn-seed3",))
 
 
-def test_a_name_gathers_runs_from_anywhere(tmp_path):
+def test_runs_of_one_name_are_grouped_wherever_their_folders_are(tmp_path):
     one, two = write_run(tmp_path / "a", seed=1), write_run(tmp_path / "b", seed=2)
     assert rows(read_runs([f"x={one}", f"x={two}"])) == [("x", ("LA/train",), ("x-seed1", "x-seed2"))]
     assert rows(read_runs([f"x={one}", str(two)])) == [("x", ("LA/train",), ("x",)), ("b", ("LA/train",), ("b",))]
@@ -66,7 +66,7 @@ def test_two_systems_never_share_a_name(tmp_path):
         read_runs([f"x={a}", f"x={b}", f"x-seed0={c}"])
 
 
-def test_what_is_no_run_gets_a_sentence(tmp_path):
+def test_a_folder_that_is_not_a_run_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(RunError, match=r"none: no such folder; expected FOLDER or NAME=FOLDER"):
         read_runs([str(tmp_path / "none")])
     with pytest.raises(RunError, match=r"no model\.json; expected the run folder of"):
@@ -106,7 +106,7 @@ def test_seeds_with_another_dev_are_not_one_experiment(experiment, caches, tmp_p
         read_runs([str(tmp_path / "run-seed0"), str(tmp_path / "run-seed1")])
 
 
-def test_a_description_from_before_says_nothing_about_it(tmp_path):
+def test_a_description_of_an_earlier_version_has_no_training_partitions(tmp_path):
     folder = write_run(tmp_path / "run")
     text = (folder / ABOUT).read_text()
     before = text[: text.index(',\n "trained_on"')] + "\n}\n"

@@ -76,7 +76,7 @@ def one_system(name="a", test_set="t", group="g", **changes):
     return Comparison(test_set, ("eer",), table, {"attack": {group: table}}, **changes)
 
 
-def test_text():
+def test_as_text_gives_the_expected_tables():
     assert as_text(COMPARISON) == TEXT
 
 
@@ -192,7 +192,7 @@ def test_latex_captions_say_how_intervals_were_made():
         ("a\nb", r"a\textbackslash{}nb"),
     ],
 )
-def test_latex_takes_no_name_for_a_command(name, written):
+def test_names_are_escaped_in_latex(name, written):
     assert f"\n{written} & 25.000" in as_latex(one_system(name=name))
 
 

@@ -44,7 +44,7 @@ class TestNames:
     def test_a_file_whose_name_has_an_equals_sign(self, write):
         assert named(write("lr=0.1.txt", SCORES))[0].name == "lr=0.1"
 
-    def test_a_name_is_not_empty(self, write):
+    def test_an_empty_name_is_refused(self, write):
         with pytest.raises(ScoreError, match="expected FILE or NAME=FILE"):
             named(f"={write('a.txt', SCORES)}")
 
@@ -187,7 +187,7 @@ class TestSeveralSets:
             ("b1 9\nb2 8\ns1 7\nc1 5\n", r"1 of 4 trials have no score \(s2\); expected"),
         ],
     )
-    def test_a_chosen_file_covers_the_set_and_has_no_scores_of_no_set(self, protocols, both, write, scored, fault):
+    def test_a_file_whose_set_is_chosen_must_have_exactly_its_trials(self, protocols, both, write, scored, fault):
         with pytest.raises(ScoreError, match=f"against P: {fault}"):
             self.judged(protocols, f"a@P={write('a.txt', scored)}", f"b@Q={both}")
 
@@ -232,7 +232,7 @@ class TestAsv:
         with pytest.raises(ScoreError, match=r"P with .*asv.txt: the ASV scores lack A02"):
             evaluation_sets(named(write("a.txt", SCORES)), named(write("P.txt", PROTOCOL)), asv=[asv])
 
-    def test_as_many_as_protocols_or_one(self, write):
+    def test_there_is_one_asv_file_or_one_for_each_protocol(self, write):
         asv = [write("asv.txt", ASV)] * 2
         with pytest.raises(ScoreError, match="2 files of ASV scores for 1 protocols; expected one for each, or one"):
             evaluation_sets(named(write("a.txt", SCORES)), named(write("P.txt", PROTOCOL)), asv=asv)
@@ -255,7 +255,7 @@ class TestCosts:
             ("condition\tc0\tc1\tc2\na\t0\t1\t1\na\t0\t1\t1\n", "costs.tsv:3: condition a occurs twice"),
         ],
     )
-    def test_what_is_no_cost_is_refused_by_line(self, write, content, sentence):
+    def test_a_coefficient_that_is_not_a_cost_is_refused_with_its_line(self, write, content, sentence):
         with pytest.raises((ScoreError, ProtocolError), match=sentence):
             read_costs(write("costs.tsv", content))
 
@@ -278,7 +278,7 @@ class TestCalibration:
                 lines[name].append(f"u{i} {attack} {key} {rng.normal(i % 2, 0.5)}\n")
         return named(*(f"{name}={write(f'{name}{seed}.txt', ''.join(lines[name]))}" for name in names))
 
-    def test_every_system_gets_a_calibrated_twin_and_all_a_fusion(self, write):
+    def test_every_system_gets_a_calibrated_version_and_all_a_fusion(self, write):
         (evaluated,) = evaluation_sets(self.sets(write, 1))
         judged = calibrated(evaluated, self.sets(write, 2), None, fuse=True)
         assert list(judged.systems) == ["a", "b", "a, calibrated", "b, calibrated", "fusion"]

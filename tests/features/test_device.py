@@ -58,7 +58,7 @@ class TestPace:
         sentence = "500 utterances at 50.0/s, the device waited 15% of the time (10% for decoding, 5% for writing)"
         assert str(pace) == sentence
 
-    def test_what_neither_decoding_nor_writing_held_up_is_launching(self):
+    def test_waiting_for_neither_decoding_nor_writing_counts_as_launching(self):
         pace = Pace(utterances=500, seconds=10.0)
         pace.idle(1.0, {"decoding": 0.0, "writing": 0.0})
         pace.idle(1.0, {"decoding": 0.5, "writing": 0.2})

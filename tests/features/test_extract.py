@@ -142,7 +142,7 @@ class TestNumbers:
         with pytest.raises(StoreError, match=f"^{sentence}$"):
             make_identity(make_frontend(frontend, FrontEndOptions()), replace(OPTIONS, dtype=dtype))
 
-    def test_a_number_that_does_not_fit_stops_with_the_utterance(self, corpus, tmp_path):
+    def test_a_number_that_does_not_fit_stops_with_the_name_of_the_utterance(self, corpus, tmp_path):
         with pytest.raises(StoreError, match=r"^utterance U_000[0-2]: a feature of magnitude .* does not fit float16"):
             extract(corpus(3), tmp_path / "cache", Frames(gains=(1e6,)))
         assert names(tmp_path / "cache") == ["trials.tsv"]

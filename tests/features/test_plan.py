@@ -128,7 +128,7 @@ class TestShards:
 
 
 class TestManifest:
-    def test_it_gives_the_plan_back(self, tmp_path):
+    def test_the_manifest_gives_the_plan_back(self, tmp_path):
         plan = plan_of(700, (201, 1024))
         write_manifest(tmp_path, plan, {})
         assert read_manifest(tmp_path) == plan
@@ -163,12 +163,12 @@ class TestManifest:
         assert str(refusal.value) == f"{tmp_path}: {found}; {expected}"
 
     @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"identity": 1}', b"\x89HDF\xff"])
-    def test_what_is_not_one_is_refused(self, tmp_path, content):
+    def test_a_file_that_is_not_a_manifest_is_refused(self, tmp_path, content):
         (tmp_path / "manifest.json").write_bytes(content)
         with pytest.raises(StoreError, match=f"^{tmp_path}/manifest.json: not a manifest of SpoofCache"):
             read_manifest(tmp_path)
 
-    def test_one_that_lacks_a_field_is_refused(self, tmp_path):
+    def test_a_manifest_that_lacks_a_field_is_refused(self, tmp_path):
         write_manifest(tmp_path, plan_of(3, (2, 3)), {})
         fields = json.loads((tmp_path / "manifest.json").read_text())
         del fields["shard_size"]
@@ -176,7 +176,7 @@ class TestManifest:
         with pytest.raises(StoreError, match=r"not a manifest of SpoofCache.*shard_size"):
             read_manifest(tmp_path)
 
-    def test_one_of_another_format_version_is_refused(self, tmp_path):
+    def test_a_manifest_of_another_format_version_is_refused(self, tmp_path):
         plan = Plan("la", "train", identity(format_version=2), "", 3, (2, 3), 512)
         write_manifest(tmp_path, plan, {})
         with pytest.raises(StoreError, match=r"manifest.json: format version 2; this SpoofCache reads version 1$"):
@@ -184,7 +184,7 @@ class TestManifest:
 
 
 class TestTrialList:
-    def test_the_plans_own_is_read(self, tmp_path):
+    def test_the_trial_list_of_the_plan_is_read(self, tmp_path):
         trials = make_trials(5)
         (tmp_path / "trials.tsv").write_bytes(snapshot(trials))
         assert read_trials(tmp_path, plan_of(5, (2, 3))) == trials
@@ -194,11 +194,11 @@ class TestTrialList:
         [make_trials(6), make_trials(5)[::-1], [*make_trials(4), Trial("U_0004", "spoof", "A99", "S0")]],
         ids=["longer", "another-order", "another-attack"],
     )
-    def test_any_other_is_refused(self, tmp_path, others):
+    def test_another_trial_list_is_refused(self, tmp_path, others):
         (tmp_path / "trials.tsv").write_bytes(snapshot(others))
         with pytest.raises(ShardMismatch, match=f"^{tmp_path}/trials.tsv: another trial list than the requested one"):
             require_trial_list(tmp_path / "trials.tsv", plan_of(5, (2, 3)))
 
-    def test_a_missing_one_is_refused(self, tmp_path):
+    def test_a_missing_trial_list_is_refused(self, tmp_path):
         with pytest.raises(StoreError, match=r"trials\.tsv: no such file; expected the trial list that the shards"):
             read_trials(tmp_path, plan_of(5, (2, 3)))

@@ -183,7 +183,7 @@ class TestStoredNumbers:
             ("int16", float("nan"), "a feature of magnitude nan does not fit int16 (at most 1)"),
         ],
     )
-    def test_what_does_not_fit_stops_with_the_utterance(self, dtype, value, sentence):
+    def test_a_value_that_does_not_fit_stops_with_the_name_of_the_utterance(self, dtype, value, sentence):
         rows = torch.zeros(3, 4, 2)
         rows[1, 2, 1] = value
         with pytest.raises(StoreError) as refusal:

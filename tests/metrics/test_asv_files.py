@@ -99,7 +99,7 @@ def test_a_trial_list_of_pa_has_no_attacks_and_no_header(read):
         ({"known": {"U_1", "U_2"}}, "1 spoofed utterances are not in the protocol, first U_3; .* --asv-anyway"),
     ],
 )
-def test_what_does_not_fit_is_refused(read, change, sentence):
+def test_a_file_that_does_not_fit_is_refused(read, change, sentence):
     with pytest.raises(ScoreError, match=sentence):
         read(**change)
 

@@ -101,7 +101,7 @@ class TestReplicates:
 
 
 class TestIntervals:
-    def test_the_middle_95_percent(self):
+    def test_an_interval_contains_the_middle_95_percent(self):
         assert percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
         assert percentile_interval(np.arange(1001.0), level=0.9) == pytest.approx((50, 950))
 

@@ -22,7 +22,7 @@ def test_the_examples_in_the_docstrings():
 
 
 class TestMinDcf:
-    def test_on_paper(self):
+    def test_equals_a_calculation_by_hand(self):
         # weights 0.95 for misses, 0.5 for false acceptances, in units of 0.5: reject s0, s2 and b1 → 0.95/4
         assert min_dcf(bonafide=[1, 5, 6, 7], spoof=[0, 2]).value == pytest.approx(0.95 / 4 / 0.5)
         # … or reject s0 only, which costs 0.5/2: with eight bona fide trials the miss is the cheaper one
@@ -36,7 +36,7 @@ class TestMinDcf:
 
 
 class TestActualDcf:
-    def test_on_paper(self):
+    def test_equals_a_calculation_by_hand(self):
         # Bayes' threshold is −ln 1.9 = −0.642: one of four bona fide below it, one of two spoofs above it
         value = actual_dcf(np.array([-1.0, 0.0, 1.0, 2.0]), np.array([-5.0, -0.5]))
         assert value == pytest.approx((0.95 / 4 + 0.5 / 2) / 0.5)
@@ -51,7 +51,7 @@ class TestActualDcf:
 
 
 class TestCllr:
-    def test_on_paper(self):
+    def test_equals_a_calculation_by_hand(self):
         # log2(1 + e^−ln 3) = log2(4/3) for the bona fide, log2(1 + e^0) = 1 for the spoof
         assert cllr(np.array([math.log(3)]), np.array([0.0])) == pytest.approx((math.log2(4 / 3) + 1) / 2)
 
@@ -64,7 +64,7 @@ class TestCllr:
 
 
 class TestMinCllr:
-    def test_on_paper(self):
+    def test_equals_a_calculation_by_hand(self):
         # s0 | b1, s2 pooled | b3: the posterior of the pool is ½, as many of each class: a ratio of 1, one bit
         assert min_cllr(np.array([1.0, 3.0]), np.array([0.0, 2.0])) == pytest.approx(0.5)
 
@@ -80,7 +80,7 @@ class TestMinCllr:
 
 
 class TestADcf:
-    def test_on_paper(self):
+    def test_equals_a_calculation_by_hand(self):
         # weights: a miss 0.9405, nontarget 0.095, spoof 0.5; in units of 0.595. Reject n0, s1, s2 and no target
         assert a_dcf(target=[3, 4, 5, 6], nontarget=[0], spoof=[1, 2]).value == 0
         # reject up to n2: the spoof at 8 stays (0.5/2); rejecting everything up to it would miss all targets
@@ -113,7 +113,7 @@ class TestADcf:
         ("cm_inverted_sign_eval.txt", -1, 0.05185626047310927, 0.07920129804248405, 0.5037876406530605),
     ],
 )
-def test_official_figures(shared, file, sign, minimum, actual, bits):
+def test_equals_the_official_figures(shared, file, sign, minimum, actual, bits):
     cm = read_scores(shared / "data/asvspoof2019_la" / file)
     bonafide, spoof = sign * cm.bonafide, sign * cm.spoof
     assert min_dcf(bonafide, spoof).value == pytest.approx(minimum, rel=1e-15)

@@ -139,7 +139,7 @@ def test_below_the_lowest_float_there_is_minus_infinity():
         ([1.0], [float("-inf"), 2.0, float("inf")], "2 of 3 spoof scores are -inf; expected finite numbers"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(bonafide, spoof, sentence):
+def test_scores_that_cannot_be_judged_are_refused(bonafide, spoof, sentence):
     with pytest.raises(ScoreError, match=f"^{sentence}$"):
         equal_error_rate(bonafide, spoof)
 

@@ -126,7 +126,7 @@ def test_two_probabilities_that_sum_to_one_are_not_chosen_from(score_file):
         ("7 2.5\n8 -1.5\n", [2.5, -1.5]),
     ],
 )
-def test_what_stands_beside_the_scores_does_not_matter(score_file, content, scores):
+def test_other_columns_do_not_change_the_scores(score_file, content, scores):
     assert read_scores(score_file(content)).scores.tolist() == scores
 
 
@@ -141,7 +141,7 @@ def test_what_stands_beside_the_scores_does_not_matter(score_file, content, scor
         ("u1 word\nu2 1\nu3 2\n", "1: score 'word'; expected a finite number"),
     ],
 )
-def test_what_is_open_to_two_readings_is_refused(score_file, content, sentence):
+def test_a_table_that_can_be_read_in_two_ways_is_refused(score_file, content, sentence):
     path = score_file(content)
     with pytest.raises(ScoreError) as refusal:
         read_scores(path)
@@ -149,7 +149,7 @@ def test_what_is_open_to_two_readings_is_refused(score_file, content, sentence):
 
 
 @pytest.mark.parametrize("attack", ["A00", "bonafide", "-"])
-def test_whatever_stands_as_the_attack_of_bona_fide_means_none(score_file, attack):
+def test_any_value_for_the_attack_of_bona_fide_means_none(score_file, attack):
     cm = read_scores(score_file(CM_2019.replace("-", attack, 1)))
     assert cm.attacks == ["-", "A07"]
 

@@ -68,12 +68,12 @@ def test_asv_rates_by_hand():
     assert asv == AsvErrorRates(p_fa=0.6, p_miss=0.25, p_miss_spoof=0.5)  # a score at the threshold is accepted
 
 
-def test_on_paper():
+def test_equals_a_calculation_by_hand():
     # rejecting nothing costs 0.5, s0: 0.25, then b1: 0.25 + 0.47, s2: 0.47, b3: 0.94; in units of min(C1, C2) = 0.5
     assert min_tdcf_2019([1, 3], [0, 2], PERFECT_ASV) == (0.5, 0.0)
 
 
-def test_on_paper_with_an_imperfect_asv_system():
+def test_equals_a_calculation_by_hand_with_an_imperfect_asv_system():
     # C1 = 0.9405·(1 − 0.2) − 0.095·0.1 = 0.7429, C2 = 0.5·(1 − 0.6) = 0.2; best is to reject b1 and all spoofs
     asv = AsvErrorRates(p_fa=0.1, p_miss=0.2, p_miss_spoof=0.6)
     best = min_tdcf_2019(bonafide=[1, 5, 6, 7, 8, 9, 10, 11], spoof=[0, 2, 3], asv=asv)

@@ -40,7 +40,7 @@ def test_perfect_systems_never_err():
     assert t_eer([5, 6], [1, 2], [5, 6], [1, 2], [5, 6]).rate == 0
 
 
-def test_on_paper():
+def test_equals_a_calculation_by_hand():
     # CM points (P_miss, P_fa): (0, 1) (0, ½) (½, ½) (½, 0) (1, 0).
     # ASV points (P_miss, P_fa,non, P_fa,spoof) that are not too strict: (0, 1, 1) (0, ½, 1) (0, 0, 1).
     # With the first, misses and false acceptances of the tandem meet exactly at the third CM point (½ and ¼ + ¼), and
@@ -69,7 +69,7 @@ def test_only_ranks_matter():
 
 # The figure that the official t-EER code gives in float64; it took 27 s.
 @pytest.mark.corpus
-def test_official_figure(shared):
+def test_equals_the_official_figure(shared):
     data = shared / "data/asvspoof2019_la"
     cm = read_scores(data / "cm_w2v2_lcnn_eval.txt")
     asv = read_asv_scores(data / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt")

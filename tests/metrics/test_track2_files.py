@@ -118,6 +118,6 @@ def test_dummy_trials_of_the_full_key_do_not_count(read):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(read, change, sentence):
+def test_a_file_that_does_not_fit_is_refused(read, change, sentence):
     with pytest.raises(ScoreError, match=sentence):
         read(**change)

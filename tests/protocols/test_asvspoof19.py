@@ -124,7 +124,7 @@ class TestOfficialProtocols:
             ("eval", "eval.trl", 71_237, 7_355, UNSEEN_ATTACKS),
         ],
     )
-    def test_logical_access(self, shared, official_layout, partition, file, total, n_bonafide, attacks):
+    def test_logical_access_is_read(self, shared, official_layout, partition, file, total, n_bonafide, attacks):
         content = (shared / f"data/asvspoof2019_la/ASVspoof2019.LA.cm.{file}.txt").read_text()
         trials = load_trials("asvspoof19_la", official_layout("LA", file, content), partition)
         assert Counter(trial.label for trial in trials) == {1: n_bonafide, 0: total - n_bonafide}

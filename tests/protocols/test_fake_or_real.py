@@ -32,7 +32,7 @@ def test_another_layout_is_refused(touch, tmp_path, names, sentence):
 
 
 @pytest.mark.corpus
-def test_quoted_names(shared, touch):
+def test_names_from_the_published_corpus_are_read(shared, touch):
     names = (shared / "data/format_samples/fake_or_real_for-2sec.sample.txt").read_text().split()
     root = touch(*names)
     found = {

@@ -99,7 +99,7 @@ def test_files_of_speaker_verification_are_refused_by_name(refusal, content, wha
         ("one-word\n", "FILE:1: 1 column in 'one-word'; expected two columns or more"),
     ],
 )
-def test_what_is_no_key_is_refused_with_its_first_line(refusal, content, sentence):
+def test_a_file_that_is_not_a_key_is_refused_with_its_first_line(refusal, content, sentence):
     assert refusal(read_any_protocol, content).startswith(sentence)
 
 
@@ -147,14 +147,14 @@ class TestSamples:
             ),
         ],
     )
-    def test_quoted_rows(self, shared, file, keys, attacks, known):
+    def test_rows_from_the_published_corpus_are_read(self, shared, file, keys, attacks, known):
         (path,) = (shared / "data/format_samples").glob(f"{file}.sample.*")
         trials = read_any_protocol(path)
         assert (column(trials, "key"), column(trials, "attack")) == (keys, attacks)
         assert {name: column(trials, name) for name in known} == known
 
     @pytest.mark.parametrize("file", ["asvspoof5_track2.sample.txt", "fake_or_real_for-2sec.sample.txt"])
-    def test_what_is_no_protocol_of_ours_is_refused(self, shared, file):
+    def test_a_protocol_of_an_unknown_form_is_refused(self, shared, file):
         with pytest.raises(ProtocolError, match="; expected "):
             read_any_protocol(shared / "data/format_samples" / file)
 

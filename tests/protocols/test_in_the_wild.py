@@ -40,7 +40,7 @@ def test_counts_other_than_the_published_ones_are_refused(tmp_path):
 
 
 @pytest.mark.corpus
-def test_quoted_rows(shared):
+def test_rows_from_the_published_corpus_are_read(shared):
     trials = read_protocol(shared / "data/format_samples/in_the_wild_meta.sample.csv")
     assert [trial.utt_id for trial in trials] == ["0", "1", "4", "10", "12", "18", "20", "27", "32", "39", "45"]
     assert "".join(trial.key[0] for trial in trials) == "ssbsbbbbsbb"

@@ -54,7 +54,7 @@ KEYS = "expected color=white|pink|brown|blue|violet|random, snr=-20..60"
         ("telephone:8000", "effect telephone:8000: '8000'; expected no settings"),
     ],
 )
-def test_what_cannot_be_had_gets_a_sentence(spelling, sentence):
+def test_an_effect_that_is_not_available_is_refused_in_a_sentence(spelling, sentence):
     with pytest.raises(EffectError) as refusal:
         parse_effect(spelling)
     assert str(refusal.value) == sentence

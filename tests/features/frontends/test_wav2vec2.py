@@ -109,5 +109,5 @@ def test_in_16_bits_it_stays_near_single_precision(checkpoint, precision, far):
         ("wav2vec2-base", {}, None),
     ],
 )
-def test_what_it_does_not_know_is_named(checkpoint, form, changes, part):
+def test_an_unsupported_part_of_the_model_is_named(checkpoint, form, changes, part):
     assert unknown_part(load(checkpoint(form, **changes))) == part
