@@ -70,7 +70,7 @@ class Options:
 @click.option("--resume", is_flag=True, help="Continue after the last finished epoch of the search in --out.")
 @device_option
 @requeue_option
-@sentences(after_interrupt="The same command with --resume goes on from there.")
+@sentences(after_interrupt="To continue, run the same command with --resume.")
 def main(**given: Any) -> None:
     """Search for the cells of a network.
 

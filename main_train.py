@@ -121,7 +121,7 @@ class Options:
 @click.option("--dry-run", is_flag=True, help=DRY_RUN_HELP)
 @device_option
 @requeue_option
-@sentences(after_interrupt="The same command with --resume goes on from there.")
+@sentences(after_interrupt="To continue, run the same command with --resume.")
 def main(**given: Any) -> None:
     """Train a back-end on cached features.
 

@@ -30,7 +30,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     remove_leftovers(path.parent, path.name)
     temporary = _temporary(path)
     try:
-        with _held(temporary):
+        with _created_and_locked(temporary):
             yield temporary
             _publish(temporary, path)
     except OSError as error:
@@ -110,7 +110,7 @@ def _is_running(process: int) -> bool:
 
 
 @contextmanager
-def _held(temporary: Path) -> Iterator[None]:
+def _created_and_locked(temporary: Path) -> Iterator[None]:
     """Create a temporary file, never through a link, and hold a lock on it while the block runs."""
     with _locked(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)):
         yield
@@ -283,7 +283,7 @@ class Claim:
             os.close(descriptor)
             lock.unlink(missing_ok=True)
             return cls(path, _temporary(path), None, None)
-        if not _is_still(descriptor, lock):  # its holder has removed it since we opened it
+        if not _is_same_file(descriptor, lock):  # its holder has removed it since we opened it
             os.close(descriptor)
             return None
         with suppress(OSError):
@@ -333,7 +333,7 @@ def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _is_still(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

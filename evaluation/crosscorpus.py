@@ -173,7 +173,9 @@ class CrossCorpus:
             _checksum_file(path).unlink(missing_ok=True)
             with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
                 file.writelines(lines)
-            with atomic_path(_checksum_file(path)) as temporary:  # the last: without it the scores are made again
+            with atomic_path(
+                _checksum_file(path)
+            ) as temporary:  # written last: without it, the scores are computed again
                 temporary.write_text(f"{_sha256(path)}  {path.name}\n", encoding="utf-8")
         self._missing = {}
 
@@ -219,12 +221,12 @@ def _sha256(path: Path) -> str:
 
 
 def _read_kept(path: Path) -> CmScores:
-    """Kept scores; ScoreError if they are not what was written."""
+    """Read scores that were kept in a run folder; raises ScoreError if the file has changed since it was written."""
     words = _checksum_file(path).read_text(encoding="utf-8", errors="replace").split()
     if _sha256(path) not in words[:1]:
         raise ScoreError(
-            f"{path}: changed since it was written, for {_checksum_file(path).name} beside it holds another checksum; "
-            "delete both files, and the scores are made again"
+            f"{path}: changed since it was written, since {_checksum_file(path).name} beside it contains another "
+            "checksum; delete both files, and the scores are computed again"
         )
     return read_scores(path)
 

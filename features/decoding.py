@@ -146,14 +146,14 @@ class Decoders:
 
     def _start(self, slot: int, group: Sequence[Trial]) -> "_Decoding":
         """Start to decode a group of trials into the rows from `slot` on."""
-        decode = self._children.decode if self._children else self._here
+        decode = self._children.decode if self._children else self._decode_in_thread
         parts = [
             self._threads.submit(decode, slot + start, group[start : start + self._chunk])
             for start in range(0, len(group), self._chunk)
         ]
         return _Decoding(group, self._rows[slot : slot + len(group)], parts)
 
-    def _here(self, first: int, trials: Sequence[Trial]) -> list[Decoded]:
+    def _decode_in_thread(self, first: int, trials: Sequence[Trial]) -> list[Decoded]:
         rows = self._rows[first : first + len(trials)]
         return [load_row(row, trial.utt_id, trial.audio, self._form) for row, trial in zip(rows, trials, strict=True)]
 

@@ -84,7 +84,7 @@ def _claims(line: bytes, end: int) -> dict[str, Any]:
 
 def _digest(file: BinaryIO, claims: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(claims).encode())
-    for start, stop in _sealed(claims):
+    for start, stop in _sealed_ranges(claims):
         file.seek(start)
         while start < stop:
             block = file.read(min(BLOCK, stop - start))
@@ -95,7 +95,7 @@ def _digest(file: BinaryIO, claims: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _sealed(claims: dict[str, Any]) -> Iterator[tuple[int, int]]:
+def _sealed_ranges(claims: dict[str, Any]) -> Iterator[tuple[int, int]]:
     """Start and stop of each piece of the file that is not part of the features."""
     start = 0
     for offset, length in claims["data"]:

@@ -169,7 +169,7 @@ class ShardWriter:
         self._file.attrs.update(_header(self._plan, self._index))
         self._file.attrs["skipped"] = json.dumps(self._skipped)
         self._file.attrs[SEALED] = 1
-        stretches = _stretches(self._features)
+        stretches = _feature_ranges(self._features)
         self._file.close()
         self._disk.check()  # a shard with failed writes cannot be sealed
         seal(self._disk, stretches)
@@ -194,7 +194,7 @@ class ShardWriter:
             self._disk.close()
 
 
-def _stretches(features: Any) -> list[tuple[int, int]]:
+def _feature_ranges(features: Any) -> list[tuple[int, int]]:
     """Offset and length in bytes of each piece of a dataset, in ascending order."""
     features.file.flush()  # HDF5 allocates space only when it writes
     if features.size == 0:

@@ -47,13 +47,13 @@ def open_views(clean: CachedFeatures, wanted: str | Sequence[int], effects: Sequ
     views = [CachedView(clean, 0)] if isinstance(wanted, str) or 0 in wanted else []
     if {*wanted} == {0}:
         return views
-    for strength, recipe in enumerate(_choose(clean, _find(clean), effects), 1):
+    for strength, recipe in enumerate(_choose_recipes(clean, _find_recipes(clean), effects), 1):
         numbers = range(1, max(recipe.folders) + 1) if isinstance(wanted, str) else sorted({*wanted} - {0})
-        views += [CachedView(_open(clean, recipe, number), strength) for number in numbers]
+        views += [CachedView(_open_view(clean, recipe, number), strength) for number in numbers]
     return views
 
 
-def _find(clean: CachedFeatures) -> list[_Recipe]:
+def _find_recipes(clean: CachedFeatures) -> list[_Recipe]:
     """All recipes that have a view of this partition, complete or not."""
     here, recipes = clean.folder.resolve(), dict[str, _Recipe]()
     for folder in sorted(here.parent.parent.glob(f"*/{here.name}")):
@@ -89,17 +89,17 @@ def _add(recipes: dict[str, _Recipe], identity: Identity, folder: Path) -> None:
     recipe.folders[number] = folder
 
 
-def _choose(clean: CachedFeatures, found: Sequence[_Recipe], effects: Sequence[str]) -> list[_Recipe]:
+def _choose_recipes(clean: CachedFeatures, found: Sequence[_Recipe], effects: Sequence[str]) -> list[_Recipe]:
     """One recipe for each requested effect; the only recipe if no effect is requested."""
     if effects:
-        chosen = [_only(clean, _fitting(found, effect), effect) for effect in effects]
+        chosen = [_require_single_recipe(clean, _recipes_with_effect(found, effect), effect) for effect in effects]
         if len({id(recipe) for recipe in chosen}) < len(chosen):
             raise StoreError(f"train.augment: two of {', '.join(effects)} are the same views; expected each once")
         return chosen
-    return [_only(clean, found, "")]
+    return [_require_single_recipe(clean, found, "")]
 
 
-def _fitting(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
+def _recipes_with_effect(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
     named = [recipe for recipe in found if recipe.effect["name"] == effect]
     if len(named) == 1:
         return named
@@ -113,7 +113,7 @@ def _fitting(found: Sequence[_Recipe], effect: str) -> list[_Recipe]:
     return [recipe for recipe in found if json.dumps(recipe.effect, sort_keys=True) == settings]
 
 
-def _only(clean: CachedFeatures, recipes: Sequence[_Recipe], effect: str) -> _Recipe:
+def _require_single_recipe(clean: CachedFeatures, recipes: Sequence[_Recipe], effect: str) -> _Recipe:
     if not recipes:
         kind = f"{effect} views" if effect else "augmented views"
         command = f"preprocess.py … --augment {effect or 'rawboost:5'} --views 4"
@@ -126,7 +126,7 @@ def _only(clean: CachedFeatures, recipes: Sequence[_Recipe], effect: str) -> _Re
     return recipes[0]
 
 
-def _open(clean: CachedFeatures, recipe: _Recipe, number: int) -> CachedFeatures:
+def _open_view(clean: CachedFeatures, recipe: _Recipe, number: int) -> CachedFeatures:
     if number not in recipe.folders:
         raise StoreError(
             f"{clean.folder}: there is no view {number} of {recipe.label} beside it; expected the one that "

@@ -19,7 +19,7 @@ from spoofcache.common.tables.roles import table_error, understand
 from spoofcache.common.tables.words import NO_ATTACK
 from spoofcache.common.texts import Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_columns import says_score
+from spoofcache.metrics.score_columns import is_called_a_score
 from spoofcache.metrics.score_files import numbers_of
 from spoofcache.metrics.scores import UNKNOWN, AsvScores
 
@@ -54,7 +54,7 @@ def _asv_scores(table: Table) -> AsvScores:
     key = _only(table, [one for one in table.columns if _says_class(one)], "states target, nontarget or spoof")
     others = [one for one in table.columns if one is not key]
     numeric = [one for one in others if one.is_numeric]
-    called = [one for one in numeric if says_score(one)]
+    called = [one for one in numeric if is_called_a_score(one)]
     score = _only(table, called if len(called) == 1 else numeric, "of numbers")
     texts = [one for one in others if not one.is_numeric]
     attack = _only(table, texts if len(texts) == 1 else [one for one in texts if _is_attack(one)], "names the attacks")

@@ -146,7 +146,7 @@ def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], i
     """
     named = named_by_header("score", free)
     numeric = [one for one in free if one.is_numeric and not is_of_asv(one) and plain(one.header) not in NOT_SCORES]
-    called = [one for one in free if says_score(one) and not is_of_asv(one)]
+    called = [one for one in free if is_called_a_score(one) and not is_of_asv(one)]
     if not named:
         named = [one for one in called if one.is_numeric]
     if called and not named:
@@ -165,7 +165,7 @@ def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], i
     return numeric[0]
 
 
-def says_score(column: Column) -> bool:
+def is_called_a_score(column: Column) -> bool:
     """Whether a column is called a score by its header."""
     return column.meaning == "score" or "score" in plain(column.header).split("_")
 

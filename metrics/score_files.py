@@ -20,7 +20,7 @@ from spoofcache.common.tables.words import BINARY, class_of
 from spoofcache.common.text_index import TextIndex, first_repeat
 from spoofcache.common.texts import SharedTexts, Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
-from spoofcache.metrics.score_columns import ScoreColumns, says_score, score_columns
+from spoofcache.metrics.score_columns import ScoreColumns, is_called_a_score, score_columns
 from spoofcache.metrics.scores import LARGEST, UNKNOWN, CmScores
 
 
@@ -64,7 +64,7 @@ def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) 
     if found.key and found.key.is_binary and not asked.keys() & {"bonafide", "spoof"}:
         reference = found.key.header or found.key.number
         yield f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
-    is_open = "score" not in asked and not says_score(score)
+    is_open = "score" not in asked and not is_called_a_score(score)
     if is_open and scores.min() >= 0 and scores.max() > 1:  # neither log-likelihood ratios nor probabilities
         yield (
             f"{path}: {score} was taken for the score because no other column can be, but no number in it is negative, "

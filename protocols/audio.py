@@ -179,7 +179,9 @@ def walk_audio(folder: Path) -> dict[str, Path]:
         utt_id = utterance_of(os.path.relpath(path, folder))
         require_printable(utt_id, path)
         if utt_id in found:
-            raise ProtocolError(f"{path}: utterance {utt_id} is {found[utt_id]} already; expected every one once")
+            raise ProtocolError(
+                f"{path}: utterance {utt_id} is {found[utt_id]} already; expected one file for each utterance"
+            )
         found[utt_id] = path
     report_others(folder, others)
     if not found:

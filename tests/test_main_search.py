@@ -62,7 +62,7 @@ def test_an_interrupted_search_says_how_to_resume_and_resumes(caches, tmp_path, 
         patch.setattr(main_search, "_print_epoch", interrupt)
         stopped = run(main_search, *options)
     assert stopped.exit_code == 130
-    assert "The same command with --resume goes on from there." in stopped.stderr
+    assert "To continue, run the same command with --resume." in stopped.stderr
     assert not (tmp_path / "search/genotype.toml").exists()
     resumed = run(main_search, *options, "--resume")
     assert resumed.exit_code == 0, resumed.output

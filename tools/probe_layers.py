@@ -188,7 +188,7 @@ def _open(options: Options) -> "Sets":
     ]
     corpora = any(source.is_corpus for source in sources)
     if not corpora and (options.frontend or options.out):
-        raise cli.Sentence("--frontend and --out apply to corpora; the front-end of a cache is settled")
+        raise cli.Sentence("--frontend and --out apply to corpora only; a cache already has a front-end")
     shared = options.for_corpora if corpora else []
     extraction = Extraction(shared, options.subset, options.seed, cli.resolve_device(options.device))
     folders = [extraction.cached(source) if source.is_corpus else source.cache() for source in sources]

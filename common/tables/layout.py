@@ -132,7 +132,7 @@ def read_lines(path: Path, expected: str, printable: bool = True) -> Lines:
         is_visible = is_visible and _is_visible(content, text, printable)
     lines = Lines(path, "", range(1, n_lines + 1), [], source)
     if not is_visible:
-        _refuse_unseen(source)
+        _refuse_invisible_character(source)
     if not is_regular:
         return _without_comments(lines, expected)
     return replace(lines, first=next(lines.blocks()).partition("\n")[0])
@@ -187,7 +187,7 @@ def _without_comments(lines: Lines, expected: str) -> Lines:
     return replace(lines, first=first, numbers=numbers, comments=comments)
 
 
-def _refuse_unseen(source: Source) -> NoReturn:
+def _refuse_invisible_character(source: Source) -> NoReturn:
     texts = b"\n".join(source.blocks()).decode("utf-8").split("\n")
     nul = any("\0" in text for text in texts)
     row, line = next(

@@ -114,9 +114,9 @@ def find_utterance(table: Table, free: Sequence[Column], known: Names | None = N
         raise table_error(
             table, "no column names the utterances", "a column of names that all differ (--column utterance=…)"
         )
-    if len(found) == 1 or _say_the_same(found):
+    if len(found) == 1 or _contain_the_same_names(found):
         return found[0]
-    hits = _hits(found, known) if known else [0] * len(found)
+    hits = _known_names_in(found, known) if known else [0] * len(found)
     if hits.count(max(hits)) == 1:
         return found[hits.index(max(hits))]
     raise two_readings(table, "utterance", found)
@@ -132,13 +132,13 @@ def _by_content(table: Table, free: Sequence[Column]) -> list[Column]:
     return [one for one in texts if len(one.values) == most] if 2 * most > table.n_rows else []
 
 
-def _say_the_same(columns: Sequence[Column]) -> bool:
+def _contain_the_same_names(columns: Sequence[Column]) -> bool:
     """Whether columns contain the same names, such as a path and the name of its file."""
     names = [(utterance_of(cell).rpartition("/")[2] for cell in one.cells) for one in columns]
     return all(len(set(of_row)) == 1 for of_row in zip(*names, strict=True))
 
 
-def _hits(columns: Sequence[Column], known: Names) -> list[int]:
+def _known_names_in(columns: Sequence[Column], known: Names) -> list[int]:
     names = {utterance_of(name).rpartition("/")[2] for name in known()}
     return [sum(utterance_of(cell).rpartition("/")[2] in names for cell in one.values) for one in columns]
 

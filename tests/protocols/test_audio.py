@@ -188,7 +188,10 @@ def test_two_files_of_one_utterance_are_refused_and_so_is_a_folder_without_audio
     folder = touch("a/u.wav", "a/u.flac", "empty/notes.txt")
     with pytest.raises(ProtocolError) as refusal:
         walk_audio(folder / "a")
-    assert str(refusal.value) == f"{folder}/a/u.wav: utterance u is {folder}/a/u.flac already; expected every one once"
+    assert (
+        str(refusal.value)
+        == f"{folder}/a/u.wav: utterance u is {folder}/a/u.flac already; expected one file for each utterance"
+    )
     with pytest.raises(ProtocolError, match=rf"^{tmp_path}/empty: no audio file below it; expected \.flac, \.wav"):
         walk_audio(folder / "empty")
 
