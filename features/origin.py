@@ -4,7 +4,6 @@ They are a hint, like the folder of the weights, and not part of the identity: p
 """
 
 import json
-import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,11 +52,6 @@ class Origin:
             return cls(tuple(map(str, record["options"])), str(record["partition"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-    def command(self, partitions: list[str], *more: str) -> str:
-        """The command line of preprocess.py for partitions with the same shared options."""
-        named = [word for partition in partitions for word in ("--partition", partition)]
-        return "python preprocess.py " + shlex.join((*self.shared, *named, *more))
 
 
 def _arguments(options: "PreprocessOptions") -> Iterator[str]:

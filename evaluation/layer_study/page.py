@@ -50,5 +50,5 @@ def as_html(study: LayerStudy, recommendations: Sequence[Recommendation], made_b
 
 def _recommended(one: Recommendation) -> str:
     commands = "\n".join(escaped(command) for command in one.commands)
-    remarks = "".join(f"<p>{escaped(remark)}</p>" for remark in one.remarks)
-    return f"<h3>{escaped(one.title)}</h3><p>{escaped(one.cost)}.</p><pre>{commands}</pre>{remarks}"
+    remarks = "".join(f"<p>{escaped(remark)}</p>" for remark in one.cost.remarks)
+    return f"<h3>{escaped(one.title)}</h3><p>{escaped(str(one.cost))}.</p><pre>{commands}</pre>{remarks}"

@@ -34,7 +34,7 @@ def _draw(study: LayerStudy) -> Canvas:
     for name, position, dashed, figures in curves:
         style = line_of(styles[position]) | ({"linestyle": (0, (1, 1.2))} if dashed else {})
         low, value, high = 100 * _ends(figures)
-        axes.fill_between(places, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        axes.fill_between(places, low, high, color=style["color"], alpha=0.07 if dashed else 0.15, linewidth=0)
         axes.plot(places, value, **style, marker="o", markersize=3.5, label=wrapped(name))
     axes.set_ylim(bottom=0)
     step = -(-len(study.layers) // MOST_TICKS)

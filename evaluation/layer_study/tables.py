@@ -79,7 +79,7 @@ def as_text(study: LayerStudy, recommendations: Sequence[Recommendation]) -> str
 
 
 def _recommended(one: Recommendation) -> str:
-    return "\n".join([f"{one.title} ({one.cost})", *(f"  {command}" for command in one.commands), *one.remarks])
+    return "\n".join([f"{one.title} ({one.cost})", *(f"  {command}" for command in one.commands), *one.cost.remarks])
 
 
 def as_record(study: LayerStudy, recommendations: Sequence[Recommendation]) -> dict[str, Any]:
@@ -103,16 +103,16 @@ def as_record(study: LayerStudy, recommendations: Sequence[Recommendation]) -> d
 
 def _recommendation_record(one: Recommendation) -> dict[str, Any]:
     figures = {name: asdict(figure) for name, figure in one.combination.figures.items()}
-    blocks_run, depth = one.blocks or (None, None)
+    blocks_run, depth = one.cost.blocks or (None, None)
     return {
         "layers": list(one.combination.layers),
         "c": one.combination.c,
         "eer": figures,
         "commands": list(one.commands),
-        "bytes": one.n_bytes,
-        "seconds": one.seconds,
-        "device": one.device,
+        "bytes": one.cost.n_bytes,
+        "seconds": one.cost.seconds,
+        "device": one.cost.device,
         "blocks_run": blocks_run,
         "blocks": depth,
-        "remarks": list(one.remarks),
+        "remarks": list(one.cost.remarks),
     }

@@ -191,6 +191,35 @@ def test_a_cache_whose_origin_is_unknown_gets_a_command_with_gaps(weights, tmp_p
     assert "How some of the caches were made is not recorded beside them" in told
 
 
+def test_a_model_that_cannot_be_loaded_costs_the_estimate_and_not_the_study(weights, tmp_path, monkeypatch):
+    corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 40), ("dev", 30))]
+    for words in corpus_options(corpora):
+        if words.startswith("--corpus"):
+            how = (
+                "--frontend",
+                "owner/name",
+                "--weights",
+                weights,
+                "--layer",
+                "all",
+                "--pool",
+                "mean",
+                "--length",
+                LENGTH,
+            )
+            assert (
+                run(preprocess.main, *shlex.split(words), *how, "--out", tmp_path / "cache", "--device", "cpu")[0] == 0
+            )
+    for hint in (tmp_path / "cache").rglob("weights_folder.txt"):
+        hint.unlink()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    options = ("--train", f"{tmp_path}/cache/mini/*/train", "--dev", f"{tmp_path}/cache/mini/*/dev", "--device", "cpu")
+    status, told, error = run(probe_layers.main, *options, "--bootstrap", 0)
+    assert status == 0, error
+    assert "(size unknown, time unknown)" in told
+    assert "The cost is unknown: owner/name: the hub cannot be reached" in told
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -1,5 +1,6 @@
 """The commands that cache what a layer study recommends, and an estimate of what they cost."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from spoofcache.common.cli import Sentence
 from spoofcache.common.errors import InputError
 from spoofcache.evaluation.layer_study.pooled_sets import PooledSet
-from spoofcache.evaluation.layer_study.recommendation import Recommendation
+from spoofcache.evaluation.layer_study.recommendation import Cost, Recommendation
 from spoofcache.evaluation.layer_study.study import Combination
 from spoofcache.features.estimate import Estimator
 from spoofcache.features.extract_options import ExtractOptions, default_batch_size, default_workers
@@ -42,8 +43,18 @@ class _Command:
         """The cache that the statistics are in: `<out>/<corpus>/<front-end>/<partition>`."""
         return self.sets[0].data.folder.resolve().parents[2]
 
+    def words(self, layers: Sequence[str]) -> list[str]:
+        """The options of the command, for frames of these layers."""
+        partitions = [word for name in self._partitions for word in ("--partition", name)]
+        named = [word for layer in layers for word in ("--layer", layer)]
+        return [*self.origin.shared, *partitions, *named, "--out", str(self.out)]
+
+    def line(self, layers: Sequence[str]) -> str:
+        """The command line."""
+        return "python preprocess.py " + shlex.join(self.words(layers))
+
     @property
-    def partitions(self) -> list[str]:
+    def _partitions(self) -> list[str]:
         named = [Origin.read(one.data.folder) for one in self.sets]
         of_sets = zip(named, self.sets, strict=True)
         return list(dict.fromkeys(origin.partition if origin else one.data.plan.partition for origin, one in of_sets))
@@ -61,7 +72,13 @@ def recommend(
     """
     commands = list(_commands(sets))
     for combination in combinations:
-        yield _Costs(combination, sets[0], device).recommendation(commands)
+        layers = combination.layers if _front_end(sets[0]).get("layers") else ()
+        lines = tuple(command.line(layers) for command in commands)
+        try:
+            cost = _Estimates(layers, sets[0], device).cost(commands)
+        except InputError as error:  # the study is worth more than its estimate
+            cost = Cost(None, None, device.type, None, (f"The cost is unknown: {error}.",))
+        yield Recommendation(combination, lines, cost)
 
 
 def _commands(sets: Sequence[PooledSet]) -> Iterator[_Command]:
@@ -97,13 +114,16 @@ def _precision(one: PooledSet) -> str | None:
     return _front_end(one).get("precision") if origin and "--precision" in origin.shared else None
 
 
-class _Costs:
-    """The estimated cost of one combination; the front-end with its layers is made and timed once."""
+class _Estimates:
+    """The cost of extractions with some layers; the front-end is made and timed once.
 
-    def __init__(self, combination: Combination, one: PooledSet, device: torch.device) -> None:
-        self._combination, self._device = combination, device
+    Raises:
+        FrontEndError: the front-end cannot be loaded.
+    """
+
+    def __init__(self, layers: tuple[str, ...], one: PooledSet, device: torch.device) -> None:
+        self._layers, self._device = layers, device
         front_end, settings = _front_end(one), one.data.plan.identity.settings
-        self._layers = combination.layers if front_end.get("layers") else ()
         self._how = ExtractOptions(
             fit=settings["fit"],
             n_samples=settings["n_samples"],
@@ -121,13 +141,12 @@ class _Costs:
         self._network: FrontEnd = make_for_estimate(str(front_end.get("plugin") or front_end["name"]), options)
         self._estimator = Estimator(self._network)
 
-    def recommendation(self, commands: Sequence[_Command]) -> Recommendation:
+    def cost(self, commands: Sequence[_Command]) -> Cost:
+        """The cost of all commands together."""
         requests = [self._request(command) for command in commands]
         estimates = [self._estimator.estimate(job) for request, _ in requests for job in request.jobs(self._network)]
         seconds = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
-        return Recommendation(
-            self._combination,
-            tuple(command.origin.command(command.partitions, *self._further(command)) for command in commands),
+        return Cost(
             sum(estimate.n_bytes for estimate in estimates),
             sum(seconds) if len(seconds) == len(estimates) else None,
             self._device.type,
@@ -135,17 +154,12 @@ class _Costs:
             tuple(dict.fromkeys(remark for _, remark in requests if remark)),
         )
 
-    def _further(self, command: _Command) -> list[str]:
-        """What a command has besides the options of its origin and the partitions."""
-        return [*(word for layer in self._layers for word in ("--layer", layer)), "--out", str(command.out)]
-
     def _request(self, command: _Command) -> tuple[ExtractionRequest, str]:
         """The request of a command, and what its estimate lacks."""
         if not command.is_known:
             return self._by_count(command), UNKNOWN_ORIGIN
-        partitions = [word for name in command.partitions for word in ("--partition", name)]
         try:
-            given = parse_preprocess([*command.origin.shared, *partitions, *self._further(command)], "preprocess.py")
+            given = parse_preprocess(command.words(self._layers), "preprocess.py")
             return ExtractionRequest.from_options(options_of(given), self._device), ""
         except (InputError, Sentence, OSError):
             return self._by_count(command), MOVED

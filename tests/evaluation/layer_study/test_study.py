@@ -11,7 +11,7 @@ from spoofcache.engine.about import RunError
 from spoofcache.evaluation.figures import Uncertainty
 from spoofcache.evaluation.layer_study import page, pictures, tables
 from spoofcache.evaluation.layer_study.pooled_sets import StudyError, open_pooled
-from spoofcache.evaluation.layer_study.recommendation import Recommendation
+from spoofcache.evaluation.layer_study.recommendation import Cost, Recommendation
 from spoofcache.evaluation.layer_study.study import Sets, Settings, fit_layers, judge_layers, n_draws, n_fits
 from spoofcache.features.plan import ShardMismatch
 from spoofcache.metrics.bootstrap import ClusterError
@@ -170,7 +170,9 @@ def test_one_layer_alone_is_its_own_recommendation(tmp_path):
 
 def test_the_outputs_hold_every_layer_and_command(found, tmp_path):
     advice = [
-        Recommendation(one, ("python preprocess.py --layer <4>",), 2_500_000_000, 90.0, "cpu", (4, 24), ("No corpus.",))
+        Recommendation(
+            one, ("python preprocess.py --layer <4>",), Cost(2_500_000_000, 90.0, "cpu", (4, 24), ("No corpus.",))
+        )
         for one in found.combinations[:1]
     ]
     text = tables.as_text(found, advice)
