@@ -56,7 +56,9 @@ PREPROCESS_HELP = 'Further options of preprocess.py for every corpus, such as "-
 )
 @click.option("--weights", type=cli.checkpoint_folder, help="Load the speech model from this local folder.")
 @click.option(
-    "--pool", type=click.Choice(POOLS), default="mean+std", show_default=True, help="Extract these statistics."
+    "--pool",
+    type=click.Choice(POOLS),
+    help=f"Extract these statistics from corpora; by default, {POOLS[-1]}.",
 )
 @click.option("--out", type=cli.output, help="Write the statistics of corpora below this folder.")
 @click.option("--preprocess", default="", metavar="OPTIONS", help=PREPROCESS_HELP)
@@ -123,7 +125,7 @@ class Options:
     frontend: str | None
     layers: tuple[str, ...]
     weights: Path | None
-    pool: str
+    pool: str | None
     out: Path | None
     preprocess: str
     subset: int
@@ -154,21 +156,34 @@ class Options:
         return Settings(self.hold_out is not None, uncertainty, self.seed)
 
     @property
+    def only_for_corpora(self) -> list[str]:
+        """The given options that decide how corpora are extracted."""
+        named = {
+            "--frontend": self.frontend,
+            "--out": self.out,
+            "--layer": self.layers,
+            "--weights": self.weights,
+            "--pool": self.pool,
+            "--preprocess": self.preprocess,
+        }
+        return [name for name, value in named.items() if value]
+
+    @property
     def for_corpora(self) -> list[str]:
         """The options of preprocess.py that are the same for all corpora.
 
         Raises:
             Sentence: the front-end or the folder of the cache is missing.
         """
-        from spoofcache.tools.layer_study.sources import words
+        from spoofcache.tools.layer_study.sources import all_layers, words
 
         if not self.frontend or not self.out:
             missing = "--out" if self.frontend else "--frontend"
             raise cli.Sentence(f"{missing} is missing; expected it to extract a corpus (--train, --dev or --test)")
         return [
             *words(self.preprocess),
-            *("--frontend", self.frontend, "--pool", self.pool, "--out", str(self.out)),
-            *(word for layer in self.layers or ("all",) for word in ("--layer", layer)),
+            *("--frontend", self.frontend, "--pool", self.pool or POOLS[-1], "--out", str(self.out)),
+            *([word for layer in self.layers for word in ("--layer", layer)] or all_layers(self.frontend)),
             *(("--weights", str(self.weights)) if self.weights else ()),
         ]
 
@@ -187,8 +202,10 @@ def _open(options: Options) -> "Sets":
         *(Source.parse("--test", text) for text in options.tests),
     ]
     corpora = any(source.is_corpus for source in sources)
-    if not corpora and (options.frontend or options.out):
-        raise cli.Sentence("--frontend and --out apply to corpora only; a cache already has a front-end")
+    if not corpora and options.only_for_corpora:
+        raise cli.Sentence(
+            f"{options.only_for_corpora[0]} applies to corpora only; the front-end of a cache is already decided"
+        )
     shared = options.for_corpora if corpora else []
     extraction = Extraction(shared, options.subset, options.seed, cli.resolve_device(options.device))
     folders = [extraction.cached(source) if source.is_corpus else source.cache() for source in sources]

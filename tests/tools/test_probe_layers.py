@@ -29,6 +29,11 @@ def run(command, *options):
     return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ssl")
@@ -122,7 +127,6 @@ def assert_runs(record, out):
 
 
 def test_the_planted_layer_is_named_and_the_printed_command_runs(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
     corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 90), ("dev", 75), ("eval", 60))]
     plant(monkeypatch, corpora)
     status, told, error = study(corpora, weights, tmp_path, "--picture", tmp_path / "study.png")
@@ -138,7 +142,6 @@ def test_the_planted_layer_is_named_and_the_printed_command_runs(weights, tmp_pa
 
 def test_the_statistics_are_those_of_preprocess_and_are_computed_once(weights, tmp_path, monkeypatch):
     """So a study of the caches says the same as one of the corpora, and recommends the same commands."""
-    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
     corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 40), ("dev", 30))]
     plant(monkeypatch, corpora)
     folders = []
@@ -160,8 +163,7 @@ def test_the_statistics_are_those_of_preprocess_and_are_computed_once(weights, t
     assert of_caches == of_corpora
 
 
-def test_a_subset_alone_is_extracted_and_the_commands_are_for_all(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
+def test_a_subset_alone_is_extracted_and_the_commands_are_for_all(weights, tmp_path):
     corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 60), ("dev", 45))]
     status, told, error = study(
         corpora, weights, tmp_path, "--subset", 30, "--seed", 7, "--layer", 0, "--layer", "last"
@@ -178,8 +180,7 @@ def test_a_subset_alone_is_extracted_and_the_commands_are_for_all(weights, tmp_p
     assert best["blocks_run"] == {"0": 0, "last": DEPTH}[best["layers"][0]]
 
 
-def test_a_cache_whose_origin_is_unknown_gets_a_command_with_gaps(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
+def test_a_cache_whose_origin_is_unknown_gets_a_command_with_gaps(weights, tmp_path):
     corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 40), ("dev", 30))]
     assert study(corpora, weights, tmp_path)[0] == 0
     for record in (tmp_path / "cache").rglob("preprocess_options.json"):
@@ -189,6 +190,15 @@ def test_a_cache_whose_origin_is_unknown_gets_a_command_with_gaps(weights, tmp_p
     assert status == 0, error
     assert f"preprocess.py --corpus mini --root CORPUS_FOLDER --frontend xls-r-300m --weights {weights}" in told
     assert "How some of the caches were made is not recorded beside them" in told
+
+
+def test_a_front_end_without_layers_is_its_only_layer(tmp_path):
+    corpora = [noise_corpus(tmp_path / name, n) for name, n in (("train", 40), ("dev", 30))]
+    options = ("--frontend", "lfcc", "--out", tmp_path / "cache", "--device", "cpu", "--bootstrap", 0)
+    status, told, error = run(probe_layers.main, *corpus_options(corpora), *options)
+    assert status == 0, error
+    assert "Best layer: lfcc (" in told
+    assert "--layer" not in told
 
 
 def test_a_model_that_cannot_be_loaded_costs_the_estimate_and_not_the_study(weights, tmp_path, monkeypatch):
@@ -226,7 +236,8 @@ def test_a_model_that_cannot_be_loaded_costs_the_estimate_and_not_the_study(weig
         (("--train", "nowhere", "--dev", "nowhere"), "--train nowhere: 0 caches of statistics over time; expected the"),
         (("--train", "--corpus csv", "--dev", "x"), "--frontend is missing; expected it to extract a corpus"),
         (("--train", "--corpus csv", "--dev", "x", "--frontend", "lfcc"), "--out is missing; expected it to extract"),
-        (("--train", "x", "--dev", "x", "--out", "cache"), "--frontend and --out apply to corpora"),
+        (("--train", "x", "--dev", "x", "--out", "cache"), "--out applies to corpora only"),
+        (("--train", "x", "--dev", "x", "--layer", "3"), "--layer applies to corpora only"),
         (
             ("--train", "--corpus nosuch", "--dev", "x", "--frontend", "lfcc", "--out", "cache"),
             "--train --corpus nosuch: Invalid value for '--corpus': 'nosuch' is not one of",
@@ -237,7 +248,11 @@ def test_a_model_that_cannot_be_loaded_costs_the_estimate_and_not_the_study(weig
         ),
         (
             ("--train", "--corpus csv --partition a --limit 3", "--dev", "x", "--frontend", "lfcc", "--out", "cache"),
-            "--limit has no place in a layer study",
+            "--limit has no place there; expected options that name one partition of a corpus",
+        ),
+        (
+            ("--train", "--corpus csv --partition a --frontend raw", "--dev", "x", "--frontend", "lfcc", "--out", "c"),
+            "--frontend has no place there",
         ),
         (
             ("--train", "--corpus csv --partition a --nosuch", "--dev", "x", "--frontend", "lfcc", "--out", "cache"),
@@ -261,7 +276,6 @@ def test_help_has_examples():
 @pytest.mark.slow
 @pytest.mark.corpus
 def test_the_planted_layer_is_named_on_real_speech(weights, tmp_path, monkeypatch, shared):
-    monkeypatch.setattr("spoofcache.features.estimate.SECONDS", 0.0)
     folder = shared / "data/minicorpus"
     protocols = ("MC.cm.train.trn.txt", "MC.cm.dev.trl.txt")
     corpora = [(folder / "protocols" / protocol, folder / "flac") for protocol in protocols]

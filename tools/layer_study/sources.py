@@ -2,16 +2,18 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import torch
+from click.core import ParameterSource
 
 from spoofcache.common.cli import Sentence
 from spoofcache.evaluation.layer_study.subset import stratified
+from spoofcache.features.frontends.hub import HUB_NAMES
 from spoofcache.features.options import PreprocessOptions
 from spoofcache.features.plan import MANIFEST, StoreError, read_manifest
 from spoofcache.features.request import ExtractionRequest
@@ -19,16 +21,12 @@ from spoofcache.features.request import ExtractionRequest
 if TYPE_CHECKING:
     from spoofcache.features.frontends.base import FrontEnd
 
-NEVER = {
-    **{name: f"--{name}" for name in ("verify", "relabel", "repair", "limit", "status", "tasks", "processes", "grace")},
-    "dry_run": "--dry-run",
-    "plan_only": "--plan-only",
-    "no_locks": "--no-locks",
-    "effects": "--augment",
-    "n_views": "--views",
-    "augmented": "--augment-partition",
+OF_A_CORPUS = {
+    *("corpus", "root", "protocol", "audio_dir", "bonafide_dir", "columns", "partitions", "name", "on_bad_audio"),
+    *("fit", "n_samples", "normalize", "precision", "check", "dtype", "compression", "trust_audio"),
+    *("batch_size", "workers"),
 }
-"""Options of preprocess.py that are refused: name in Python → option."""
+"""Options of preprocess.py, by their names in Python, that may describe a corpus; the command sets others itself."""
 
 
 class Source(NamedTuple):
@@ -90,7 +88,7 @@ class Extraction:
     subset: int
     seed: int
     device: torch.device
-    _network: "FrontEnd | None" = None
+    _networks: "dict[tuple[str | None, str | None], FrontEnd]" = field(default_factory=dict)
 
     def cached(self, source: Source) -> Path:
         """The cached statistics of a corpus. What is cached already is not computed again.
@@ -117,15 +115,15 @@ class Extraction:
         return job.folder
 
     def _options(self, source: Source) -> PreprocessOptions:
-        given = parse_preprocess([*words(source.text), *self.shared], f"{source.option} {source.text}")
-        for name in NEVER:
-            if given.get(name):
+        where = f"{source.option} {source.text}"
+        for name, option in given_options([*words(source.text), "--out", "."], where).items():
+            if name not in OF_A_CORPUS | {"out"}:
                 raise Sentence(
-                    f"{source.option} {source.text}: {NEVER[name]} has no place in a layer study; expected options "
-                    "that name one partition of a corpus"
+                    f"{where}: {option} has no place there; expected options that name one partition of a corpus"
                 )
+        given = parse_preprocess([*words(source.text), *self.shared], where)
         if len(given["partitions"]) != 1 or not given["corpus"]:
-            raise Sentence(f"{source.option} {source.text}: expected --corpus and one --partition")
+            raise Sentence(f"{where}: expected --corpus and one --partition")
         return options_of(given)
 
     def _reduced(self, request: ExtractionRequest) -> ExtractionRequest:
@@ -140,10 +138,11 @@ class Extraction:
     def _made(self, options: PreprocessOptions, request: ExtractionRequest) -> "FrontEnd":
         from spoofcache.features.frontends import make_frontend
 
-        if self._network is None:
+        key = (options.normalize, options.precision)
+        if key not in self._networks:
             of_network = options.frontend_options(self.device, request.n_rows, _say)
-            self._network = make_frontend(options.frontend, of_network)
-        return self._network
+            self._networks[key] = make_frontend(options.frontend, of_network)
+        return self._networks[key]
 
 
 def words(text: str) -> list[str]:
@@ -160,12 +159,35 @@ def parse_preprocess(arguments: Sequence[str], where: str) -> dict[str, Any]:
     Raises:
         Sentence: there is no such option or value; the message begins with `where`.
     """
+    return dict(_context(arguments, where).params)
+
+
+def given_options(arguments: Sequence[str], where: str) -> dict[str, str]:
+    """The options of preprocess.py that a command line gives: name in Python → the option as it is written.
+
+    Raises:
+        Sentence: as for `parse_preprocess`.
+    """
+    context = _context(arguments, where)
+    return {
+        str(option.name): option.opts[0]
+        for option in context.command.params
+        if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    }
+
+
+def _context(arguments: Sequence[str], where: str) -> click.Context:
     from spoofcache.preprocess import main
 
     try:
-        return dict(main.make_context("preprocess.py", list(arguments)).params)
+        return main.make_context("preprocess.py", list(arguments))
     except click.UsageError as error:
         raise Sentence(f"{where}: {error.format_message()}") from error
+
+
+def all_layers(frontend: str) -> list[str]:
+    """The options that name all layers of a front-end: none for one without layers, or for a plug-in, which decides."""
+    return ["--layer", "all"] if frontend in HUB_NAMES or "/" in frontend else []
 
 
 def options_of(given: Mapping[str, Any]) -> PreprocessOptions:
