@@ -29,11 +29,11 @@ Examples:
          --test ITW="--corpus in_the_wild --root ITW/ --partition eval" --html layers.html
 \b
   # study caches of preprocess.py --layer all --pool mean+std, and judge unseen attacks, too
-  python tools/probe_layers.py --train cache/asvspoof19_la/*/train --dev cache/asvspoof19_la/*/dev \\
+  python tools/probe_layers.py --train "cache/asvspoof19_la/*/train" --dev "cache/asvspoof19_la/*/dev" \\
          --hold-out attack --picture layers.png --json layers.json
 """
-SET_HELP = """Cache of statistics (a folder, or a pattern that only one such cache matches), or, in quotation marks, the
-options with which preprocess.py finds one partition of a corpus."""
+SET_HELP = """It is a cache of statistics (a folder, or a pattern that only one such cache matches) or, in quotation
+marks, the options with which preprocess.py finds one partition of a corpus."""
 TRAIN_HELP = f"Fit the probes on this set. {SET_HELP}"
 DEV_HELP = "Rank and combine the layers on this set, given as for --train."
 TEST_HELP = "Also judge the layers on this set, given as for --train, and name it NAME. May be repeated."

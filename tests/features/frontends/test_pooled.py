@@ -8,12 +8,14 @@ import torch
 
 from spoofcache.features import estimate as estimate_module
 from spoofcache.features.dataset import CachedFeatures
+from spoofcache.features.device import Device
 from spoofcache.features.estimate import measure_speed_on_noise
 from spoofcache.features.extract import make_identity
 from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_for_estimate, make_frontend
 from spoofcache.features.frontends.base import FrontEndError, FrontEndOptions
 from spoofcache.features.frontends.geometry import ARCHITECTURES, Architecture
+from spoofcache.features.frontends.pooled import Pooled
 from spoofcache.features.online import rebuild_features
 from spoofcache.features.plan import StoreError
 from spoofcache.features.waveform import load_waveform
@@ -65,8 +67,6 @@ def test_statistics_of_frames_in_half_precision_are_computed_in_float32():
         def extract(self, waveforms):
             return 100 * super().extract(waveforms).half()
 
-    from spoofcache.features.frontends.pooled import Pooled
-
     waveforms = 1 + torch.rand(2, 1_000_000, generator=torch.Generator().manual_seed(0))
     frames = Half().extract(waveforms)
     assert frames.shape == (2, 10_000, 100)
@@ -74,6 +74,14 @@ def test_statistics_of_frames_in_half_precision_are_computed_in_float32():
     assert found.dtype == torch.float32
     expected = by_numpy(frames.numpy(), "mean+std")
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_gpu_pools_before_anything_comes_back(gpu):
+    waveforms = np.random.default_rng(0).standard_normal((8, 1_000)).astype(np.float32)
+    stored = Device(gpu, Pooled(Frames((1.0, -2.0)), "mean+std").extract, "float32").launch(waveforms).wait()
+    frames = waveforms.reshape(8, 1, 10, 100) * np.array([1, -2], np.float32).reshape(1, 2, 1, 1)
+    assert stored.rows.shape == (8, 2, 200)
+    np.testing.assert_allclose(stored.rows.numpy(), by_numpy(frames, "mean+std"), rtol=0, atol=1e-5)
 
 
 def test_a_front_end_without_layers_counts_as_one_layer(waveforms):
