@@ -39,7 +39,8 @@ td small { display: block; white-space: nowrap; color: var(--soft); font-size: .
 .value { white-space: nowrap; }
 .value b { font-weight: inherit; -webkit-text-stroke: .035em; }
 .mark { display: inline-block; width: .85em; text-align: left; font-weight: 400; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem .8rem; background: #f3f4f6; font-size: .8rem; line-height: 1.4; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem .8rem; background: #f3f4f6;
+  font-size: .8rem; line-height: 1.4; }
 figcaption { margin: .4rem 0 .6rem; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }
 .legend { margin: .45rem 0 0; color: var(--soft); font-size: .8rem; }
 figure { margin: 2rem 0; }
