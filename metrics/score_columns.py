@@ -5,7 +5,7 @@ beginning of each line) are recognised if possible, and ignored if they are not 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -31,7 +31,7 @@ from spoofcache.common.tables.roles import (
     two_readings,
     understand,
 )
-from spoofcache.common.tables.words import ATTACK_ID, NOT_KEYS, NOT_SCORES, UNKNOWN, plain
+from spoofcache.common.tables.words import ATTACK_ID, NOT_KEYS, NOT_SCORES, UNKNOWN, class_of, plain
 from spoofcache.common.text_index import different
 from spoofcache.common.texts import SharedTexts, Texts, compact
 
@@ -108,22 +108,58 @@ def _score_columns(table: Table, asked: Asked, known: Names | None) -> ScoreColu
         refuse_foreign(table, EXPECTED)
     taken = {one.number for one in chosen.values() if one}
     free = [one for one in table.columns if one.number not in taken]
-    key = chosen["key"] if "key" in chosen else find_key(table, free)
-    free = [one for one in free if one is not key]
-    lists = [one for one in free if one.parts]
-    free = [one for one in free if one not in lists]
-    ones = None
-    if key and "key" not in chosen and key.is_binary:  # the header marks it as the key, but 1 may mean either class
-        key, ones = None, key
-    score = chosen.get("score") or _find_score(table, free, lists, "utterance" not in asked)
-    free = [one for one in free if one is not score]
-    utterance = chosen.get("utterance") or find_utterance(table, free, known)
-    free = [one for one in free if one is not utterance]
-    is_bonafide = key.means_bonafide if key else None
+    stated = _stated_classes(table, free, chosen)
+    free = _without(free, stated.words, stated.digits)
+    score = chosen.get("score") or _find_score(table, free, "utterance" not in asked)
+    free = [one for one in _without(free, score) if not one.parts]
+    utterance = chosen.get("utterance") or _find_name(table, free, known)
+    return _with_rest(table, _without(free, utterance), chosen, stated, utterance, score)
+
+
+class _Stated(NamedTuple):
+    """The columns that state the classes: in words, or as 0 and 1."""
+
+    words: Column | None
+    digits: Column | None = None
+
+
+def _stated_classes(table: Table, free: Sequence[Column], chosen: Mapping[str, Column | None]) -> _Stated:
+    if "key" in chosen:
+        return _Stated(chosen["key"])
+    key = find_key(table, free)
+    if key and key.is_binary:  # its header says that it is the key, but not what 1 means
+        return _Stated(None, key)
+    return _Stated(key)
+
+
+def _find_name(table: Table, free: Sequence[Column], known: Names | None) -> Column:
+    """The column that names the utterances; refuses a name that is a word for a class, which only a header can be."""
+    column = find_utterance(table, free, known)
+    name = column.cells[0]
+    if class_of(name):
+        table.lines.refuse(0, f"utterance {shown(name)}", "a name, or a header that names a column (--column)")
+    return column
+
+
+def _with_rest(
+    table: Table,
+    free: Sequence[Column],
+    chosen: Mapping[str, Column | None],
+    stated: _Stated,
+    utterance: Column,
+    score: Column,
+) -> ScoreColumns:
+    """The meaning of the columns that are left: the attack, and 0 and 1 that may be the key."""
+    is_bonafide = stated.words.means_bonafide if stated.words else None
     attack = chosen["attack"] if "attack" in chosen else find_attack(table, free, is_bonafide)
-    ones = ones or _only_binary([one for one in free if one is not attack and _may_be_key(one, bool(key))])
+    others = [one for one in _without(free, attack) if _may_be_key(one, bool(stated.words))]
     joined = None if attack or is_bonafide is None else _joined(table, utterance.cells, is_bonafide)
-    return ScoreColumns(table, utterance, score, key, attack, ones, is_bonafide, joined)
+    digits = stated.digits or _only_binary(others)
+    return ScoreColumns(table, utterance, score, stated.words, attack, digits, is_bonafide, joined)
+
+
+def _without(columns: Sequence[Column], *taken: Column | None) -> list[Column]:
+    return [one for one in columns if not any(one is other for other in taken)]
 
 
 def _may_be_key(column: Column, has_key: bool) -> bool:
@@ -139,11 +175,13 @@ def _only_binary(free: Sequence[Column]) -> Column | None:
     return binary[0] if len(binary) == 1 else None
 
 
-def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], is_utterance_free: bool) -> Column:
+def _find_score(table: Table, free: Sequence[Column], is_utterance_free: bool) -> Column:
     """The column of the scores: by its header, or the only one of numbers that differ from trial to trial.
 
-    If a column contains several numbers in a cell (`lists`), the user must choose one of them.
+    Where a column holds several numbers in a cell, the user must choose one of them.
     """
+    lists = [one for one in free if one.parts]
+    free = _without(free, *lists)
     named = named_by_header("score", free)
     numeric = [one for one in free if one.is_numeric and not is_of_asv(one) and plain(one.header) not in NOT_SCORES]
     called = [one for one in free if is_called_a_score(one) and not is_of_asv(one)]
@@ -155,6 +193,8 @@ def _find_score(table: Table, free: Sequence[Column], lists: Sequence[Column], i
     if len(named) == 1:
         return named[0]
     numeric = _without_names(table, numeric, free) if is_utterance_free else numeric
+    if lists:
+        numeric = [one for one in numeric if not one.is_binary]
     numeric = named or [*_informative(numeric), *(part for one in lists for part in one.parts)]
     if len(numeric) == 1 and not named:
         _refuse_decimal_comma(table, numeric[0])

@@ -16,7 +16,7 @@ from spoofcache.common.names import quoted, without_ending
 from spoofcache.common.tables.columns import NUMBER_LIKE, Column, Table
 from spoofcache.common.tables.layout import TableError, shown
 from spoofcache.common.tables.roles import Names, require_classes
-from spoofcache.common.tables.words import BINARY, class_of
+from spoofcache.common.tables.words import BINARY, class_of, plain
 from spoofcache.common.text_index import TextIndex, first_repeat
 from spoofcache.common.texts import SharedTexts, Texts
 from spoofcache.metrics.det import FloatArray, ScoreError
@@ -64,6 +64,8 @@ def _remarks(found: ScoreColumns, asked: Mapping[str, str], scores: FloatArray) 
     if found.key and found.key.is_binary and not asked.keys() & {"bonafide", "spoof"}:
         reference = found.key.header or found.key.number
         yield f"{path}: 1 in {found.key} was taken for bona fide (if it means spoof: --column spoof={reference})"
+    if any(class_of(word) == "spoof" for word in plain(score.header).split("_")):
+        yield f"{path}: the scores are those of {score}; a higher score must mean bona fide, not spoof"
     is_open = "score" not in asked and not is_called_a_score(score)
     if is_open and scores.min() >= 0 and scores.max() > 1:  # neither log-likelihood ratios nor probabilities
         yield (
@@ -102,6 +104,10 @@ def _spoof_attacks(
     if is_bonafide is None:
         return attacks.changed(lambda name: UNKNOWN if not name or class_of(name) == "bonafide" else name)
     of_bonafide, of_spoof = attacks.where(is_bonafide), attacks.where(~is_bonafide)
+    contradictory = {attack for attack in of_bonafide if class_of(attack) == "spoof"}
+    if contradictory:
+        row = int(np.flatnonzero(is_bonafide & attacks.are_among(contradictory))[0])
+        table.lines.refuse(row, f"attack {shown(attacks[row])} with key bonafide", "`-`, since there is no attack")
     misplaced = {attack for attack in of_spoof if class_of(attack) == "bonafide"}
     if misplaced:
         row = int(np.flatnonzero(~is_bonafide & attacks.are_among(misplaced))[0])

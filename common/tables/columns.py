@@ -30,8 +30,10 @@ from spoofcache.common.texts import SharedTexts, Texts, compact
 
 NUMBER_LIKE = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
 BETWEEN = r"(?:\s*[,;|/]\s*|\s+)"
-LIST = re.compile(rf"[\[(]?\s*({NUMBER}(?:{BETWEEN}{NUMBER})+)\s*[\])]?", re.IGNORECASE | re.ASCII)
-"""Several numbers in one cell, in brackets or not."""
+LIST = re.compile(
+    rf"(?:tensor|array)?\(?[\[(]?\s*({NUMBER}(?:{BETWEEN}{NUMBER})+)\s*[\])]?\)?", re.IGNORECASE | re.ASCII
+)
+"""Several numbers in one cell, in brackets or not, or as PyTorch and NumPy print them."""
 PART = re.compile(r"(.+)\[(\d+)\]", re.ASCII)
 """How a user selects one number in the cells of a column: `logits[2]`, or `3[2]` by the number of the column."""
 INDEX_HEADER = re.compile(r"|unnamed: \d+|index", re.IGNORECASE)

@@ -376,3 +376,30 @@ def test_what_a_system_decided_is_no_key(score_file):
     file = read_scores(score_file(content))
     assert (keys_of(file), file.attacks) == (["bonafide", "spoof", "spoof"], None)
     assert keys_of(read_scores(score_file(content.replace(",label,", ",other,").replace("u,bonafide", "u,x")))) is None
+
+
+def test_the_two_logits_of_a_network_stand_beside_a_label_of_0_and_1(score_file):
+    content = "".join(f'u{n},"tensor([{-n}.5, {n}.5])",{n % 2}\n' for n in range(4))
+    path = score_file(content)
+    with pytest.raises(ScoreError, match=r"(?s)2 (readings|ways).*score=2\[1\] or --column score=2\[2\]"):
+        read_scores(path)
+    assert read_scores(path, {"score": "2[2]"}).scores.tolist() == [0.5, 1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize("header", ["spoof_score", "p_fake", "Deepfake"])
+def test_scores_of_spoof_are_read_as_they_are_with_a_remark(score_file, header):
+    scores = read_scores(score_file(f"file,{header}\nu1,-0.5\nu2,1.5\n"))
+    assert scores.scores.tolist() == [-0.5, 1.5]
+    assert "a higher score must mean bona fide, not spoof" in scores.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("fake 1 real\nu1 2 fake\nu2 3 real\n", r":1: utterance 'fake'; expected a name, or a header"),
+        ("x real 0 fake\nu1 bonafide 2 -\nu2 spoof 3 A01\n", r":1: attack 'fake' with key bonafide"),
+    ],
+)
+def test_a_header_that_looks_like_a_trial_is_refused(score_file, content, sentence):
+    with pytest.raises(ScoreError, match=sentence):
+        read_scores(score_file(content))
