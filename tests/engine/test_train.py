@@ -54,14 +54,14 @@ def test_training_learns_separable_data_and_writes_a_run_folder(experiment, cach
     assert names == {"config", "trained_on", "metrics", "events", "model", "last", "calibration"}
 
 
-@pytest.mark.parametrize("average", ["none", "ema"])
+@pytest.mark.parametrize("average", ["none", "swa"])
 def test_a_run_knows_the_threshold_and_the_calibration_of_its_scores_on_dev(experiment, caches, tmp_path, average):
     counted = []
     config = experiment("train.epochs=2", f"train.average={average}")
     fit(config, *caches, tmp_path / "run", FitOptions(listener=Listener(counted.append)))
     passes_over_train = 2 if average == "none" else 3  # the average passes over it once more if it has batch norms
     assert utterances_seen(config, *caches) - sum(counted) == (passes_over_train - 2) * len(caches[0])
-    for which in ["best", "average"] if average == "ema" else ["best"]:
+    for which in ["best", "average"] if average == "swa" else ["best"]:
         model, about = load_model(tmp_path / "run", which)
         decision = read_decision(tmp_path / "run", which, about.weights_sha256)
         scores = score_partition(model, caches[1], 8, CPU)
