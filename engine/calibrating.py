@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
+from spoofcache.engine.calibration_file import read_decision, write_decision
 from spoofcache.engine.checkpoint import PAIRS, load_model, read_about
-from spoofcache.engine.decision import fit_decision, read_decision, write_decision
 from spoofcache.engine.score import score_partition
 from spoofcache.features.dataset import CachedFeatures
+from spoofcache.metrics.decision import fit_decision
 from spoofcache.metrics.det import ScoreError
 
 

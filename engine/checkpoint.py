@@ -3,7 +3,7 @@
 A run folder contains `config.toml` (the experiment), `trained_on.tsv` (the utterances), `metrics.jsonl` (one line per
 epoch), TensorBoard events, `model.safetensors` with `model.json` (the selected epoch and its description),
 `average.safetensors` with `average.json` (if the config asks for an average), `last.ckpt` (everything that is needed to
-continue the training), `calibration.json` (see `decision`), and `scores/` (written by evaluate.py).
+continue the training), `calibration.json` (see `calibration_file`), and `scores/` (written by evaluate.py).
 """
 
 import hashlib

@@ -4,7 +4,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spoofcache.common.endings import AUDIO_ENDINGS
 from spoofcache.common.spreadsheets import csv_text
 from spoofcache.features.waveform import SAMPLE_RATE, AudioError
+from spoofcache.metrics.decision import Decision, probability
 from spoofcache.protocols.audio import report_others, walk
 
 
@@ -37,28 +38,52 @@ class Track:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What is said of a score besides its value.
+
+    Attributes:
+        threshold: a score of at least this is called bona fide; without one, nothing is decided.
+        calibration: what the run knows of its scores; without it, there is neither a log-likelihood ratio nor a
+            probability.
+        prior: the share of recordings that are bona fide where the probability is meant to hold.
+    """
+
+    threshold: float | None = None
+    calibration: Decision | None = None
+    prior: float = 0.5
+
+    def of(self, score: float) -> dict[str, Any]:
+        """`score`, and as far as possible `calibrated_llr`, `probability` (of bona fide) and `decision`."""
+        said: dict[str, Any] = {"score": score}
+        if self.calibration is not None:
+            llr = float(self.calibration.llr(np.array(score)))
+            said |= {"calibrated_llr": llr, "probability": probability(llr, self.prior)}
+        if self.threshold is not None:
+            said["decision"] = "bonafide" if score >= self.threshold else "spoof"
+        return said
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of what `of` says."""
+        return list(self.of(0.0))
+
+
+@dataclass(frozen=True)
 class Scored:
     """Recordings with their tracks, and those that are unusable with the reason.
 
-    `length` and `hop` of the windows are in samples; without a hop, only the first window was scored. A recording whose
-    score is at least `threshold` is decided to be bona fide; without a threshold, nothing is decided.
+    `length` and `hop` of the windows are in samples; without a hop, only the first window was scored.
     """
 
     tracks: Mapping[Path, Track]
     unusable: Mapping[Path, str]
     length: int
     hop: int | None
-    threshold: float | None
+    judgement: Judgement = Judgement()
 
     def table(self) -> list[dict[str, Any]]:
-        """`path`, `score` and, with a threshold, `decision` of every usable recording."""
-        return [table_row(path, track, self.threshold) for path, track in self.tracks.items()]
-
-
-def table_row(path: Path, track: Track, threshold: float | None) -> dict[str, Any]:
-    """`path`, `score` and, with a threshold, `decision` of a recording."""
-    row = {"path": path, "score": track.score}
-    return row if threshold is None else row | {"decision": "bonafide" if track.score >= threshold else "spoof"}
+        """`path` and what the judgement says, for every usable recording."""
+        return [{"path": path, **self.judgement.of(track.score)} for path, track in self.tracks.items()]
 
 
 def one_line(text: str) -> str:
@@ -70,8 +95,8 @@ def one_line(text: str) -> str:
 
 def as_csv(scored: Scored) -> str:
     """The table with a header."""
-    names = ("path", "score", *(["decision"] if scored.threshold is not None else []))
-    return csv_text(names, ((str(row[names[0]]), *list(row.values())[1:]) for row in scored.table()))
+    rows = ([str(row.pop("path")), *row.values()] for row in scored.table())
+    return csv_text(("path", *scored.judgement.columns), rows)
 
 
 def as_json(scored: Scored, made_by: Mapping[str, Any], pictures: Mapping[Path, Path]) -> str:
@@ -86,9 +111,11 @@ def as_json(scored: Scored, made_by: Mapping[str, Any], pictures: Mapping[Path, 
             file["warnings"] = list(track.remarks)
         if pictures:
             file["picture"] = pictures[file["path"]]
+    fitted = scored.judgement.calibration
     record = {
         **made_by,
-        "threshold": scored.threshold,
+        "threshold": scored.judgement.threshold,
+        **({"prior": scored.judgement.prior, "calibration": asdict(fitted)} if fitted else {}),
         "window_seconds": scored.length / SAMPLE_RATE,
         "hop_seconds": scored.hop / SAMPLE_RATE if scored.hop else None,
         "files": files,

@@ -17,6 +17,8 @@ from click.testing import CliRunner
 from spoofcache import detect, generate_score
 from spoofcache.engine import detection
 from spoofcache.engine.about import FORMAT_VERSION, About, versions
+from spoofcache.engine.calibrating import weights_sha256
+from spoofcache.engine.calibration_file import write_decision
 from spoofcache.engine.checkpoint import save_best
 from spoofcache.engine.countermeasure import build_backend
 from spoofcache.engine.detection import SCORES
@@ -25,6 +27,7 @@ from spoofcache.features.extract_options import ExtractOptions
 from spoofcache.features.frontends import make_frontend
 from spoofcache.features.frontends.base import FrontEndOptions
 from spoofcache.features.plan import Plan
+from spoofcache.metrics.decision import Decision
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.protocols import find_audio
 from spoofcache.protocols.trial import CLASS_INDEX
@@ -128,6 +131,46 @@ def test_a_threshold_adds_the_decision(linear, corpus):
     told = rows(run("--run", linear, corpus[1], "--threshold", values[3] - 1e-4))
     told.sort(key=lambda row: float(row[1]))
     assert [decision for *_, decision in told] == ["spoof"] * 3 + ["bonafide"] * 3
+
+
+@pytest.fixture
+def calibrated(linear, tmp_path):
+    """The same run, with a calibration."""
+    folder = shutil.copytree(linear, tmp_path / "calibrated")
+    fitted = Decision(2.0, -1.0, 0.25, 0.125, "LA/dev", 22_296, 2_548, weights_sha256(folder, "best"))
+    write_decision(folder, "best", fitted)
+    return folder
+
+
+def test_a_run_with_a_calibration_gives_a_ratio_a_probability_and_a_verdict_and_says_where_from(calibrated, corpus):
+    result = run("--run", calibrated, corpus[1], "--prior", "0.9")
+    for _, score, llr, probability, verdict in rows(result):
+        assert float(llr) == pytest.approx(2 * float(score) - 1, rel=1e-5)
+        assert float(probability) == pytest.approx(1 / (1 + np.exp(-float(llr)) / 9), rel=1e-5)
+        assert verdict == ("bonafide" if float(score) >= 0.25 else "spoof")
+    assert result.stderr.splitlines()[:2] == [
+        "columns: path, score, calibrated log-likelihood ratio, probability of bona fide at prior 0.9, verdict",
+        "bona fide from a score of 0.25 on: the threshold of the EER (12.50%) on LA/dev (22,296 bona fide and 2,548 "
+        "spoof trials)",
+    ]
+
+
+def test_a_threshold_of_the_user_replaces_that_of_the_run(calibrated, corpus, tmp_path):
+    out = tmp_path / "out"
+    result = run("--run", calibrated, corpus[1], "--threshold", "-1e9", "--csv", f"{out}.csv", "--json", f"{out}.json")
+    assert [row[-1] for row in rows(result)] == ["bonafide"] * 6
+    assert "bona fide from a score of -1e+09 on: --threshold" in result.stderr
+    header, *lines = csv.reader(Path(f"{out}.csv").read_text().splitlines())
+    assert header == ["path", "score", "calibrated_llr", "probability", "decision"]
+    told = json.loads(Path(f"{out}.json").read_text())
+    assert (told["threshold"], told["prior"], told["calibration"]["fitted_on"]) == (-1e9, 0.5, "LA/dev")
+    assert [float(line[2]) for line in lines] == [file["calibrated_llr"] for file in told["files"]]
+
+
+def test_without_a_calibration_that_is_said(linear, calibrated, corpus):
+    assert run("--run", linear, corpus[1]).stderr.startswith("no calibration: this network has none; the scores rank")
+    assert "it is not for --score probability" in run("--run", calibrated, corpus[1], "--score", "probability").stderr
+    assert refusal("--run", linear, corpus[1], "--prior", "0.3").startswith("--prior needs the calibration of a run")
 
 
 def test_folders_are_walked_for_audio_in_order_and_every_file_scored_once(linear, corpus, tmp_path):
@@ -318,7 +361,8 @@ def test_a_doubtful_score_is_reported_with_the_reason(linear, tmp_path, samples,
     soundfile.write(path, samples, 16_000, "FLOAT")
     result = run("--run", linear, path, "--json", tmp_path / "o.json")
     assert result.exit_code == 0
-    assert result.stderr.splitlines() == [f"Warning: {path}: {remark}" for remark in remarks]
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert warnings == [f"Warning: {path}: {remark}" for remark in remarks]
     assert json.loads((tmp_path / "o.json").read_text())["files"][0].get("warnings", []) == remarks
 
 
@@ -328,7 +372,7 @@ def test_a_newline_in_a_files_name_stays_in_its_line(linear, corpus, tmp_path):
     assert line.split("\t")[0] == str(tmp_path / r"two\nlines\t.flac")
     (tmp_path / "bad\n.wav").write_text("x")
     assert all(
-        line.startswith((str(tmp_path), "Warning: ", "Error: "))
+        line.startswith((str(tmp_path), "Warning: ", "Error: ", "no calibration: "))
         for line in run("--run", linear, tmp_path).stderr.splitlines()
     )
 

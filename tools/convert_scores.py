@@ -7,21 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-import numpy as np
 
 from spoofcache.common import cli
 from spoofcache.common.files import atomic_path
 from spoofcache.common.names import without_ending, word
-from spoofcache.evaluation.alignment import align
+from spoofcache.evaluation.keyed_scores import read_keyed_scores
 from spoofcache.evaluation.reading import Reading
-from spoofcache.evaluation.trials import TrialList
-from spoofcache.metrics.score_columns import names_in
-from spoofcache.metrics.score_files import read_scores
-from spoofcache.metrics.scores import CmScores
 from spoofcache.metrics.written_scores import ALIASES, FORMS, format_cm_scores
-from spoofcache.protocols.forms import read_key_file
-from spoofcache.protocols.trial import CLASS_INDEX, UNKNOWN
-from spoofcache.protocols.trial_table import TrialTable
 
 EXAMPLES = """\b
 Examples:
@@ -61,13 +53,9 @@ def main(
     A form without keys or attacks drops them; --protocol restores them.
     """
     cli.check_outputs([out], [path for path in (source, protocol) if path], overwrite)
-    reading = Reading(columns)
-    key = read_key_file(protocol, reading.of_protocol(protocol), lambda: names_in(source)) if protocol else None
-    wanted = key.trials.names_as_written if key else ()
-    scores = read_scores(source, reading.of_scores(source, key is not None), lambda: wanted)
-    for remark in (*scores.remarks, *([key.polarity] if key and key.polarity else [])):
+    scores, remarks = read_keyed_scores(source, protocol, Reading(columns))
+    for remark in remarks:
         click.echo(f"Warning: {remark}", err=True)
-    scores = with_protocol(scores, key.trials, f"{source} against {protocol}") if key else scores
     lines = format_cm_scores(replace(scores, utt_ids=_written(scores.utt_ids)), form)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
@@ -79,19 +67,6 @@ def _written(names: Sequence[str]) -> list[str]:
     """Names without endings of audio files, where they stay different, and without blanks, which separate columns."""
     bare = [word(without_ending(name)) for name in names]
     return bare if len(set(bare)) == len(bare) else [word(name) for name in names]
-
-
-def with_protocol(scores: CmScores, trials: TrialTable, where: str) -> CmScores:
-    """The scores in the order of a protocol's trials, with their keys and attacks.
-
-    Raises:
-        ScoreError: the trials of the scores are not exactly those of the protocol, or their keys or attacks differ; the
-            message begins with `where`.
-    """
-    utt_ids, attacks = trials.names_as_written, trials.column("attack", UNKNOWN)
-    is_bonafide = np.frombuffer(trials.labels, np.int8) == CLASS_INDEX["bonafide"]
-    wanted = TrialList(utt_ids, is_bonafide, {"attack": np.array(attacks)})
-    return CmScores(utt_ids, attacks, is_bonafide, align(scores, wanted, where))
 
 
 if __name__ == "__main__":

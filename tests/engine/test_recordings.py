@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spoofcache.engine.recordings import Scored, Track, as_csv, as_json, find_recordings, name_pictures
+from spoofcache.engine.recordings import Judgement, Scored, Track, as_csv, as_json, find_recordings, name_pictures
 from spoofcache.features.waveform import AudioError
 
 TRACK = Track(np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([0.5, -1.5]))
@@ -14,12 +14,12 @@ TRACK = Track(np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([0.5, -1.5]))
 
 def test_a_score_is_the_mean_over_the_windows_and_the_threshold_itself_is_bona_fide():
     for threshold, decision in ((-0.5, "bonafide"), (-0.4, "spoof")):
-        (row,) = Scored({Path("a.wav"): TRACK}, {}, 32_000, 16_000, threshold).table()
+        (row,) = Scored({Path("a.wav"): TRACK}, {}, 32_000, 16_000, Judgement(threshold)).table()
         assert row == {"path": Path("a.wav"), "score": -0.5, "decision": decision}
 
 
 def test_csv_and_json_of_two_files_by_hand():
-    scored = Scored({Path("a,b.wav"): TRACK}, {Path("c.wav"): "empty"}, 32_000, 16_000, None)
+    scored = Scored({Path("a,b.wav"): TRACK}, {Path("c.wav"): "empty"}, 32_000, 16_000)
     assert as_csv(scored) == 'path,score\n"a,b.wav",-0.5\n'
     assert json.loads(as_json(scored, {"run": Path("r")}, {Path("a,b.wav"): Path("p/1.png")})) == {
         "run": "r",
@@ -56,5 +56,5 @@ def test_results_are_written_without_importing_torch():
 
 
 def test_a_path_that_a_spreadsheet_would_run_is_text():
-    scored = Scored({Path("=1+1.wav"): TRACK}, {}, 32_000, 16_000, 0.0)
+    scored = Scored({Path("=1+1.wav"): TRACK}, {}, 32_000, 16_000, Judgement(0.0))
     assert as_csv(scored) == "path,score,decision\n'=1+1.wav,-0.5,spoof\n"

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from spoofcache.common.files import exclusive
 from spoofcache.engine import checkpoint
 from spoofcache.engine.about import RunError
+from spoofcache.engine.calibration_file import CALIBRATION, read_decision
 from spoofcache.engine.checkpoint import MODEL, load_last, load_model
 from spoofcache.engine.config import ClassWeights
-from spoofcache.engine.decision import CALIBRATION, read_decision
 from spoofcache.engine.optim import OPTIMIZERS, SCHEDULES, Updater
 from spoofcache.engine.processes import ALONE, Processes
 from spoofcache.engine.score import run_network, score_partition

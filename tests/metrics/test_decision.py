@@ -1,6 +1,5 @@
-"""A run's own calibration and threshold: fitted, kept, read, and applied."""
+"""Threshold and calibration: fitted on scores of known distributions, and applied."""
 
-import json
 import math
 
 import numpy as np
@@ -8,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spoofcache.engine.about import RunError
-from spoofcache.engine.decision import CALIBRATION, Decision, fit_decision, probability, read_decision, write_decision
+from spoofcache.metrics.decision import fit_decision, probability
 from spoofcache.metrics.det import ScoreError
 
-FITTED = Decision(2.0, -1.0, 0.25, 0.1, "LA/dev", 30, 70, "ab" * 32)
 FINITE = st.floats(-1e3, 1e3)
 
 
@@ -48,31 +45,7 @@ def test_the_probability_is_the_logistic_of_the_ratio_and_the_log_odds_of_the_pr
     assert probability(llr, prior) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
-def test_what_was_kept_is_read_again_and_only_for_the_same_weights(tmp_path):
-    other = Decision(1.0, 0.0, 0.0, 0.5, "ITW", 1, 1, "cd" * 32)
-    write_decision(tmp_path, "best", FITTED)
-    write_decision(tmp_path, "average", other)
-    assert read_decision(tmp_path, "best", "ab" * 32) == FITTED
-    assert read_decision(tmp_path, "average", "cd" * 32) == other
-    assert read_decision(tmp_path, "best", "cd" * 32) is None
-    assert read_decision(tmp_path / "elsewhere", "best", "ab" * 32) is None
-
-
 def test_scores_that_would_need_another_sign_are_refused():
     values, is_bonafide = scores()
     with pytest.raises(ScoreError, match="higher for spoof"):
         fit_decision(-values, is_bonafide, "made up", "0")
-
-
-def kept(**changes):
-    return json.dumps({"best": {**FITTED.__dict__, **changes}})
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", '{"best": 3}', '{"best": {}}', kept(slope="2"), kept(slope=-1.0), kept(offset=1e999), kept(more=1)],
-)
-def test_a_damaged_file_is_refused_with_its_name(tmp_path, text):
-    (tmp_path / CALIBRATION).write_text(text)
-    with pytest.raises(RunError, match=CALIBRATION):
-        read_decision(tmp_path, "best", "ab" * 32)
