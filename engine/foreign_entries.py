@@ -1,6 +1,6 @@
 """Read a checkpoint that others wrote, and find the entries that belong to the network, without executing any code.
 
-PyTorch's own format is read with `weights_only=True`; safetensors files contain no code.
+PyTorch's own format is read by its restricted unpickler (engine/pickled_module.py); safetensors files contain no code.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from spoofcache.engine.about import RunError, first_line
 from spoofcache.engine.countermeasure import SPEECH_MODEL as IN_NETWORK
 from spoofcache.engine.foreign_speech import SpeechEntries, take_speech_model
+from spoofcache.engine.pickled_module import WouldCall, load_with_stand_ins
 from spoofcache.features.encoder import EncoderSpec
 
 EXPORT = "torch.save(model.state_dict(), …)"
@@ -136,10 +137,14 @@ def _content(path: Path) -> Any:
     try:
         if begin[8:] == b"{" and begin[:2] != b"PK":  # the length of the header in eight bytes, then JSON
             return load_file(path)
-        with torch.serialization.safe_globals(_harmless()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+        return load_with_stand_ins(path, _harmless())
+    except (OSError, RunError):
         raise
+    except WouldCall as error:
+        raise RunError(
+            f"{path}: unpickling it would call {error}, which may run any code; expected a state dict, exported by "
+            f"{EXPORT} where the file is trusted"
+        ) from error
     except SafetensorError as error:
         raise RunError(f"{path}: not a whole file of safetensors ({first_line(error)})") from error
     except Exception as error:  # of any kind: torch, pickle and zip files each have their own
@@ -197,16 +202,20 @@ def _preference(at: str) -> tuple[int, int]:
     return (1, STATES.index(at)) if at in STATES else (2, STATES.index(last) if last in STATES else len(STATES))
 
 
-def _tables(content: Any, at: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """Yield every table, at any depth, that maps strings to tensors, with its dotted name."""
-    if not isinstance(content, Mapping) or depth > DEEPEST:
+def _tables(
+    content: Any, at: str = "", depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """Yield every table, at any depth, that maps strings to tensors, with its dotted name; a shared table only once."""
+    seen = set() if seen is None else seen
+    if not isinstance(content, Mapping) or depth > DEEPEST or id(content) in seen:
         return
+    seen.add(id(content))
     tensors = {name: each for name, each in content.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
     if tensors:
         yield at, tensors
     for name, each in content.items():
         if isinstance(name, str) and not NOT_THE_NETWORK.search(name):
-            yield from _tables(each, f"{at}.{name}".removeprefix("."), depth + 1)
+            yield from _tables(each, f"{at}.{name}".removeprefix("."), depth + 1, seen)
 
 
 def _prefix_of(path: Path, state: Mapping[str, torch.Tensor], expected: Sequence[str]) -> str:

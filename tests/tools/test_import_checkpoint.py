@@ -25,6 +25,13 @@ def refusal(*options):
     return sentence
 
 
+class Calling:
+    """An object whose pickle calls a function."""
+
+    def __reduce__(self):
+        return print, ("called",)
+
+
 @pytest.fixture
 def theirs(tmp_path):
     """Options that name a checkpoint of a pooled linear network on 32×20 and a run folder."""
@@ -117,7 +124,9 @@ def test_a_pickled_module_and_a_damaged_file_get_a_sentence(theirs, cache, tmp_p
     path.write_bytes(whole[:-100])
     assert "theirs.pth: truncated; expected a file that torch.save" in refusal(*theirs, "--features", cache)
     torch.save(torch.nn.Linear(2, 2), path)
-    assert "expected a state dict, exported by torch.save(model.s" in refusal(*theirs, "--features", cache)
+    assert "not the weights of pooled_linear: 2 missing (linear.weight" in refusal(*theirs, "--features", cache)
+    torch.save({"hook": Calling()}, path)
+    assert "unpickling it would call builtins.print, which may run any code" in refusal(*theirs, "--features", cache)
     assert not (tmp_path / "runs").exists()
 
 
