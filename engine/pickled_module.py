@@ -23,8 +23,11 @@ PARTS = ("_parameters", "_buffers", "_modules")
 """Tables in the state of a pickled `torch.nn.Module`."""
 
 
-class WouldCall(pickle.UnpicklingError):
-    """The file calls something other than a tensor's rebuild function or an ordinary container; args[0] is its name."""
+class WouldCall(Exception):
+    """The file calls something other than a tensor's rebuild function or an ordinary container; args[0] is its name.
+
+    This is no UnpicklingError, because torch replaces the text of those.
+    """
 
 
 class StandInType(type):
