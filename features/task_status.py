@@ -1,4 +1,4 @@
-"""How far the tasks of a plan are: finished, missing, damaged, or being made by somebody at present."""
+"""The status of the tasks of a plan: finished, missing, damaged, or being made by a process at present."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from spoofcache.features.store import ShardReader
 from spoofcache.features.task_plan import PlannedPartition, TaskPlan
 
 AT_ONCE = 8
-"""Number of shards that are opened at once, for file systems that answer late."""
+"""Number of shards that are opened at the same time, since file systems may answer slowly."""
 
 
 class Damage(NamedTuple):
@@ -25,7 +25,7 @@ class Damage(NamedTuple):
 
 
 class BeingMade(NamedTuple):
-    """A shard that somebody makes at present: the number of its task, and who makes it."""
+    """A shard that is being made at present: the number of its task, and the process that makes it."""
 
     task: int
     maker: Maker
@@ -33,16 +33,16 @@ class BeingMade(NamedTuple):
 
 @dataclass(frozen=True)
 class PartitionStatus:
-    """How far one partition is in one view, by task numbers.
+    """The status of one partition in one view, by task numbers.
 
     Attributes:
-        title: its name and view.
-        folder: where its cache lies.
+        title: the name and the view of the partition.
+        folder: the folder of its cache.
         tasks: all of its tasks.
-        finished: number of those whose shards are there and belong to the plan. Their rows have not been read.
-        missing: tasks that nobody makes at present.
-        damaged: tasks whose shards are there but cannot be used.
-        being_made: tasks that somebody makes at present.
+        finished: number of tasks whose shards exist and belong to the plan. The rows of the shards are not checked.
+        missing: tasks without a shard that no process is making at present.
+        damaged: tasks whose shards exist but cannot be used.
+        being_made: tasks that a process is making at present.
         is_complete: whether the manifest declares the partition complete, and no shard is missing or damaged.
     """
 
@@ -112,7 +112,7 @@ class PlanStatus:
     def __str__(self) -> str:
         n_tasks = sum(len(each.tasks) for each in self.partitions)
         array = f"; missing: {self.array}" if self.array else ""
-        return "\n".join([f"{self.path}: {n_tasks} tasks{array}", *map(_lines, self.partitions)])
+        return "\n".join([f"{self.path}: {n_tasks} task{'s' * (n_tasks != 1)}{array}", *map(_lines, self.partitions)])
 
 
 def _lines(status: PartitionStatus) -> str:
