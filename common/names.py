@@ -28,14 +28,14 @@ class NameCollision(InputError):
 
 
 class Match(NamedTuple):
-    """Which of the names that were found belongs to each name that is wanted."""
+    """The assignment of found names to wanted names."""
 
     rows: NDArray[np.intp]
     """For each of the N wanted names its index among the found names [N]; -1 where there is none."""
     strangers: list[str]
     """Found names that are neither wanted nor known, as they are written."""
     rule: str
-    """What had to be disregarded; empty where the names match as written."""
+    """The differences that had to be disregarded, in words; empty if the names match as they are written."""
 
 
 def is_audio(name: str) -> bool:
@@ -145,7 +145,7 @@ class _Names(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """How many folders the longest path has."""
+        """The number of folders in the longest path."""
         if not self.contain("/"):
             return 0
         return max((name.count("/") for names in self for name in names), default=0)

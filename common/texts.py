@@ -50,7 +50,7 @@ class TextSequence(Sequence[str]):
 
     @abstractmethod
     def changed(self, change: Callable[[str], str]) -> "Texts | SharedTexts":
-        """What a function of the text alone makes of each."""
+        """The texts that a function returns for each text."""
 
     @abstractmethod
     def with_text(self, chosen: NDArray[np.bool_], text: str) -> "Texts | SharedTexts":

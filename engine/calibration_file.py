@@ -1,4 +1,4 @@
-"""What a run knows of its own scores: the calibration and the threshold that were fitted on a set of scored trials.
+"""The calibration and the threshold of a run, which were fitted on a set of scored trials.
 
 `calibration.json` in the run folder holds one for each kind of weights (`best`, `average`), with the SHA-256 of the
 weights that made the scores, so that it is never used for others.

@@ -42,7 +42,7 @@ PAIRS = {
     "best": (MODEL, ABOUT, "a training with a finished epoch"),
     "average": (AVERAGE, ABOUT_AVERAGE, "a finished training with train.average (main_train.py --resume finishes one)"),
 }
-"""By kind: the file of the weights, the file of their description, and the kind of training that writes them."""
+"""Kind of weights → the file of weights, the file of their description, and the kind of training that writes them."""
 
 
 def save_best(run: Path, model: nn.Module, about: About) -> None:
@@ -51,7 +51,7 @@ def save_best(run: Path, model: nn.Module, about: About) -> None:
 
 
 def save_average(run: Path, model: nn.Module, about: About) -> None:
-    """Write `average.safetensors`, then `average.json`; with the latter the run is finished."""
+    """Write `average.safetensors`, then `average.json`, which marks the run as finished."""
     _save_pair(run / AVERAGE, run / ABOUT_AVERAGE, model, about)
 
 
@@ -59,7 +59,9 @@ def _save_pair(weights_path: Path, about_path: Path, model: nn.Module, about: Ab
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     content = save(weights, metadata={"epoch": str(about.epoch)})
     about = replace(about, weights_sha256=hashlib.sha256(content).hexdigest())
-    with atomic_path(weights_path) as path:  # not safetensors' own writing, whose error on a full disk is no OSError
+    with atomic_path(
+        weights_path
+    ) as path:  # safetensors could write it, but does not raise an OSError if the disk is full
         path.write_bytes(content)
     with atomic_path(about_path) as path:
         path.write_text(json.dumps(about.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -86,7 +88,7 @@ def load_last(
         return None
     try:
         with zipfile.ZipFile(path) as file:
-            if file.testzip() is not None:  # checksums, which torch does not hold its reading to
+            if file.testzip() is not None:  # checksums, which torch does not check when it reads
                 raise zipfile.BadZipFile
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

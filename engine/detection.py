@@ -76,7 +76,7 @@ class Detector:
 
 
 def _remarks(recording: Recording) -> Iterator[str]:
-    """What the user should know about a recording before believing its score."""
+    """Remarks on a recording that make its score doubtful."""
     waveform = recording.waveform
     seconds = len(waveform) / SAMPLE_RATE
     if not recording.is_whole:

@@ -69,7 +69,7 @@ class Choice:
 
 
 class Entries(NamedTuple):
-    """What a checkpoint holds of a network.
+    """The entries of a checkpoint that belong to a network.
 
     Attributes:
         weights: tensors by their names in the network.

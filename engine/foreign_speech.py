@@ -20,11 +20,11 @@ from spoofcache.features.fairseq import (
 )
 
 OPTIONAL = (MASK, LAST_NORM)
-"""What the names of weights begin with in transformers that not every network needs."""
+"""Prefixes, in transformers, of the names of weights that not every network needs."""
 
 
 class SpeechEntries(NamedTuple):
-    """What a checkpoint holds of a speech model.
+    """The entries of a checkpoint that belong to a speech model, and all other entries.
 
     Attributes:
         weights: tensors by their names in the network, of which each begins with SPEECH_MODEL.

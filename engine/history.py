@@ -7,7 +7,7 @@ from spoofcache.engine.config import TrainConfig
 from spoofcache.models.losses import transition
 
 Rank = tuple[float, ...]
-"""How good an epoch is on the dev partition; a lower rank is better."""
+"""The rank of an epoch on the dev partition; a lower rank is better."""
 
 
 class Epoch(NamedTuple):

@@ -33,7 +33,7 @@ GRACE = 5.0
 
 
 PATIENCE = timedelta(hours=1)
-"""How long a process waits for the others, which may be about to compile; NCCL's own ten minutes can be too short."""
+"""Time for which a process waits for the others, which may be compiling; the ten minutes of NCCL can be too short."""
 
 
 class Share(NamedTuple):

@@ -43,7 +43,7 @@ PUBLISHED: Mapping[str, Scorer] = {
 """By back-end. The last of them takes 66,800 samples on ASVspoof 2021, and 64,600 on In-the-Wild."""
 
 UNKNOWN = Scorer("")
-"""What is assumed of a system with another back-end."""
+"""The assumptions about a system with any other back-end."""
 
 
 @dataclass(frozen=True)

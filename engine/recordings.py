@@ -39,7 +39,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of a score besides its value.
+    """The information about a score besides its value.
 
     Attributes:
         threshold: a score of at least this is called bona fide; without one, nothing is decided.

@@ -87,7 +87,7 @@ class TrainingSetup:
 
     @property
     def conditions(self) -> Mapping[str, str]:
-        """What a resumed run must share with its beginning beside the configuration."""
+        """The conditions, besides the configuration, that must be the same when a run is resumed."""
         spec = self.about.encoder
         return ({"speech model": spec.weights_sha256} if spec else {}) | {
             "train cache": self.about.data["train"],

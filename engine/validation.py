@@ -97,7 +97,7 @@ class Validator:
         return DevFigures(mean.over(self._processes), eer)
 
     def _outcomes(self, model: Countermeasure, advance: Callable[[int], None]) -> Iterator["_Outcome"]:
-        """What the network makes of each batch of this process."""
+        """The outputs of the network for each batch of this process."""
         device, objective = self._processes.device, model.objective
         for batch in run_network(model, self.feed, self.batch_size, device, advance, self._processes):
             loss = objective(batch.output, batch.labels.to(device, non_blocking=True))

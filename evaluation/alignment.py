@@ -19,7 +19,7 @@ class Aligned(NamedTuple):
     scores: FloatArray
     """Score of each trial [N]."""
     rule: str
-    """What had to be disregarded for the names to match, such as the endings of audio files; empty where nothing."""
+    """The differences that were disregarded to match the names, such as endings of audio files; empty if none."""
     warnings: tuple[str, ...]
     """Sentences on what the score file says beside the scores and the protocol contradicts."""
 

@@ -43,7 +43,7 @@ class TrialList:
     is_bonafide: NDArray[np.bool_]
     """Key of each trial [N]."""
     columns: Mapping[str, NDArray[np.str_]]
-    """What the protocol states about each trial [N], by name: `attack`, `speaker`, `codec`, …; `-` where unknown."""
+    """The columns of the protocol [N] by name: `attack`, `speaker`, `codec`, …; `-` means that a value is unknown."""
     excluded: Set[str] = frozenset()
     """Utterances of the protocol that a condition (`--where`) excludes; their scores are ignored."""
 

@@ -20,7 +20,7 @@ PRETRAINING = (
     "label_embs_concat",
     "project_hid.",
 )
-"""What the names begin with that only pre-training uses, in fairseq and transformers."""
+"""Prefixes of the names of weights that only pre-training uses, in fairseq and transformers."""
 
 MASK = "masked_spec_embed"
 LAST_NORM = "encoder.layer_norm."

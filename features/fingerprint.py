@@ -19,7 +19,7 @@ PIECE = 2**16
 
 
 class Fingerprint(NamedTuple):
-    """Of an audio file: its size in bytes and 64 bits of a hash (BLAKE2b) of its content."""
+    """The size in bytes of an audio file, and 64 bits of a hash (BLAKE2b) of its content."""
 
     size: int
     digest: int

@@ -1,4 +1,4 @@
-"""What preprocess.py does once its options are read: estimate, plan or extract, or report how far an extraction is."""
+"""The work of preprocess.py after its options are read: estimate, plan, extract, or report the status."""
 
 import json
 from contextlib import nullcontext

@@ -40,11 +40,11 @@ SECONDS_FOR_OWN_SIGNAL = 2.0
 
 
 class ProcessError(InputError):
-    """One of several processes failed; the message is its sentence, or says how it ended."""
+    """One of several processes failed; the message is that of its error, or states how the process ended."""
 
 
 class Order(NamedTuple):
-    """What a process is told before it begins: see `extracting.extract`."""
+    """The instructions that a process receives before it begins; see `extracting.extract`."""
 
     options: PreprocessOptions
     device: str
@@ -54,7 +54,7 @@ class Order(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a process says: its number, and a kind with its content; None when it has ended."""
+    """A message of a process: its number, and a kind with its content; None when the process has ended."""
 
     process: int
     content: Mapping[str, Any] | None
@@ -99,7 +99,7 @@ def _with_divided_workers(options: PreprocessOptions, n_processes: int) -> Prepr
 
 @dataclass
 class _Results:
-    """What the processes have done: by the title of each partition."""
+    """The work that the processes have done, by the title of each partition."""
 
     folders: dict[str, str] = field(default_factory=dict)
     made: Counter[str] = field(default_factory=Counter)
@@ -232,7 +232,7 @@ class _Processes:
         return _First(TaskPlan.from_json(shares[0]["plan"]), Path(shares[0]["folder"]), numbers)
 
     def messages(self) -> list[Message]:
-        """What the processes have said since the last call, after at most half a second."""
+        """The messages of the processes since the last call; waits for at most half a second."""
         found, seconds = list[Message](), SECONDS_BETWEEN_LOOKS
         while True:
             try:

@@ -80,7 +80,7 @@ class PartitionStatus:
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """How far a plan is.
+    """The status of a plan.
 
     Attributes:
         path: the file of the plan, or where it would be.
@@ -141,7 +141,7 @@ def utc(seconds: float) -> str:
 
 
 def status_of(plan: TaskPlan, folder: Path) -> PlanStatus:
-    """How far a plan is whose caches lie below a folder. Opens every finished shard, and reads none of its rows."""
+    """The status of a plan whose caches are below a folder. Every finished shard is opened, but no row is read."""
     parts = zip(plan.partitions, plan.numbers, strict=True)
     return PlanStatus(folder / plan.file_name, [_partition_status(part, tasks, folder) for part, tasks in parts])
 

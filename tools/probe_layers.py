@@ -96,7 +96,7 @@ PREPROCESS_HELP = 'Further options of preprocess.py for every corpus, such as "-
 @click.option("--overwrite", is_flag=True, help="Replace output files that already exist.")
 @cli.sentences(after_interrupt="Statistics that were extracted are kept; run the same command again.")
 def main(**given: Any) -> None:
-    """Study which hidden state of a speech model tells bona fide from spoof.
+    """Study which hidden states of a speech model separate bona fide from spoofed speech.
 
     A logistic regression is fitted on the statistics over time of each layer. The layers are ranked by their EER on
     dev, and the best ones are combined. For each recommended combination, the preprocess.py command that caches its

@@ -1,1 +1,1 @@
-"""The layer study: which hidden state of a speech model tells bona fide from spoof, judged by logistic regressions."""
+"""The layer study: logistic regressions show which hidden states of a speech model separate bona fide from spoof."""

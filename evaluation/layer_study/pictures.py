@@ -46,7 +46,7 @@ def _draw(study: LayerStudy) -> Canvas:
 
 
 def _curves(study: LayerStudy) -> Iterator[tuple[str, int, bool, Sequence[Figure]]]:
-    """Of each line: its name, the position of its set, whether it is of unseen attacks, and a figure for each layer."""
+    """For each line: its name, the position of its set, if it shows unseen attacks, and a figure for each layer."""
     for position, name in enumerate(study.sets):
         yield name, position, False, [study.figure(layer, name) for layer in study.layers]
         if study.held_out:

@@ -22,7 +22,7 @@ Advance = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Sets:
-    """What a study works on: `dev` selects, and the `tests` only judge."""
+    """The data sets of a study. The layers are selected on `dev` and also judged on the `tests`."""
 
     train: PooledSet
     dev: PooledSet
@@ -170,7 +170,7 @@ class Fits:
         self.combinations: list[tuple[Combination, list[FloatArray]]] = []
         self._attacks = attacks_to_hold_out(sets.train, sets.judged) if settings.hold_out else []
         self._without: list[Mapping[str, list[FloatArray]]] = []
-        """Of each layer: the scores on every set of the probe that was fitted without an attack, by the attack."""
+        """For each layer, the scores on every set of the probes that were fitted without an attack, by that attack."""
 
     @cached_property
     def order(self) -> list[int]:
@@ -219,7 +219,7 @@ class Fits:
         return held_out_figure(one, self.scores[number][place], without, self.settings.uncertainty, advance)
 
     def _badness(self, on_dev: FloatArray) -> tuple[float, float]:
-        """What a ranking minimises: the EER on dev and, among equal ones, the share of pairs in the wrong order."""
+        """The key of a ranking: the EER on dev and, for equal EERs, the share of pairs in the wrong order."""
         from sklearn.metrics import roc_auc_score  # here, not above: importing scikit-learn takes a second
 
         keys = self.sets.dev.trials.is_bonafide

@@ -1,1 +1,1 @@
-"""What probe_layers.py does around a layer study: it extracts the statistics, and estimates what it recommends."""
+"""The parts of probe_layers.py around a layer study: extracting the statistics, and estimating the recommendations."""
