@@ -12,6 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# With it, each of the hundred Pythons that the tests start would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test faults gpu-check
 
 setup: $(INSTALLED)
