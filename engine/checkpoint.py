@@ -59,9 +59,8 @@ def _save_pair(weights_path: Path, about_path: Path, model: nn.Module, about: Ab
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     content = save(weights, metadata={"epoch": str(about.epoch)})
     about = replace(about, weights_sha256=hashlib.sha256(content).hexdigest())
-    with atomic_path(
-        weights_path
-    ) as path:  # safetensors could write it, but does not raise an OSError if the disk is full
+    # the function of safetensors that writes a file does not raise an OSError if the disk is full
+    with atomic_path(weights_path) as path:
         path.write_bytes(content)
     with atomic_path(about_path) as path:
         path.write_text(json.dumps(about.to_json(), indent=1) + "\n", encoding="utf-8")

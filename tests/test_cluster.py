@@ -238,7 +238,7 @@ class TestProcesses:
         assert "Traceback" not in done.stderr
 
     @pytest.mark.slow
-    def test_a_signal_ends_all_and_the_same_command_goes_on(self, cluster, tmp_path):
+    def test_a_signal_ends_all_processes_and_the_same_command_continues(self, cluster, tmp_path):
         job = self.start(cluster, "--out", tmp_path / "shared", "--processes", 2)
         while not list((tmp_path / "shared").rglob("trials.tsv")) and job.is_running:
             time.sleep(0.005)

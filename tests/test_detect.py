@@ -167,7 +167,7 @@ def test_a_threshold_of_the_user_replaces_that_of_the_run(calibrated, corpus, tm
     assert [float(line[2]) for line in lines] == [file["calibrated_llr"] for file in told["files"]]
 
 
-def test_without_a_calibration_that_is_said(linear, calibrated, corpus):
+def test_a_missing_calibration_is_reported(linear, calibrated, corpus):
     assert run("--run", linear, corpus[1]).stderr.startswith("no calibration: this network has none; the scores rank")
     assert "it is not for --score probability" in run("--run", calibrated, corpus[1], "--score", "probability").stderr
     assert refusal("--run", linear, corpus[1], "--prior", "0.3").startswith("--prior needs the calibration of a run")

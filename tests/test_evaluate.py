@@ -103,7 +103,7 @@ def test_the_threshold_at_the_equal_error_rate_is_printed_and_written(folder):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "evaluate_tDCF_asvspoof19"])
-def test_outputs_are_whole_though_nobody_reads_what_is_printed(folder, command):
+def test_outputs_are_complete_even_if_standard_output_is_closed(folder, command):
     """As in `evaluate.py … | head -0`: the reader of the pipe is gone before the first line."""
     scores = [folder / "cm.txt", "--bootstrap", "0"] if command == "evaluate" else ["--cm-scores", folder / "cm.txt"]
     reader, writer = os.pipe()

@@ -75,7 +75,7 @@ def test_rows_say_what_was_trained_on_and_columns_what_was_judged(place):
     assert any(line.startswith("Intervals: 95% percentile bootstrap, 20 replicates") for line in lines)
 
 
-def test_a_rerun_scores_nothing_and_says_the_same(place, monkeypatch):
+def test_a_rerun_scores_nothing_and_gives_the_same_output(place, monkeypatch):
     first = evaluate(place, "--bootstrap", "20", "--csv", place / "a.csv")
     before = {path: path.stat().st_mtime_ns for path in place.glob("*/scores/*.tsv")}
     assert len(before) == 4 * 2

@@ -83,7 +83,7 @@ def test_missing_and_unreadable_audio_is_reported_at_once_or_skipped(own, tmp_pa
     assert len((tmp_path / folder / "skipped.tsv").read_text().splitlines()) == 3
 
 
-def test_missing_audio_of_all_partitions_is_told_in_one_go(train, tmp_path, monkeypatch):
+def test_missing_audio_of_all_partitions_is_reported_at_once(train, tmp_path, monkeypatch):
     monkeypatch.setattr("spoofcache.features.request.find_corpus", two_partitions)
     (tmp_path / "flac/U_0001.flac").unlink()
     status, _, error = preprocess(*train, "--partition", "dev")
@@ -199,7 +199,7 @@ def test_views_stored_as_16_bit_audio_are_clipped_at_full_scale(train, tmp_path)
     np.testing.assert_allclose(rows(folders.split()[1]), np.clip(loud, -1, 1), atol=1 / 32_768)
 
 
-def test_a_broken_recording_is_told_before_anything_is_done_and_never_skipped(train, tmp_path):
+def test_a_broken_recording_is_reported_before_anything_is_done_and_never_skipped(train, tmp_path):
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise/a.wav").write_text("no audio")
     status, _, error = preprocess(*train, "--augment", f"background:{tmp_path}/noise", "--on-missing", "skip")

@@ -70,7 +70,7 @@ def test_the_module_as_it_is_works():
 
 
 @pytest.mark.parametrize("line", ordering_lines(), ids=lambda line: SOURCE.splitlines()[line - 1].strip())
-def test_a_line_that_is_left_out_is_noticed(line):
+def test_an_omitted_line_is_noticed(line):
     module = without(line)
     with pretended_gpu() as report:
         try:

@@ -214,7 +214,7 @@ def test_another_trial_list_under_the_same_name_is_refused(road, corpus, tmp_pat
     assert len(CachedFeatures(folders["dev"])) == 18
 
 
-def test_an_output_that_exists_is_left_alone(road):
+def test_an_output_that_exists_is_not_changed(road):
     out, folders = road
     before = (out / "eval.txt").read_bytes()
     told = refusal("generate_score.py", "--run", out / "run", "--features", folders["eval"], "--out", out / "eval.txt")

@@ -67,7 +67,7 @@ def test_prints_a_line_per_backend_and_keeps_the_figures(tmp_path):
 
 
 @pytest.mark.usefixtures("small")
-def test_pairs_says_both_sides_and_how_far_they_differ(tmp_path):
+def test_pairs_reports_both_sides_and_their_difference(tmp_path):
     printed, result = run(tmp_path, "--pairs")
     assert [line.split()[0] for line in printed.splitlines()[1:]] == ["nodes", "3"]
     assert result["pairs"]["3"]["memory_ratio"] == 1

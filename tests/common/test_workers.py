@@ -51,7 +51,7 @@ def test_requests_are_answered_one_after_another(worker):
 @pytest.mark.parametrize(
     ("request_", "said"), [("abort", "signal 6, Aborted"), ("fail", "exit status 1, RuntimeError: no such thing")]
 )
-def test_a_death_says_how_it_came(worker, request_, said):
+def test_the_death_of_a_worker_states_its_cause(worker, request_, said):
     one = worker()
     with pytest.raises(Death) as death:
         one.ask(request_)

@@ -106,7 +106,7 @@ FINE_TUNED = {"ssl_model.model.encoder.layers.0.self_attn.k_proj.weight": torch.
 
 @pytest.mark.parametrize("prefix", ["backend.", ""])
 @pytest.mark.parametrize("name", [*FINE_TUNED, "front.wav2vec2.mask_emb", "xlsr.final_proj.bias"])
-def test_weights_of_a_speech_model_are_not_ignored_in_silence(read, weights, prefix, name):
+def test_weights_of_a_speech_model_are_never_ignored_silently(read, weights, prefix, name):
     content = renamed(weights, "backend.") | {name: torch.ones(2, 2)}
     with pytest.raises(RunError, match=rf"holds 1 weights of a speech model \({name}, …\).*add --drop \w+\.$"):
         read(content, prefix)
@@ -167,7 +167,7 @@ def test_a_single_logit_cannot_be_swapped(name, tmp_path):
         load_foreign(tmp_path / "theirs.pth", name, shape, IDENTITY, ForeignSettings(bonafide_index=0))
 
 
-def test_the_run_folder_says_where_the_weights_come_from(read, weights, tmp_path):
+def test_the_run_folder_records_the_origin_of_the_weights(read, weights, tmp_path):
     model, about, _ = read(weights, settings={"deviation": False})
     (tmp_path / "run").mkdir()
     save_best(tmp_path / "run", model, about)

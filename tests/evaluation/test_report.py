@@ -77,7 +77,7 @@ def words(element):
     return " ".join("".join(element.itertext()).split())
 
 
-def test_the_page_says_what_was_judged_and_by_what(page):
+def test_the_page_states_what_was_judged_and_by_what(page):
     text = words(tree(page))
     assert MADE_BY in text
     assert f"2 systems were judged on 180 trials, 60 bona fide and 120 spoof: lcnn, {EVIL}." in text

@@ -52,7 +52,7 @@ def test_an_item_consists_of_features_label_and_utterance(cache):
         assert (label, utt_id) == (int(index % 3 == 0), f"U_000{index}")
 
 
-def test_the_trials_stand_in_row_order_with_what_the_protocol_said(cache):
+def test_the_trials_are_in_row_order_with_the_columns_of_the_protocol(cache):
     assert CachedFeatures(cache).trials == make_trials(7)
 
 

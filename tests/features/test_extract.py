@@ -350,7 +350,7 @@ class TestBadAudio:
         with pytest.raises(AudioError, match=r"^utterance U_0006: no audio file; expected U_0006\.flac, \.wav or"):
             extract(broken[6:], tmp_path / "cache", Frames())
 
-    def test_skipping_lists_it_with_the_reason_and_goes_on(self, broken, tmp_path):
+    def test_a_skipped_file_is_listed_with_the_reason_and_the_rest_is_extracted(self, broken, tmp_path):
         done = extract(broken, tmp_path / "cache", Frames(), SKIP)
         assert list(done.skipped) == ["U_0001", "U_0006"]
         header, first, second = (tmp_path / "cache/skipped.tsv").read_text().splitlines()
@@ -543,7 +543,7 @@ extract(find_audio(make_trials(40), audio), cache, Killed())
 """
 
 
-def test_killed_while_shards_are_written_it_goes_on_to_the_same_cache(corpus, tmp_path):
+def test_killed_while_shards_are_written_an_extraction_continues_to_the_same_cache(corpus, tmp_path):
     trials, cache = corpus(40), tmp_path / "cache"
     extract(trials, tmp_path / "whole", Frames())
 

@@ -82,7 +82,7 @@ class TestForm:
             assert file["utt_id"].asstr()[:].tolist() == [f"U_000{i}" for i in range(7)]
             assert file["checksum"][:].tolist() == [zlib.crc32(row.tobytes()) for row in rows_of(plan)]
 
-    def test_a_shard_says_what_it_is(self, write):
+    def test_a_shard_describes_itself(self, write):
         plan = plan_of()
         with h5py.File(write(plan, rows_of(plan))) as file:
             attributes = dict(file.attrs)

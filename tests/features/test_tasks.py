@@ -143,7 +143,7 @@ class TestRun:
         assert max(made) - min(made) <= 1
         assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
 
-    def test_the_last_to_finish_declares_the_partition_complete_and_nobody_before(self, job):
+    def test_only_the_last_process_marks_the_partition_as_complete(self, job):
         one = job("train", 22)
         for shards in pairwise((0, 2, 5)):
             done = [done for _, done in run_tasks([one], Frames(), range(*shards))]
@@ -226,7 +226,7 @@ class TestStatus:
         assert [each["finished"] for each in fields["partitions"]] == [6, 6, 3]
         assert str(status).count("0 missing, 0 damaged, 0 being made; complete") == 3
 
-    def test_what_is_missing_damaged_and_being_made_is_told_apart(self, jobs, tmp_path):
+    def test_missing_damaged_and_unfinished_tasks_are_distinguished(self, jobs, tmp_path):
         parts = jobs()
         run(parts, [0, 1, 7, 12, 13, 14])
         damage(parts[0], 1)

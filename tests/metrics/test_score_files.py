@@ -291,7 +291,7 @@ class TestPublishedFiles:
         assert (asv.target.size, asv.nontarget.size, asv.spoof.size) == (5_370, 33_327, 63_882)
 
 
-def test_a_key_of_0_and_1_is_taken_with_a_word_about_what_1_means(score_file):
+def test_a_key_of_0_and_1_is_read_with_a_remark_on_the_meaning_of_1(score_file):
     path = score_file("u1 2.5 1\nu2 -1.5 0\n")
     file = read_scores(path, {"key": "3"})
     assert keys_of(file) == ["bonafide", "spoof"]
@@ -309,7 +309,7 @@ def test_a_key_of_0_and_1_is_taken_with_a_word_about_what_1_means(score_file):
         ("Datei;Wert\nu1;3.25\nu2;4.5\n", "column 2 (`Wert`)", "Wert"),
     ],
 )
-def test_numbers_that_may_be_durations_are_scores_with_a_word_about_it(score_file, content, column, reference):
+def test_numbers_that_may_be_durations_are_scores_with_a_remark(score_file, content, column, reference):
     (remark,) = read_scores(score_file(content)).remarks
     assert f"{column} was taken for the score" in remark
     assert remark.endswith(f"(--column score={reference} confirms it)")
@@ -358,7 +358,7 @@ def test_a_list_of_another_length_is_refused_with_its_line(score_file):
 
 
 @pytest.mark.parametrize("content", ["u;1.100,25\nv;1.200,25\n", 'ID,Score\nu,"2,5"\nv,"3,5"\n'])
-def test_numbers_with_a_comma_are_not_split_in_silence(score_file, content):
+def test_numbers_with_a_comma_are_never_split_silently(score_file, content):
     with pytest.raises(ScoreError, match=r"can be read in 2 ways: .*'1.100'|:2: score '2,5'; expected a finite"):
         read_scores(score_file(content))
 

@@ -132,7 +132,7 @@ def test_a_broken_table_is_refused_with_line_and_value(refusal, content, sentenc
 OWN = "utt_id,path,class,who,codec\nx1,a/u.wav,human,Ann,mp3\nx2,b/u.wav,fake,Bob,opus\n"
 
 
-def test_a_user_says_what_the_columns_of_a_table_mean(write):
+def test_a_user_states_the_meaning_of_the_columns(write):
     columns = {"file": "path", "label": "class", "speaker": "who", "compression": "codec"}
     assert read_table(write(OWN), None, columns) == [
         Trial("a/u", "bonafide", speaker="Ann", conditions={"compression": "mp3"}),

@@ -33,7 +33,7 @@ def convert(tmp_path, monkeypatch):
     return run
 
 
-def test_every_form_stands_above():
+def test_every_form_is_tested_above():
     assert FILES.keys() == FORMS.keys()
 
 

@@ -83,7 +83,7 @@ def test_sizes_front_ends_and_speech_do_not_mix(commands, speech, tmp_path):
     assert runs == ["debian-full/runs/xlsr300m_lcnn", "debian-small/runs/lfcc_lcnn", "x-small/runs/lfcc_lcnn"]
 
 
-def test_two_folders_of_one_name_are_told_apart(tmp_path):
+def test_two_folders_of_one_name_are_distinguished(tmp_path):
     labels = {speech_for(tmp_path / place / "wav").label for place in ("a", "b")}
     assert len(labels) == 2
     assert all(label.startswith("wav-") for label in labels)

@@ -88,7 +88,7 @@ def apt_get(folder, script, monkeypatch):
     monkeypatch.setenv("PATH", f"{stand_in.parent}:/usr/bin:/bin")
 
 
-def test_what_apt_get_complains_of_is_told(tmp_path, monkeypatch):
+def test_the_error_of_apt_get_is_reported(tmp_path, monkeypatch):
     apt_get(tmp_path, "echo 'W: slow' >&2; echo 'E: no network' >&2; exit 100", monkeypatch)
     (tmp_path / "work").mkdir()
     with pytest.raises(Unavailable, match=r"downloaded none of the prompts \(E: no network\)"):
@@ -110,7 +110,7 @@ def test_packages_that_came_are_enough(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_debian")
-def test_where_debian_fails_a_built_in_voice_babbles_and_says_so(tmp_path):
+def test_without_debian_a_built_in_voice_is_used_and_reported(tmp_path):
     speech = obtain(tmp_path)
     assert speech.label == "built-in"
     assert "NOT human speech" in speech.description

@@ -46,7 +46,7 @@ def cache(tmp_path):
     return write_cache(tmp_path / "eval", trials, separable_rows(trials))
 
 
-def test_a_cache_says_what_the_network_hears(theirs, cache, tmp_path):
+def test_a_cache_determines_the_features_of_the_network(theirs, cache, tmp_path):
     result = run(*theirs, "--features", cache, "--bonafide-index", 0)
     assert (result.exit_code, result.output) == (0, f"{tmp_path / 'runs/theirs'}\n")
     model, about = load_model(tmp_path / "runs/theirs", "best")
@@ -57,7 +57,7 @@ def test_a_cache_says_what_the_network_hears(theirs, cache, tmp_path):
     assert sorted(path.name for path in (tmp_path / "runs/theirs").iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_a_front_end_says_it_where_there_is_no_cache(theirs, tmp_path):
+def test_a_front_end_determines_the_features_without_a_cache(theirs, tmp_path):
     torch.save(BACKENDS["pooled_linear"]((51, 60), deviation=True).state_dict(), tmp_path / "theirs.pth")
     options = ("--frontend", "lfcc", "--length", 8_000, "--fit", "zero", "--set", "deviation=true")
     assert run(*theirs, *options).exit_code == 0
@@ -71,7 +71,7 @@ def test_a_front_end_says_it_where_there_is_no_cache(theirs, tmp_path):
     }
 
 
-def test_aasist_hears_waveforms_without_being_told(tmp_path):
+def test_aasist_takes_waveforms_without_an_option(tmp_path):
     torch.save(BACKENDS["aasist_l"]((64_600,)).state_dict(), tmp_path / "theirs.pth")
     out = tmp_path / "run"
     assert run("--backend", "aasist_l", "--in", tmp_path / "theirs.pth", "--out", out).exit_code == 0

@@ -167,7 +167,7 @@ def test_the_same_seed_writes_the_same_bytes(prepare, data, tmp_path):
     assert first == again != other
 
 
-def test_a_split_says_what_it_achieved(prepare, data):
+def test_a_split_reports_the_shares_that_it_achieved(prepare, data):
     result = prepare(data / "list.csv", *COLUMNS, "--split", "2:1:1", "--group", "none", "--out", "parts")
     assert result.output.splitlines()[-4:] == [
         "train: 18 bona fide (50.0 %) + 18 spoof (50.0 %) in 36 groups; 50.0 % requested",

@@ -48,7 +48,7 @@ def test_responses_come_from_the_folder(tmp_path):
     np.testing.assert_allclose(wet[400:], (0.8 * voice()[400:] + 0.6 * voice()[:-400]), atol=1e-6)
 
 
-def test_a_response_may_be_short_and_of_several_microphones_the_first_is_heard(tmp_path):
+def test_a_response_may_be_short_and_its_first_microphone_is_used(tmp_path):
     response = np.zeros((300, 2), np.float32)
     response[[100, 200], 0] = 0.8, 0.6
     response[150, 1] = 1

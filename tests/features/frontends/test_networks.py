@@ -65,7 +65,7 @@ def assert_same(ours, theirs):
 
 class TestChoice:
     @pytest.mark.parametrize("architecture", ["xls-r-300m", "hubert-large", "wav2vec2-base", "hubert-base"])
-    def test_our_network_computes_where_it_is_equal_and_nothing_is_said(self, make, said, waveforms, architecture):
+    def test_our_network_computes_where_it_is_equal_without_a_message(self, make, said, waveforms, architecture):
         network = make(architecture)
         network(waveforms)
         assert isinstance(network._network, Wav2Vec2)

@@ -104,7 +104,7 @@ def test_the_identity_gains_the_statistics_and_loses_nothing(checkpoint):
     assert pooled.weights == frames.weights
 
 
-def test_all_stands_for_every_hidden_state_by_number(checkpoint):
+def test_all_selects_every_hidden_state_by_number(checkpoint):
     weights = checkpoint("xls-r-300m")
     named = make_frontend("xls-r-300m", FrontEndOptions(layers=("0", "1", "2", "3"), weights=weights))
     assert make_frontend("xls-r-300m", FrontEndOptions(layers=("all",), weights=weights)).settings() == named.settings()

@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_analysed_says_why(tmp_path):
     assert unreadable.startswith("empty, truncated or not audio; expected a whole audio file")
 
 
-def test_processes_hear_the_same_in_the_same_order(write):
+def test_analyses_of_several_processes_are_those_of_one_in_the_same_order(write):
     paths = [write(f"{k}.wav", tone(0.1, 0.1 + 0.01 * k)) for k in range(40)] + [None]
     with spread(2) as mapping:
         spread_out = analyze_files(paths, mapping)

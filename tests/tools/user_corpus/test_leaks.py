@@ -54,12 +54,12 @@ def test_a_class_without_files_has_nothing_to_compare():
     assert leaks_of_kind("source", counts(a=(0, 50), b=(0, 60))) == []
 
 
-def test_of_two_values_the_more_telling_is_told():
+def test_of_two_values_the_more_informative_is_reported():
     found = counts(**{"16 kHz": (97, 2), "22.05 kHz": (3, 98)})
     assert sentences("sample rate", found) == ["sample rate: 98 % of spoof files are 22.05 kHz, 3 % of bona fide"]
 
 
-def test_a_value_of_one_class_only_is_told_as_such():
+def test_a_value_of_one_class_only_is_reported():
     found = counts(LJSpeech=(52, 160), LibriSpeech=(90, 0), VCTK=(15, 40))
     assert sentences("source", found)[0] == "source: LibriSpeech is bona fide only (57 % of bona fide files)"
 
