@@ -230,8 +230,7 @@ def _print(path: Path, track: Track, judgement: Judgement) -> None:
 
 def _detector(options: Options) -> "tuple[Detector, Decision | None]":
     """The network of a run or of a published checkpoint with its features, and what the run knows of its scores."""
-    from spoofcache.engine.calibrating import weights_sha256
-    from spoofcache.engine.calibration_file import read_decision
+    from spoofcache.engine.calibration_file import read_decision, weights_sha256
     from spoofcache.engine.detection import Detector
     from spoofcache.engine.foreign import HEAR_WAVEFORMS, load_foreign
     from spoofcache.engine.loaded_run import load_run

@@ -20,7 +20,7 @@ from spoofcache.evaluation.asv import require_use
 from spoofcache.evaluation.comparison import compare
 from spoofcache.evaluation.evaluation_set import EvaluationSet
 from spoofcache.evaluation.figures import Comparison, Uncertainty
-from spoofcache.evaluation.measures import CM_MEASURES, default_measures
+from spoofcache.evaluation.measures import CM_MEASURES, MEASURES, OPTION_FOR, default_measures
 from spoofcache.evaluation.reading import Reading
 from spoofcache.evaluation.report import report_page
 from spoofcache.evaluation.sasv import compare_sasv
@@ -233,12 +233,11 @@ class Options:
         """How intervals and tests are computed."""
         return Uncertainty(self.replicates, self.level, self.clusters, self.seed)
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The measures to compute: those that the user requested, or else those that the inputs allow."""
+    def measures(self, decided: bool) -> tuple[str, ...]:
+        """The measures that the user requested, or else those that the inputs allow."""
         if not self.metrics:
-            return default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=bool(self.dev))
-        at_hand = default_measures(tandem=bool(self.asv), costs=bool(self.costs), calibrated=True)
+            return default_measures(bool(self.asv), bool(self.costs), bool(self.dev), decided)
+        at_hand = default_measures(bool(self.asv), bool(self.costs), calibrated=True, decided=bool(self.runs))
         if self.metrics == "all":
             return at_hand
         names = tuple(dict.fromkeys(name.strip() for name in self.metrics.split(",")))
@@ -246,7 +245,7 @@ class Options:
             if name not in CM_MEASURES:
                 raise cli.Sentence(f"--metrics {name}: expected some of {', '.join(CM_MEASURES)}, or all")
             if name not in at_hand:
-                raise cli.Sentence(f"--metrics {name}: needs --asv-scores")
+                raise cli.Sentence(f"--metrics {name}: needs {OPTION_FOR[MEASURES[name].needs]}")
         return names
 
 
@@ -312,7 +311,8 @@ def _evaluation_sets(options: Options) -> list[EvaluationSet]:
 
 
 def _compare(options: Options, evaluated: Sequence[EvaluationSet]) -> list[Comparison]:
-    measures, uncertainty = options.measures, options.uncertainty
+    measures = options.measures(all(one.systems.keys() == one.decisions.keys() for one in evaluated if one.systems))
+    uncertainty = options.uncertainty
     n_tables = sum(len(groups_of(one.trials, options.by)[0]) for one in evaluated) + bool(options.sasv)
     with cli.progress("bootstrap", options.replicates * n_tables) as advance:
         comparisons = [compare(one, measures, options.by, uncertainty, advance) for one in evaluated]

@@ -1,13 +1,12 @@
 """Fit the calibration and the threshold of a run on the dev partition that selected its weights."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from spoofcache.engine.calibration_file import read_decision, write_decision
-from spoofcache.engine.checkpoint import PAIRS, load_model, read_about
+from spoofcache.engine.calibration_file import read_decision, weights_sha256, write_decision
+from spoofcache.engine.checkpoint import PAIRS, load_model
 from spoofcache.engine.score import score_partition
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.metrics.decision import fit_decision
@@ -45,10 +44,3 @@ def calibrate(
         except ScoreError as error:
             notes.append(f"the {which} weights have no calibration: {error}")
     return notes
-
-
-def weights_sha256(run: Path, which: str) -> str:
-    """SHA-256 of the file of the `best` or `average` weights; runs of earlier versions do not record it."""
-    weights, description, _ = PAIRS[which]
-    recorded = read_about(run, description).weights_sha256
-    return recorded or hashlib.sha256((run / weights).read_bytes()).hexdigest()

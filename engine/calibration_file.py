@@ -4,6 +4,7 @@
 weights that made the scores, so that it is never used for others.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from spoofcache.common.files import atomic_path
 from spoofcache.engine.about import RunError
+from spoofcache.engine.checkpoint import PAIRS, read_about
 from spoofcache.metrics.decision import Decision
 
 CALIBRATION = "calibration.json"
@@ -40,6 +42,13 @@ def read_decision(run: Path, which: str, weights_sha256: str) -> Decision | None
         return None
     decision = _from_fields(run / CALIBRATION, which, fields)
     return decision if decision.weights_sha256 == weights_sha256 else None
+
+
+def weights_sha256(run: Path, which: str) -> str:
+    """SHA-256 of the file of the `best` or `average` weights; runs of earlier versions do not record it."""
+    weights, description, _ = PAIRS[which]
+    recorded = read_about(run, description).weights_sha256
+    return recorded or hashlib.sha256((run / weights).read_bytes()).hexdigest()
 
 
 def _read(run: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from spoofcache.evaluation.remarks import notes_about, undefined_notes, warnings
 from spoofcache.evaluation.tandem import tandem_behind
 from spoofcache.evaluation.trials import POOLED, Group, first_of, groups_of, values_of
 from spoofcache.metrics.bootstrap import ClusterError, Resampling, bootstrap
+from spoofcache.metrics.decision import Decision, confusion_at
 from spoofcache.metrics.det import FloatArray, ScoreError
 
 
@@ -85,9 +87,11 @@ class _Judge:
         self._is_bonafide = evaluated.trials.is_bonafide[group.members]
         self._scores = [scores[group.members] for scores in evaluated.systems.values()]
         self._names = list(evaluated.systems)
+        self._decisions = [evaluated.decisions.get(name) for name in self._names]
 
     def table(self, uncertainty: Uncertainty, advance: Callable[[int], object]) -> Table:
-        outcomes = [self._outcomes(scores[self._is_bonafide], scores[~self._is_bonafide]) for scores in self._scores]
+        classes = [(scores[self._is_bonafide], scores[~self._is_bonafide]) for scores in self._scores]
+        outcomes = [self._outcomes(*of, known) for of, known in zip(classes, self._decisions, strict=True)]
         replicates = self._replicates(uncertainty, advance)
         columns = []
         for index, name in enumerate(self._measures):
@@ -99,10 +103,17 @@ class _Judge:
             for number, system in enumerate(self._names)
         }
         n_bonafide = int(np.count_nonzero(self._is_bonafide))
-        return Table(n_bonafide, self._is_bonafide.size - n_bonafide, figures, self._tandem.asv)
+        decided = {
+            name: confusion_at(known.threshold, *of)
+            for name, known, of in zip(self._names, self._decisions, classes, strict=True)
+            if known is not None
+        }
+        return Table(n_bonafide, self._is_bonafide.size - n_bonafide, figures, self._tandem.asv, decided)
 
-    def _outcomes(self, bonafide: FloatArray, spoof: FloatArray, replicate: bool = False) -> list[Outcome | None]:
-        sample = Sample(bonafide, spoof)
+    def _outcomes(
+        self, bonafide: FloatArray, spoof: FloatArray, decision: Decision | None, replicate: bool = False
+    ) -> list[Outcome | None]:
+        sample = Sample(bonafide, spoof, decision)
         wanted = (MEASURES[name] for name in self._measures)
         return [None if replicate and not m.bootstrapped else m.of(sample, self._tandem) for m in wanted]
 
@@ -117,11 +128,12 @@ class _Judge:
         }
         resampling = Resampling(np.where(self._is_bonafide, 0, 1), clusters)
 
-        def statistic(bonafide: FloatArray, spoof: FloatArray) -> list[float]:
-            outcomes = self._outcomes(bonafide, spoof, replicate=True)
+        def statistic(decision: Decision | None, bonafide: FloatArray, spoof: FloatArray) -> list[float]:
+            outcomes = self._outcomes(bonafide, spoof, decision, replicate=True)
             return [np.nan if outcome is None else outcome.value for outcome in outcomes]
 
-        return bootstrap(self._scores, statistic, resampling, uncertainty.replicates, uncertainty.seed, advance)
+        statistics = [partial(statistic, known) for known in self._decisions]
+        return bootstrap(self._scores, statistics, resampling, uncertainty.replicates, uncertainty.seed, advance)
 
 
 def _check_costs(evaluated: EvaluationSet, groups: Sequence[Group]) -> None:

@@ -283,6 +283,7 @@ def _evaluation_set(
             cell.run.system: align(files[cell.path], trials, f"{cell.path} against {cell.data.folder}")
             for cell in cells
         },
+        decisions={cell.run.system: cell.run.decision for cell in cells if cell.run.decision is not None},
         notes=(f"{test.name}: {caches}{chosen_by}, {len(chosen):,} trials{judged_by}.",),
         warnings=(*_warnings(cells, chosen), *phase_warnings(trials)),
     )

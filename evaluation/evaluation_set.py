@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from spoofcache.evaluation.trials import TrialList
 from spoofcache.metrics.dcf import Coefficients
+from spoofcache.metrics.decision import Decision
 from spoofcache.metrics.det import FloatArray
 from spoofcache.metrics.scores import AsvScores
 
@@ -20,6 +21,8 @@ class EvaluationSet:
     asv: AsvScores | None = None
     costs_2021: Mapping[str, Coefficients] = field(default_factory=dict)
     """Coefficients of the t-DCF of 2021 by condition (`pooled`, `A07`, `alaw`, …), as ASVspoof 2021 published them."""
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """What systems that are runs know of their own scores, by the system's name: threshold and calibration."""
     derived: Collection[str] = ()
     """Systems that were derived from others (calibrated, fused); of them, only an inverted sign is reported."""
     notes: tuple[str, ...] = ()

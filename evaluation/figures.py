@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from spoofcache.evaluation.measures import Outcome
 from spoofcache.metrics.bootstrap import holm, paired_p_value, percentile_interval
+from spoofcache.metrics.decision import Confusion
 from spoofcache.metrics.det import FloatArray
 from spoofcache.metrics.tdcf import AsvErrorRates
 
@@ -55,6 +56,8 @@ class Table:
     """`figures[system][measure]`; measures are named as in MEASURES."""
     asv: AsvErrorRates | None = None
     """Error rates of the ASV system on these spoofs; None without ASV scores."""
+    decided: Mapping[str, Confusion] = field(default_factory=dict)
+    """What the threshold that a run knows makes of the trials, for systems that are such runs."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from spoofcache.evaluation.figures import SIGNIFICANT, Table, Uncertainty, can_b
 from spoofcache.evaluation.measures import MEASURES
 from spoofcache.evaluation.tandem import asv_notes, asv_warnings, uses_asv
 from spoofcache.evaluation.trials import TrialList, first_of, values_of
+from spoofcache.metrics.decision import Decision, confusion_at
 from spoofcache.metrics.scores import UNKNOWN
 
 FEW_CLUSTERS = 20
@@ -44,10 +45,24 @@ def notes_about(
     yield from evaluated.notes
     if uncertainty.replicates:
         yield intervals_note(_how_drawn(evaluated.trials, by, uncertainty), uncertainty, len(evaluated.systems))
+    for name, decision in evaluated.decisions.items():
+        yield decided_note(name, evaluated, decision)
     if uses_asv(measures):
         yield from asv_notes(evaluated, by)
     if evaluated.costs_2021 and "min_tdcf_2021" in measures:
         yield f"min t-DCF (2021): coefficients were given for {first_of(list(evaluated.costs_2021), 10)}."
+
+
+def decided_note(name: str, evaluated: EvaluationSet, decision: Decision) -> str:
+    """State what a run's own threshold makes of the trials, and where the threshold comes from."""
+    is_bonafide, scores = evaluated.trials.is_bonafide, evaluated.systems[name]
+    found = confusion_at(decision.threshold, scores[is_bonafide], scores[~is_bonafide])
+    n_bonafide = int(np.count_nonzero(is_bonafide))
+    return (
+        f"{name} at {decision.threshold:.5g}, {decision.origin}: accuracy {found.accuracy:.2%}, F1 of spoof "
+        f"{found.f1_of_spoof:.4f}; {found.bonafide_as_spoof:,} of {n_bonafide:,} bona fide trials called spoof, "
+        f"{found.spoof_as_bonafide:,} of {is_bonafide.size - n_bonafide:,} spoof trials called bona fide."
+    )
 
 
 def intervals_note(how: str, uncertainty: Uncertainty, n_systems: int) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 from spoofcache.common.records import flatten
 from spoofcache.common.toml import TomlError, read_toml
 from spoofcache.engine.about import About, RunError
+from spoofcache.engine.calibration_file import read_decision, weights_sha256
 from spoofcache.engine.checkpoint import CONFIG, PAIRS, read_about
 from spoofcache.engine.trained_on import Partition, read_trained_on
 from spoofcache.evaluation.matrix import Experiment
+from spoofcache.metrics.decision import Decision
 
 SEED_ENDING = re.compile(r"-seed\d+$")
 """The ending of the run folders of one experiment: `X-seed0`, `X-seed1`, …"""
@@ -36,6 +38,11 @@ class Run:
     def trained_on(self) -> list[Partition]:
         """The partitions that it was trained on; empty if they were not recorded."""
         return read_trained_on(self.folder)
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """Threshold and calibration that were fitted for these weights; None if there are none."""
+        return read_decision(self.folder, self.checkpoint, weights_sha256(self.folder, self.checkpoint))
 
 
 @dataclass(frozen=True)

@@ -124,4 +124,7 @@ def _table_record(table: Table) -> dict[str, Any]:
     systems: dict[str, dict[str, Any]] = {system: {} for system in table.figures}
     for system, measure, figure in _figures(table):
         systems[system][measure] = asdict(figure)
-    return {"n_bonafide": table.n_bonafide, "n_spoof": table.n_spoof, "systems": systems}
+    record = {"n_bonafide": table.n_bonafide, "n_spoof": table.n_spoof, "systems": systems}
+    if table.decided:
+        record["at_dev_threshold"] = {system: found.to_json() for system, found in table.decided.items()}
+    return record

@@ -17,8 +17,7 @@ from click.testing import CliRunner
 from spoofcache import detect, generate_score
 from spoofcache.engine import detection
 from spoofcache.engine.about import FORMAT_VERSION, About, versions
-from spoofcache.engine.calibrating import weights_sha256
-from spoofcache.engine.calibration_file import write_decision
+from spoofcache.engine.calibration_file import weights_sha256, write_decision
 from spoofcache.engine.checkpoint import save_best
 from spoofcache.engine.countermeasure import build_backend
 from spoofcache.engine.detection import SCORES

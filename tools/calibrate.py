@@ -59,8 +59,7 @@ def main(
     makes log-likelihood ratios of them. A training fits both on its dev set. The scores must have been made by the
     weights of this run, which cannot be checked.
     """
-    from spoofcache.engine.calibrating import weights_sha256
-    from spoofcache.engine.calibration_file import write_decision
+    from spoofcache.engine.calibration_file import weights_sha256, write_decision
     from spoofcache.evaluation.keyed_scores import read_keyed_scores
     from spoofcache.evaluation.reading import Reading
     from spoofcache.metrics.decision import fit_decision

@@ -8,13 +8,18 @@ import pytest
 import torch
 
 from spoofcache.engine.about import RunError
+from spoofcache.engine.calibration_file import weights_sha256, write_decision
 from spoofcache.engine.trained_on import write_trained_on
 from spoofcache.evaluation import crosscorpus
+from spoofcache.evaluation.comparison import compare
 from spoofcache.evaluation.crosscorpus import CrossCorpus, NamedTestSet, named_tests, read_test_sets
+from spoofcache.evaluation.figures import Uncertainty
 from spoofcache.evaluation.runs import read_runs
+from spoofcache.evaluation.tables import as_record
 from spoofcache.features.augment.view import View
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.features.plan import SKIPPED, Identity, ShardMismatch, StoreError
+from spoofcache.metrics.decision import Decision
 from spoofcache.metrics.det import ScoreError, equal_error_rate
 from spoofcache.protocols.trial import ProtocolError
 from tests.corpora import IDENTITY, write_cache
@@ -68,6 +73,26 @@ def test_every_run_is_scored_on_every_test_set(place):
     assert (hard.name, easy.name) == ("hard", "easy")
     assert hard.systems["first"].tolist() == list(ONE_IN_FOUR)
     assert [eer(hard, "first"), eer(hard, "second"), eer(easy, "first")] == [0.25, 0, 0]
+
+
+def test_a_run_is_judged_at_the_threshold_and_with_the_calibration_that_it_knows(place):
+    fitted = Decision(2.0, -1.0, 6.5, 0.1, "LA/dev", 30, 70, weights_sha256(place / "runs/first", "best"))
+    write_decision(place / "runs/first", "best", fitted)
+    done = work(place, sets_of(place)[:1], ["first"])
+    done.score(3, CPU)
+    (hard,) = done.evaluation_sets()
+    comparison = compare(hard, ("eer", "hter", "run_act_dcf", "run_cllr"), uncertainty=Uncertainty(replicates=20))
+    figures = comparison.pooled.figures["first"]
+    assert (figures["eer"].value, figures["hter"].value) == (0.25, (3 / 4 + 0) / 2)  # of 7, 6, 5, 1 only 7 is accepted
+    bonafide, spoof = 2 * np.array([7, 6, 5, 1.0]) - 1, 2 * np.array([2, 0, -1, -2.0]) - 1
+    bits = (np.log2(1 + np.exp(-bonafide)).mean() + np.log2(1 + np.exp(spoof)).mean()) / 2
+    assert figures["run_cllr"].value == pytest.approx(bits)
+    assert figures["hter"].low <= figures["hter"].value <= figures["hter"].high
+    note = (
+        "first at 6.5, the threshold of the EER (10.00%) on LA/dev (30 bona fide and 70 spoof trials): accuracy 62.50%"
+    )
+    assert any(each.startswith(note) for each in comparison.notes)
+    assert as_record(comparison)["at_dev_threshold"]["first"]["bonafide_as_spoof"] == 3
 
 
 def test_an_augmented_test_set_is_one_of_its_own_and_taken_only_where_it_is_named(place):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spoofcache.metrics.decision import fit_decision, probability
+from spoofcache.metrics.decision import confusion_at, fit_decision, probability
 from spoofcache.metrics.det import ScoreError
 
 FINITE = st.floats(-1e3, 1e3)
@@ -21,9 +21,11 @@ def scores(seed=0, n=500):
 
 
 def test_scores_of_known_distributions_get_their_known_ratios_and_threshold():
-    found = fit_decision(*scores(n=20_000), "made up", "0")
+    values, is_bonafide = scores(n=20_000)
+    found = fit_decision(values, is_bonafide, "made up", "0")
     assert found.slope == pytest.approx(3, rel=0.03)
     assert found.offset == pytest.approx(-1.5, rel=0.05)
+    assert found.eer == confusion_at(found.threshold, values[is_bonafide], values[~is_bonafide]).half_total_error_rate
     assert found.threshold == pytest.approx(0.5, abs=0.03)
     assert found.eer == pytest.approx(0.0668, abs=0.003)  # the normal distribution's tail beyond 1.5
     assert (found.n_bonafide, found.n_spoof) == (20_000, 20_000)
@@ -49,3 +51,18 @@ def test_scores_that_would_need_another_sign_are_refused():
     values, is_bonafide = scores()
     with pytest.raises(ScoreError, match="higher for spoof"):
         fit_decision(-values, is_bonafide, "made up", "0")
+
+
+def test_a_confusion_by_hand():
+    found = confusion_at(0.5, bonafide=np.array([0.5, 0.4, 2.0, 3.0]), spoof=np.array([0.0, 0.6]))
+    assert found.to_json() == {
+        "threshold": 0.5,
+        "bonafide_as_bonafide": 3,
+        "bonafide_as_spoof": 1,
+        "spoof_as_bonafide": 1,
+        "spoof_as_spoof": 1,
+        "half_total_error_rate": (1 / 4 + 1 / 2) / 2,
+        "accuracy": 4 / 6,
+        "f1_of_spoof": 2 * 1 / (2 * 1 + 1 + 1),
+    }
+    assert confusion_at(-9, np.array([1.0]), np.array([1.0])).f1_of_spoof == 0

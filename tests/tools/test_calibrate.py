@@ -3,8 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from spoofcache.engine.calibrating import weights_sha256
-from spoofcache.engine.calibration_file import read_decision
+from spoofcache.engine.calibration_file import read_decision, weights_sha256
 from spoofcache.tools.calibrate import main
 from tests.runs import write_run
 
