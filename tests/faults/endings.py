@@ -4,11 +4,17 @@
 
 starts each command again and again in a process of its own, sends SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGKILL at a
 random moment between its first line of Python and its end, looks for what is left, and runs it once more: that must end
-with the files of a run that nobody interrupted. Needs Linux's /proc.
+with the files of a run that nobody interrupted. Every second signal is sent to all processes of the command, as a
+scheduler and a terminal do. Needs Linux's /proc.
+
+    python -m tests.faults.endings 10 0 SIGTERM preprocess main_train
+
+sends that signal alone, to those commands alone.
 """
 
 from spoofcache.common.signals import end_on_signals
 
+import contextlib
 import hashlib
 import os
 import random
@@ -129,6 +135,14 @@ class Family:
         while self.command.is_running and not _catches(self.command.pid, signal.SIGTERM):
             time.sleep(0.002)
 
+    def send_signal(self, number: int, to_all: bool) -> None:
+        """Send a signal to the command; with `to_all`, to its helpers first."""
+        for pid in self._members() if to_all else ():
+            if pid != self.command.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self.command.send_signal(number)
+
     def survivors(self, seconds: float = SECONDS_TO_END) -> list[str]:
         """The command lines of processes of the family that do not end within some seconds; they are killed."""
         deadline = time.monotonic() + seconds
@@ -225,6 +239,12 @@ FRESH = ("prepare_corpus", "build_demo_corpus")
 
 CASES: Mapping[str, Case] = {
     "preprocess": Case(("preprocess.py", *CORPUS, *AUDIO, "--out", "out", "--workers", 2), ["out/**/*"]),
+    "preprocess_shared": Case(
+        ("preprocess.py", *CORPUS, *AUDIO, "--out", "out", "--tasks", "0/1", "--no-locks", "--grace", 1), ["out/**/*"]
+    ),
+    "preprocess_processes": Case(
+        ("preprocess.py", *CORPUS, *AUDIO, "--out", "out", "--processes", 2, *CPU), ["out/**/*"]
+    ),
     "main_train": Case(
         ("main_train.py", "--config", f"{INPUTS}/config.toml", *CACHES, "--out", "out", *CPU),
         ["out/model.safetensors", "out/config.toml"],
@@ -295,7 +315,9 @@ class Stand:
             shutil.rmtree(place)
         return self._references[key]
 
-    def interrupt(self, name: str, number: int, moment: Callable[[Path, float], None], is_fresh: bool) -> Ending:
+    def interrupt(
+        self, name: str, number: int, moment: Callable[[Path, float], None], is_fresh: bool, to_all: bool = False
+    ) -> Ending:
         """Start a case, wait for a moment, send a signal, look, and run it once more.
 
         Args:
@@ -303,12 +325,13 @@ class Stand:
             number: of the signal.
             moment: returns when it has come; called with the case's folder and the seconds that the case takes.
             is_fresh: see Family.
+            to_all: send it to every process of the command, not only to the first.
         """
         case, reference, place = CASES[name], self.reference(name, is_fresh), self._place(name)
         family = Family(place, case.words, is_fresh)
         family.wait_until_handled()
         moment(place, reference.seconds)
-        family.command.send_signal(number)
+        family.send_signal(number, to_all)
         begin = time.monotonic()
         status, output, errors = family.command.wait()
         seconds = time.monotonic() - begin
@@ -371,16 +394,18 @@ def at_fraction(fraction: float) -> Callable[[Path, float], None]:
     return lambda place, seconds: time.sleep(fraction * seconds)
 
 
-def run(folder: Path, count: int, seed: int, names: Sequence[str]) -> tuple[Counter[tuple[str, str, str]], int]:
+def run(
+    folder: Path, count: int, seed: int, names: Sequence[str], numbers: Sequence[int]
+) -> tuple[Counter[tuple[str, str, str]], int]:
     """Interrupt each case `count` times; (case, signal, how it ended) → how often, and the number of faults."""
     rng, stand, n_faults = random.Random(seed), Stand(folder), 0
     outcome = Counter[tuple[str, str, str]]()
     for turn in range(count):
         for name in names:
-            number, fraction = list(STATUS)[turn % len(STATUS)], rng.uniform(0, 1.02)
+            number, fraction, to_all = numbers[turn % len(numbers)], rng.uniform(0, 1.02), turn % 2 == 1
             is_fresh = name in FRESH or turn % FRESH_EACH == FRESH_EACH - 1
-            how, seconds, faults = stand.interrupt(name, number, at_fraction(fraction), is_fresh)
-            told = f"{name} {signal.Signals(number).name} at {fraction:.3f}"
+            how, seconds, faults = stand.interrupt(name, number, at_fraction(fraction), is_fresh, to_all)
+            told = f"{name} {signal.Signals(number).name}{' to all' if to_all else ''} at {fraction:.3f}"
             print(f"{told}: {how} after {seconds:.1f} s", flush=True)
             outcome[name, signal.Signals(number).name, how] += 1
             n_faults += bool(faults)
@@ -402,11 +427,13 @@ def table(outcome: Mapping[tuple[str, str, str], int]) -> str:
 
 
 def main() -> None:
-    """Interrupt each command as often as the first argument says; then follow a random seed and names of commands."""
+    """Interrupt each command as often as the first argument says; then follow a random seed, signals and commands."""
     count, seed = int((sys.argv[1:] or ["24"])[0]), int((sys.argv[2:] or ["0"])[0])
+    names = [word for word in sys.argv[3:] if word not in signal.Signals.__members__]
+    numbers = [signal.Signals[word] for word in sys.argv[3:] if word in signal.Signals.__members__]
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcome, n_faults = run(Path(folder), count, seed, sys.argv[3:] or list(CASES))
+        outcome, n_faults = run(Path(folder), count, seed, names or list(CASES), numbers or list(STATUS))
     print(
         f"{sum(outcome.values())} interruptions, seed {seed}, {time.monotonic() - begin:.0f} s, {n_faults} with faults"
     )

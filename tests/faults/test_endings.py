@@ -32,6 +32,7 @@ def when_there_is(pattern):
     [
         ("preprocess", signal.SIGTERM, when_there_is("out/*/*/train")),
         ("main_train", signal.SIGHUP, when_there_is("out/metrics.jsonl")),
+        ("preprocess_shared", signal.SIGUSR1, when_there_is("out/*/*/train/shard-*")),
         ("generate_score", signal.SIGUSR1, at_fraction(0.7)),
         ("detect", signal.SIGKILL, at_fraction(0.5)),
     ],
