@@ -28,7 +28,7 @@ ANY_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PROMISED = (
     "fine-tuning layer-study "
-    "quickstart corpora augmentation front-ends systems evaluation cache-format configuration several-gpus speed "
+    "cluster quickstart corpora augmentation front-ends systems evaluation cache-format configuration several-gpus speed "
     "library reliability architecture sources glossary"
 )
 
