@@ -27,8 +27,8 @@ FENCE = re.compile(r"^<!-- (runnable|prints|file: (\S+)) -->\n```(\w*)\n(.*?)^``
 ANY_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PROMISED = (
-    "fine-tuning layer-study "
-    "cluster quickstart corpora augmentation front-ends systems evaluation cache-format configuration several-gpus speed "
+    "fine-tuning layer-study cluster "
+    "quickstart corpora augmentation front-ends systems evaluation cache-format configuration several-gpus speed "
     "library reliability architecture sources glossary"
 )
 
