@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spoofcache.common.files import atomic_path
+from spoofcache.common.text_index import TextIndex
+from spoofcache.common.texts import Texts
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import TRAINED_ON
 from spoofcache.features.dataset import CachedFeatures
@@ -91,10 +94,23 @@ def namesakes(one: Partition, other: Partition) -> list[str]:
 
     Names like 0001 recur from corpus to corpus; in different corpora, speaker, attack and key must be equal too.
     """
-    few, many = (TrialTable.of(each.trials) for each in sorted((one, other), key=lambda each: len(each.trials)))
+    return sorted(one.trials[row].utt_id for row in _shared_rows(one, other).tolist())
+
+
+def n_namesakes(one: Partition, other: Partition) -> int:
+    """Number of `namesakes`, which is found without a list of them."""
+    return len(_shared_rows(one, other))
+
+
+def _shared_rows(one: Partition, other: Partition) -> NDArray[np.int64]:
+    """The rows of one partition that the other one has, too."""
+    own, others = (TrialTable.of(each.trials) for each in (one, other))
     if one.corpus == other.corpus:
-        return sorted(set(few.names).intersection(many.names))
-    return sorted(utt_id for utt_id, *_ in set(_described(few)).intersection(_described(many)))
+        rows = TextIndex(own.names).rows_of(others.names)
+    else:
+        described, asked = (map("\0".join, _described(table)) for table in (own, others))  # no cell contains NUL
+        rows = TextIndex(Texts(described)).rows_of(asked)
+    return np.unique(rows[rows >= 0])
 
 
 def _described(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:

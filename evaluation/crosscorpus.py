@@ -20,7 +20,7 @@ from spoofcache.common.toml import TomlError, read_toml
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import load_model
 from spoofcache.engine.score import score_partition
-from spoofcache.engine.trained_on import Partition, namesakes
+from spoofcache.engine.trained_on import Partition, n_namesakes
 from spoofcache.evaluation.alignment import align
 from spoofcache.evaluation.comparison import EvaluationSet
 from spoofcache.evaluation.runs import Run, weights_digest
@@ -217,7 +217,8 @@ def _checksum_file(scores: Path) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_kept(path: Path) -> CmScores:
@@ -303,7 +304,7 @@ def _warnings(cells: Sequence[_Cell], chosen: Sequence[Trial]) -> Iterator[str]:
 
 
 def _seen(name: str, trained: Partition, judged: Partition) -> Iterator[str]:
-    n, of = len(namesakes(trained, judged)), f"of the {len(judged.trials):,} trials that it is judged on"
+    n, of = n_namesakes(trained, judged), f"of the {len(judged.trials):,} trials that it is judged on"
     if n and trained.corpus == judged.corpus:
         yield f"{name} was trained on {n:,} {of}, in {trained}"
     elif 2 * n > min(len(trained.trials), len(judged.trials)):  # fewer may well be names like 0001

@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spoofcache.engine.trained_on import Partition, namesakes, partition_of, read_trained_on, shared, write_trained_on
+from spoofcache.engine.trained_on import (
+    Partition,
+    n_namesakes,
+    namesakes,
+    partition_of,
+    read_trained_on,
+    shared,
+    write_trained_on,
+)
 from spoofcache.features.dataset import CachedFeatures
 from spoofcache.protocols.trial import Trial
 from tests.corpora import make_trials, separable_rows, write_cache
@@ -42,6 +50,7 @@ def test_names_identify_utterances_within_a_corpus_and_all_columns_across_corpor
     train = Partition("LA", "train", TRIALS)
     assert namesakes(train, Partition("LA", "eval", relabelled)) == ["U_0000", "U_0001", "U_0002"]
     assert namesakes(train, Partition("ITW", "eval", relabelled)) == ["U_0001", "U_0002"]
+    assert [n_namesakes(train, Partition(corpus, "eval", relabelled)) for corpus in ("LA", "ITW")] == [3, 2]
 
 
 def test_features_distinguish_a_copy_from_an_utterance_of_the_same_name(cache):
