@@ -246,5 +246,12 @@ def _check_settings(
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return  # a plug-in that takes any setting
     known = list(parameters)[n_given:]
+    part = f"{prefix.partition('.')[0]}.name"
     for key in settings:
+        if key not in known and part in source.overrides and prefix + key not in source.overrides:
+            raise source.error(
+                f"the settings of {source.path} are for another part: it sets {shown(prefix + key)}, and the settings "
+                f"here are {', '.join(known) or 'none'}; expected a configuration with this {part}",
+                part,
+            )
         _require_known(key, known, source, prefix)

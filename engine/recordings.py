@@ -87,10 +87,17 @@ class Scored:
 
 
 def one_line(text: str) -> str:
-    """A text in which control characters, such as a newline in a file's name, are written as escapes."""
-    return "".join(
-        letter.encode("unicode_escape").decode() if unicodedata.category(letter) == "Cc" else letter for letter in text
-    )
+    """A text in which characters that break or reorder a line, such as a newline in a name, are written as escapes."""
+    return "".join(letter.encode("unicode_escape").decode() if _moves_text(letter) else letter for letter in text)
+
+
+def _moves_text(letter: str) -> bool:
+    """Whether it is a control character, a separator of lines, or turns the direction of the text around."""
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in TURNS
+
+
+TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+"""Characters that change the direction in which a text is displayed."""
 
 
 def as_csv(scored: Scored) -> str:

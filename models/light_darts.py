@@ -57,6 +57,10 @@ PUBLISHED: Genotype = {
 """The genotype that the authors of PC-DARTS for anti-spoofing found with LFCCs of ASVspoof 2019 LA, in space `pc`."""
 
 
+MOST_LAYERS = 1_000
+"""Largest number of cells; published networks have 4 to 16."""
+
+
 class Convolution(NamedTuple):
     """The form of a convolution with a square kernel. A depthwise one works within each channel, and a 1×1 convolution
     across the channels follows it."""
@@ -312,8 +316,8 @@ def check_network(name: str, feature_shape: tuple[int, ...], space: str, channel
     require_frames(name, feature_shape)
     require_choice(name, "space", space, SPACES)
     require_groups(name, channels, 2)
-    if layers < 1:
-        raise ValueError(f"{name} with {layers} layers; expected at least 1")
+    if not 1 <= layers <= MOST_LAYERS:
+        raise ValueError(f"{name} with {layers} layers; expected at least 1 and at most {MOST_LAYERS}")
 
 
 def _check_genotype(genotype: Genotype) -> None:

@@ -133,9 +133,16 @@ def check_utterance(utt_id: str, source: Path, line: int) -> None:
 
 
 def require_printable(utt_id: str, source: Path | str) -> None:
-    """Raise ProtocolError if the name of an utterance contains a control character; `source` is named first."""
-    if not utt_id.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in utt_id):
+    """Raise ProtocolError if a name has a control character or, from a file's name, bytes that are not UTF-8.
+
+    The message begins with `source`.
+    """
+    kinds = set() if utt_id.isprintable() else {unicodedata.category(letter) for letter in utt_id}
+    if "Cc" in kinds:
         raise ProtocolError(f"{source}: utterance {utt_id!r}; expected a name without control characters")
+    if "Cs" in kinds:
+        where = repr(str(source))[1:-1]  # as escapes, because such a name cannot be printed
+        raise ProtocolError(f"{where}: utterance {utt_id!r}; expected a name in UTF-8")
 
 
 def check_attack(attack: str, key: str, source: Path, line: int) -> None:

@@ -105,6 +105,15 @@ def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
         load_config(small, [override])
 
 
+def test_an_override_that_chooses_another_part_than_the_files_settings_is_blamed():
+    sentence = (
+        r"^--set backend\.name=ecapa_tdnn: the settings of .*lfcc_lcnn\.toml are for another part: it sets "
+        r"backend\.settings\.dropout, and the settings here are channels; expected a configuration with this backend"
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(CONFIGS[0].with_name("lfcc_lcnn.toml"), ["backend.name=ecapa_tdnn"])
+
+
 def test_an_override_is_blamed_for_its_own_mistake_and_the_file_for_the_others(small):
     with pytest.raises(ConfigError, match=r"^--set train\.epochs=many: train\.epochs is 'many'"):
         load_config(small, ["train.seed=3", "train.epochs=many"])

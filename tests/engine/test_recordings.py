@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spoofcache.engine.recordings import Judgement, Scored, Track, as_csv, as_json, find_recordings, name_pictures
+from spoofcache.engine.recordings import (
+    Judgement,
+    Scored,
+    Track,
+    as_csv,
+    as_json,
+    find_recordings,
+    name_pictures,
+    one_line,
+)
 from spoofcache.features.waveform import AudioError
 
 TRACK = Track(np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([0.5, -1.5]))
@@ -58,3 +67,8 @@ def test_results_are_written_without_importing_torch():
 def test_a_path_that_a_spreadsheet_would_run_is_text():
     scored = Scored({Path("=1+1.wav"): TRACK}, {}, 32_000, 16_000, Judgement(0.0))
     assert as_csv(scored) == "path,score,decision\n'=1+1.wav,-0.5,spoof\n"
+
+
+def test_a_name_stays_on_its_line_and_is_displayed_in_its_order():
+    assert one_line("a\nb\u2028c\u202ed\x1b") == r"a\nb\u2028c\u202ed\x1b"
+    assert one_line("J\u00fcrgen \U0001f469\u200d\U0001f3a4") == "J\u00fcrgen \U0001f469\u200d\U0001f3a4"

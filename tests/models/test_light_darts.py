@@ -227,6 +227,7 @@ def test_features_of_one_frame_and_one_coefficient_are_accepted():
     [
         ({"space": "dark"}, r"LightDARTS with space 'dark'; expected one of light, pc"),
         ({"channels": 3}, r"LightDARTS with 3 channels; expected a multiple of 2"),
+        ({"layers": 10**12}, r"LightDARTS with 1000000000000 layers; expected at least 1 and at most 1000"),
         ({"layers": 0}, r"LightDARTS with 0 layers; expected at least 1"),
         ({"drop_path": 1}, r"LightDARTS with drop_path 1; expected 0 ≤ drop_path < 1"),
         ({"genotype": {"normal": []}}, r"genotype \{'normal': \[\]\}; expected the tables normal and reduce"),

@@ -196,6 +196,13 @@ def test_two_files_of_one_utterance_are_refused_and_so_is_a_folder_without_audio
         walk_audio(folder / "empty")
 
 
+def test_a_file_name_below_a_folder_that_is_not_utf8_is_refused(tmp_path):
+    """An utterance of that name could not be written to the trial list."""
+    (tmp_path / "a\udcff.wav").touch()
+    with pytest.raises(ProtocolError, match=r"a\\udcff\.wav: utterance 'a\\udcff'; expected a name in UTF-8"):
+        walk_audio(tmp_path)
+
+
 def test_a_control_character_in_a_file_name_below_a_folder_is_refused(tmp_path):
     (tmp_path / "a\x1b[2J.wav").touch()
     with pytest.raises(ProtocolError, match="without control characters"):
