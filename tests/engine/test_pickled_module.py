@@ -55,9 +55,9 @@ def entries(tmp_path):
 @pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel, lambda net: {"model": net, "epoch": 3}])
 def test_the_published_lcnn_is_read_from_its_pickled_module_without_its_class(their_module, wrap, tmp_path):
     net = fill(their_module(type(BACKENDS["lcnn"](SHAPE)))(SHAPE))
-    torch.save(wrap(net), tmp_path / "anti-spoofing_lcnn_model.pt")
+    torch.save(wrap(net), tmp_path / "anti-spoofing_feat_model.pt")
     their_module.forget()
-    model = load_foreign(tmp_path / "anti-spoofing_lcnn_model.pt", "lcnn", SHAPE, IDENTITY).model
+    model = load_foreign(tmp_path / "anti-spoofing_feat_model.pt", "lcnn", SHAPE, IDENTITY).model
     with torch.no_grad():
         assert torch.equal(model(ssl_last()).logits, net(ssl_last()).logits)
 
