@@ -5,9 +5,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from spoofcache import detect, evaluate, generate_score, main_train
 from spoofcache.engine.about import RunError
 from spoofcache.engine.checkpoint import load_last, load_model
 from spoofcache.engine.config_file import ConfigError, load_config
@@ -24,6 +27,7 @@ from spoofcache.features.frontends.ssl import HiddenStates
 from spoofcache.features.plan import keep_weights_folder
 from spoofcache.tools.make_random_ssl import write_checkpoint
 from tests.corpora import make_trials, write_cache
+from tests.engine.test_processes import torchrun
 from tests.features.frontends.conftest import TINY
 
 SAMPLES = 4_000
@@ -98,6 +102,13 @@ def scores(run, cache, which="best"):
 
 def losses(run):
     return [json.loads(line)["train_loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def call(command, *arguments):
+    """Standard output of a command that must succeed."""
+    done = CliRunner().invoke(command, [str(each) for each in arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 class TestBoundary:
@@ -221,6 +232,60 @@ class TestTraining:
             assert torch.equal(other.eval()(rows), plain.eval()(rows))
 
 
+@pytest.mark.slow
+class TestCommands:
+    """The same commands as for any run."""
+
+    @pytest.fixture
+    def train(self, caches, experiment, tmp_path):
+        """`train(out, *options)`: main_train.py on two blocks above the caches."""
+        pair = [cache.folder for cache in caches(22)]
+        experiment()  # writes the configuration
+
+        def run(out, *options):
+            where = ("--config", tmp_path / "experiment.toml", "--train", pair[0], "--dev", pair[1], "--out", out)
+            settings = [word for each in (*ENCODER, "train.average=ema") for word in ("--set", each)]
+            return call(main_train.main, *where, *settings, *options)
+
+        return run
+
+    def test_seeds_are_trained_compared_and_continued(self, train, caches, tmp_path):
+        dev = caches(22)[1].folder
+        assert "2 seeds: dev EER" in train(tmp_path / "run", "--seeds", 2)
+        seeds = [tmp_path / f"run-seed{seed}" for seed in (1, 2)]
+        options = [word for seed in seeds for word in ("--run", seed)]
+        call(evaluate.main, *options, "--test", f"dev={dev}", "--json", tmp_path / "figures.json")
+        assert (tmp_path / "figures.json").exists()
+        train(tmp_path / "again", "--init", seeds[0])
+        first, again = (
+            load_file(folder / name)
+            for folder, name in ((seeds[0], "model.safetensors"), (tmp_path / "again", "initial.safetensors"))
+        )
+        assert all(torch.equal(again[name], first[name]) for name in first if name.startswith("speech_model."))
+        for which in ("best", "average"):
+            found = tmp_path / f"{which}.txt"
+            call(generate_score.main, "--run", seeds[0], "--features", dev, "--out", found, "--checkpoint", which)
+            written = [float(line.split()[-1]) for line in found.read_text().splitlines()]
+            np.testing.assert_allclose(written, scores(seeds[0], caches(22)[1], which), atol=1e-5)
+
+    def test_detection_scores_a_file_as_the_cache_does(self, train, caches, tmp_path):
+        train(tmp_path / "run")
+        wave = caches("waveform")[1][0].features.numpy()
+        soundfile.write(tmp_path / "sample.wav", wave, 16_000, subtype="FLOAT")
+        printed = call(detect.main, "--run", tmp_path / "run", tmp_path / "sample.wav")
+        expected = scores(tmp_path / "run", caches(22)[1])[0]
+        assert float(printed.split("\t")[1]) == pytest.approx(expected, abs=1e-4)
+
+    def test_two_processes_train_as_one(self, caches, experiment, tmp_path):
+        fit(experiment(*ENCODER), *caches(22), tmp_path / "one")
+        pair = [cache.folder for cache in caches(22)]
+        settings = [word for each in ENCODER for word in ("--set", each)]
+        where = ("--train", pair[0], "--dev", pair[1], "--out", tmp_path / "two", *settings)
+        done = torchrun("main_train.py", "--config", tmp_path / "experiment.toml", *where, "--device", "cpu")
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
+
+
 class TestRefusals:
     def test_of_a_cache_of_another_layer(self, caches, experiment, tmp_path):
         with pytest.raises(RunError, match="expects a cache of a speech model with --layer 21 alone"):
@@ -242,10 +307,15 @@ class TestRefusals:
         with pytest.raises(FrontEndError, match="of at most 24, not 25"):
             open_checkpoint("", weights, None, {"trainable_from": 25})
 
-    def test_of_a_family_whose_blocks_depend_on_each_other(self, tmp_path):
-        write_checkpoint(tmp_path / "wavlm", "wavlm-base", layers=2, **TINY)
-        with pytest.raises(FrontEndError, match="a wavlm model cannot be fine-tuned here"):
-            open_checkpoint("", tmp_path / "wavlm", None, {"trainable_from": 1})
+    @pytest.mark.parametrize(
+        ("architecture", "family"),
+        [("wavlm-base", "wavlm"), ("wav2vec2-conformer-large", "wav2vec2-conformer")],
+    )
+    def test_of_a_family_whose_blocks_depend_on_each_other(self, architecture, family, tmp_path):
+        write_checkpoint(tmp_path / "theirs", architecture, layers=2, **TINY)
+        sentence = f"a {family} model cannot be fine-tuned here; expected one of wav2vec2, .* can still be trained on"
+        with pytest.raises(FrontEndError, match=sentence):
+            open_checkpoint("", tmp_path / "theirs", None, {"trainable_from": 1})
 
     @pytest.mark.parametrize(
         ("override", "expected"),
