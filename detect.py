@@ -52,7 +52,10 @@ All three hold for recordings like those of that set; elsewhere, they can be far
 \b
 Files that cannot be used are named on standard error; the others are still scored, and the exit status is then 2.
 """
-RUN_HELP = "Score with the best epoch of this run folder, and with the front-end that it was trained on."
+RUN_HELP = (
+    "Score with the best epoch of this run folder, or of this run on the hub (hf://owner/name), and with the front-end "
+    "that it was trained on."
+)
 MODEL_HELP = (
     "Score with this back-end on raw waveforms instead of a run: aasist, aasist_l or rawnet2. It requires "
     "--checkpoint, in which class 1 must be bona fide."
@@ -93,7 +96,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option(
     "--input", "inputs", multiple=True, type=PATH, help="Score this audio file or folder, too. May be repeated."
 )
-@click.option("--run", type=cli.input_folder, help=RUN_HELP)
+@click.option("--run", type=cli.run_folder, metavar="RUN", help=RUN_HELP)
 @click.option("--model", metavar="BACKEND", help=MODEL_HELP)
 @click.option("--checkpoint", type=cli.input_file, help="Load the weights of --model from this published file.")
 @click.option("--weights", type=cli.checkpoint_folder, help=WEIGHTS_HELP)

@@ -80,8 +80,9 @@ the original ones; adds the actual DCF and Cllr."""
 DEV_PROTOCOL_HELP = (
     "Read the keys of the development scores from this protocol. By default, their files state the keys."
 )
-RUN_HELP = """Score this run folder instead of reading SCORES. Repeat the option for several runs; runs of one
-experiment that differ in their random seed (`X-seed0`, `X-seed1`, …) share a row."""
+RUN_HELP = """Score this run folder, or this run on the hub (hf://owner/name), instead of reading SCORES. Repeat the
+option for several runs; runs of one experiment that differ in their random seed (`X-seed0`, `X-seed1`, …) share a
+row."""
 TEST_HELP = """Judge the runs on this cached partition (NAME=CACHE, in which `*` matches the caches of every front-end),
 or on a test set from --test-sets (NAME). Repeat the option for several."""
 TEST_SETS_HELP = """Judge the runs on the test sets that this file lists, or that a file of this name in

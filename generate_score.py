@@ -17,6 +17,7 @@ from spoofcache.common.cli import (
     progress,
     requeue_option,
     resolve_device,
+    run_folder,
     sentences,
 )
 from spoofcache.common.files import atomic_path
@@ -26,6 +27,7 @@ EXAMPLES = """\b
 Example:
   python generate_score.py --run runs/lcnn --features cache/…/eval --out scores/lcnn_eval.txt
 """
+RUN_HELP = "Read the trained network from this run folder of main_train.py, or from the hub (hf://owner/name)."
 FORM_HELP = "Write the score file in this form."
 CHECKPOINT_HELP = """Use these weights of the run: those of the epoch that was best on the development set, those of the
 last epoch, or the average, which exists where train.average was set."""
@@ -46,9 +48,7 @@ class Options:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--run", type=input_folder, required=True, help="Read the trained network from this run folder of main_train.py."
-)
+@click.option("--run", type=run_folder, metavar="RUN", required=True, help=RUN_HELP)
 @click.option("--features", type=input_folder, required=True, help="Score the utterances of this cached partition.")
 @click.option("--out", type=output, required=True, help="Write the scores to this file, which must not exist yet.")
 @click.option(

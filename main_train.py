@@ -18,6 +18,7 @@ from spoofcache.common.cli import (
     progress,
     requeue_option,
     resolve_device,
+    run_folder,
     sentences,
 )
 
@@ -73,7 +74,7 @@ DRY_RUN_HELP = (
 )
 INIT_HELP = (
     "Start from the best weights of this run folder instead of random ones. It may be one that "
-    "tools/import_checkpoint.py made."
+    "tools/import_checkpoint.py made, or a run on the hub (hf://owner/name)."
 )
 NOT_FOR_TRAINING = ("dev", "eval", "development", "evaluation", "test", "progress")
 """Names of partitions that corpora set aside for selecting and for judging networks."""
@@ -117,7 +118,7 @@ class Options:
 )
 @click.option("--seeds", type=click.IntRange(min=2), help=SEEDS_HELP)
 @click.option("--resume", is_flag=True, help=RESUME_HELP)
-@click.option("--init", type=input_folder, metavar="RUN", help=INIT_HELP)
+@click.option("--init", type=run_folder, metavar="RUN", help=INIT_HELP)
 @click.option("--dry-run", is_flag=True, help=DRY_RUN_HELP)
 @device_option
 @requeue_option

@@ -31,7 +31,7 @@ from rich.progress import (
 from rich.text import Text
 
 import spoofcache
-from spoofcache.common import machine
+from spoofcache.common import hub, machine
 from spoofcache.common.errors import InputError
 from spoofcache.common.machine import DeviceError, find_device
 from spoofcache.common.plugins import EXPECTED, PluginChanged, is_plugin
@@ -219,8 +219,32 @@ class PackagedFile(click.ParamType):
         return path if path.is_file() else named[str(value)]
 
 
+class RunFolder(click.Path):
+    """A run folder, or a run on the model hub (`hf://owner/name@revision`), which is downloaded.
+
+    With `change`, the command writes into the folder, so that a run on the hub is refused.
+    """
+
+    def __init__(self, change: bool = False) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+        self.change = change
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            place = hub.find_place(value)
+            if place and self.change:
+                raise Sentence(
+                    f"{place}: a run on the hub, which is not changed; expected a folder, which `hf download "
+                    f"{place.repository} --local-dir {place.name}` makes of it"
+                )
+            return super().convert(hub.local_folder(value), param, ctx)
+        except hub.HubError as error:
+            raise Sentence(str(error)) from error
+
+
 input_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 input_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+run_folder = RunFolder()
 checkpoint_folder = click.Path(exists=True, path_type=Path)
 """A folder. A file is accepted here, too, so that the front-end can explain how to convert it into a folder."""
 output = click.Path(path_type=Path)

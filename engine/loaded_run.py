@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from spoofcache.common.arguments import ArgumentError, checked, real_array
+from spoofcache.common.hub import local_folder
 from spoofcache.common.machine import find_device
 from spoofcache.engine.about import About, RunError
 from spoofcache.engine.checkpoint import load_model
@@ -128,7 +129,8 @@ def load_run(
     """Load a run folder.
 
     Args:
-        folder: run folder of main_train.py or tools/import_checkpoint.py.
+        folder: run folder of main_train.py or tools/import_checkpoint.py, or a run on the hub (`hf://owner/name`, with
+            or without `@revision`).
         checkpoint: `best`, `last` or `average`.
         device: `cpu`, `cuda`, `cuda:k` or `auto`.
         weights: folder of the speech model's checkpoint in the hub's format. The default is the folder that the run's
@@ -136,9 +138,11 @@ def load_run(
 
     Raises:
         RunError: the folder has no such weights, or a plug-in of the run cannot be imported.
+        HubError: the hub has no such run, or cannot be reached.
         DeviceError: there is no such device here.
     """
     on = find_device(device, "load_run with device")
-    speech_model = weights_folder(Path(folder)) if weights is None else Path(weights)
-    model, about = load_model(Path(folder), checkpoint, speech_model)
+    run = local_folder(folder)
+    speech_model = weights_folder(run) if weights is None else Path(weights)
+    model, about = load_model(run, checkpoint, speech_model)
     return LoadedRun(model.to(on), about, on, speech_model)

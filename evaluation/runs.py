@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from spoofcache.common.hub import find_place, local_folder
 from spoofcache.common.records import flatten
 from spoofcache.common.toml import TomlError, read_toml
 from spoofcache.engine.about import About, RunError
@@ -59,12 +60,13 @@ class _Found:
 
 
 def read_runs(texts: Sequence[str], checkpoint: str = "best") -> list[Run]:
-    """Read runs as the user wrote them, `FOLDER` or `NAME=FOLDER`.
+    """Read runs as the user wrote them, `FOLDER` or `NAME=FOLDER`, where FOLDER may be a run on the hub.
 
     Runs with the same name, or in folders whose names differ only in the ending `-seed…`, are one experiment that was
     trained with several seeds.
 
     Raises:
+        HubError: the hub has no such run, or cannot be reached.
         RunError: a folder has no such weights or is not a run folder; or runs of one name are different experiments,
             or have the same seed.
     """
@@ -91,10 +93,10 @@ def _find(text: str, checkpoint: str) -> _Found:
     name, equals, path = text.partition("=")
     if not equals or Path(text).exists():
         name, path = "", text
-    folder = Path(path)
+    place, folder = find_place(path), local_folder(path)
     if not folder.is_dir():
         raise RunError(f"--run {text}: no such folder; expected FOLDER or NAME=FOLDER")
-    about, own = read_about(folder, PAIRS[checkpoint][1]), folder.resolve().name
+    about, own = read_about(folder, PAIRS[checkpoint][1]), place.name if place else folder.resolve().name
     config = _config(folder)
     seed = config.get("train", {}).pop("seed", None)
     trained = {"trained on": list(about.trained_on), "trials and features of": about.data}

@@ -23,7 +23,13 @@ NAME_HELP = (
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--run", type=cli.input_folder, required=True, help="Change the calibration of this run folder.")
+@click.option(
+    "--run",
+    type=cli.RunFolder(change=True),
+    metavar="FOLDER",
+    required=True,
+    help="Change the calibration of this run folder.",
+)
 @click.option("--scores", type=cli.input_file, required=True, help="Fit on this score file, in any known form.")
 @click.option(
     "--protocol", type=cli.input_file, help="Take the keys of the trials from this protocol, in any known form."
