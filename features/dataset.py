@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from spoofcache.common.arguments import ArgumentError, checked
+from spoofcache.features.held import Held
 from spoofcache.features.plan import Identity, StoreError, read_manifest, read_trials
 from spoofcache.features.store import REMEDY, ShardReader, crc32_of, from_stored, is_finite
 
@@ -27,6 +28,8 @@ class Item(NamedTuple):
 
 class CachedFeatures(Dataset[Item]):
     """A complete cached partition, which is read through memory maps. Items are copies of the cached rows.
+
+    While the object exists, `spoofcache cache rm` refuses to remove the partition.
 
     When a row is read for the first time, its bytes are compared with the stored checksum, and its values must be
     finite.
@@ -54,6 +57,7 @@ class CachedFeatures(Dataset[Item]):
         self.folder = folder
         self.plan = plan
         trials, omitted = read_trials(folder, plan), set[int]()
+        self._held = Held(folder)
         self._shards: list[_Rows] = []
         for index in range(plan.shard_count):
             shard = ShardReader(plan.shard_path(folder, index))

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Subcommand] = {
     "search": Subcommand("main_search.py", "Search for a network architecture on cached features."),
     "probe": Subcommand("tools/probe_layers.py", "Find out which layers of a speech model to cache."),
     "verify": Subcommand("tools/verify.py", "Check finished caches against their checksums."),
+    "cache": Subcommand("tools/cache.py", "List, inspect, compare and remove cached partitions."),
     "convert-scores": Subcommand("tools/convert_scores.py", "Write a score file in another format."),
     "prepare-corpus": Subcommand("tools/prepare_corpus.py", "Survey a data set without a protocol, and split it."),
     "import-checkpoint": Subcommand("tools/import_checkpoint.py", "Make a run folder of a published checkpoint."),
@@ -73,14 +74,21 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = copy.copy(importlib.import_module(COMMANDS[name].module).main)
-        command.name = name
-        command.epilog = command.epilog and named_as_subcommands(command.epilog)
-        return command
+        return _renamed(importlib.import_module(COMMANDS[name].module).main, name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+
+
+def _renamed(original: click.Command, name: str) -> click.Command:
+    """A copy of a command, and of the commands of a group, whose examples start it as a subcommand."""
+    command = copy.copy(original)
+    command.name = name
+    command.epilog = command.epilog and named_as_subcommands(command.epilog)
+    if isinstance(command, click.Group):
+        command.commands = {each: _renamed(of_group, each) for each, of_group in command.commands.items()}
+    return command
 
 
 def named_as_subcommands(text: str) -> str:

@@ -117,7 +117,8 @@ def documents():
 def test_every_option_of_a_command_exists(page):
     for script, words in commands(page.read_text(encoding="utf-8")):
         module = importlib.import_module("spoofcache." + script.removesuffix(".py").replace("/", "."))
-        options = {option for parameter in module.main.params for option in parameter.opts} | {"--help"}
+        named = getattr(module.main, "commands", {}).get((words or [""])[0], module.main)  # a command of a group
+        options = {option for parameter in named.params for option in parameter.opts} | {"--help"}
         used = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
         assert used <= options, f"{script} {used - options}"
 
