@@ -164,11 +164,13 @@ class _Copy:
 
     def __init__(self, destination: torch.Tensor, source: torch.Tensor) -> None:
         self._destination, self._source, self.is_done = destination, source, False
+        self._lock = threading.Lock()
 
     def finish(self) -> None:
-        if not self.is_done:
-            self.is_done = True
-            self._destination.copy_(self._source)
+        with self._lock:  # several threads may wait for the copy, and none may go on before it is there
+            if not self.is_done:
+                self._destination.copy_(self._source)
+                self.is_done = True
 
     def begin(self, stream: Stream) -> None:
         stream.copies = [*(copy for copy in stream.copies if not copy.is_done), self]
@@ -393,12 +395,12 @@ def _copy(destination: torch.Tensor, source: torch.Tensor, non_blocking: bool = 
 
 
 def _download(destination: torch.Tensor, source: torch.Tensor, non_blocking: bool) -> torch.Tensor:
-    download = _Copy(destination, _inner(source).clone())
+    download, is_async = _Copy(destination, _inner(source).clone()), non_blocking and _is_pinned(destination)
+    if is_async:
+        _spoil(destination)  # before another thread can carry the copy out
     download.begin(current_stream())
     current_stream().tick()
-    if non_blocking and _is_pinned(destination):
-        _spoil(destination)
-    else:
+    if not is_async:
         _wait_here("copy to the host")
     return destination
 
