@@ -85,7 +85,6 @@ def test_set_reaches_class_weights_by_name(small):
         ("optimizer.name=lamb", r"optimizer\.name is 'lamb'; expected one of adam, adamw, nadam, sgd"),
         ("train.average=mean", r"train\.average is 'mean'; expected one of none, swa, ema, best"),
         ("loss.settings.gamma=2", r"unknown key loss\.settings\.gamma; expected schedule\.gamma"),
-        ("backend.settings.width=2", r"unknown key backend\.settings\.width; no key is known there"),
         ("schedule.epochs=0", r"schedule\.epochs is 0; expected at least 1"),
         ("train.views=some", r"train\.views is 'some'; expected random, all or a list"),
         ("train.views=1", r"train\.views is 1; expected random, all or a list"),
@@ -104,6 +103,11 @@ def test_set_reaches_class_weights_by_name(small):
 def test_a_mistake_is_named_with_what_was_expected(small, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         load_config(small, [override])
+
+
+def test_a_setting_of_a_part_without_any_is_refused(small):
+    with pytest.raises(ConfigError, match=r"unknown key loss\.settings\.xyzzy; no key is known there"):
+        load_config(small, ["loss.name=binary_cross_entropy", "loss.settings.xyzzy=2"])
 
 
 def test_an_override_that_chooses_another_part_than_the_files_settings_is_blamed():
