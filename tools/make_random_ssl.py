@@ -8,12 +8,13 @@ import spoofcache.common.signals  # noqa: F401
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from spoofcache.common.cli import Sentence, sentences
-from spoofcache.features.frontends.geometry import ARCHITECTURES, configuration, normalises, random_model
+from spoofcache.features.frontends.geometry import ARCHITECTURES, WHISPER, configuration, normalises, random_model
+from spoofcache.features.frontends.inputs import SPECTRA, published_extractor
 
 HEAD = 64
 """Size of an attention head in every architecture."""
@@ -50,14 +51,12 @@ def write_checkpoint(
         overrides: further fields of the model's configuration.
     """
     import torch
-    from transformers import Wav2Vec2FeatureExtractor
 
-    depth = {} if layers is None else {"num_hidden_layers": layers}
+    depth = {} if layers is None else dict.fromkeys(_fields(architecture).depth, layers)
     torch.manual_seed(seed)
     model = random_model(configuration(architecture, **{**depth, **overrides}))
     folder.mkdir(parents=True, exist_ok=True)
-    is_normalised = normalises(model.config)
-    Wav2Vec2FeatureExtractor(do_normalize=is_normalised, return_attention_mask=is_normalised).save_pretrained(folder)
+    published_extractor(model.config, normalises(model.config)).save_pretrained(folder)
     if not old_form:
         model.save_pretrained(folder)
         return
@@ -66,13 +65,36 @@ def write_checkpoint(
     torch.save(weights, folder / "pytorch_model.bin")
 
 
-def narrow(width: int) -> dict[str, Any]:
+class Fields(NamedTuple):
+    """Names of the fields of a configuration in transformers that state depth, width, inner width and heads."""
+
+    depth: tuple[str, ...] = ("num_hidden_layers",)
+    width: str = "hidden_size"
+    inner: tuple[str, ...] = ("intermediate_size",)
+    heads: tuple[str, ...] = ("num_attention_heads",)
+
+
+OF_WHISPER = Fields(
+    ("encoder_layers", "decoder_layers"),
+    "d_model",
+    ("encoder_ffn_dim", "decoder_ffn_dim"),
+    ("encoder_attention_heads", "decoder_attention_heads"),
+)
+
+
+def _fields(architecture: str) -> Fields:
+    return OF_WHISPER if ARCHITECTURES[architecture].model_type == WHISPER else Fields()
+
+
+def narrow(width: int, architecture: str = "xls-r-300m") -> dict[str, Any]:
     """Overrides that make a model `width` wide, a multiple of HEAD, with its heads and convolutions in proportion."""
+    fields = _fields(architecture)
+    convolutions = {} if ARCHITECTURES[architecture].model_type in SPECTRA else {"conv_dim": [min(width, 512)] * 7}
     return {
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_attention_heads": width // HEAD,
-        "conv_dim": [min(width, 512)] * 7,
+        fields.width: width,
+        **dict.fromkeys(fields.inner, 4 * width),
+        **dict.fromkeys(fields.heads, width // HEAD),
+        **convolutions,
     }
 
 
@@ -121,7 +143,7 @@ def main(architecture: str, layers: int | None, width: int | None, seed: int, ol
         raise Sentence(f"{out} exists already; expected a new folder")
     if width and width % HEAD:
         raise Sentence(f"--width {width}; expected a multiple of {HEAD}")
-    write_checkpoint(out, architecture, layers, seed, old_form, **(narrow(width) if width else {}))
+    write_checkpoint(out, architecture, layers, seed, old_form, **(narrow(width, architecture) if width else {}))
     click.echo(out)
 
 

@@ -2,11 +2,15 @@
 
 Shapes, sizes and speed are those of the published model; the numbers mean nothing. Sources of the sizes: wav2vec 2.0
 (Baevski et al. 2020, section 4.2), XLS-R (Babu et al. 2021, section 4), HuBERT (Hsu et al. 2021, section IV-B), WavLM
-(Chen et al. 2022, section IV-B), and the configuration files that were published with the checkpoints.
+(Chen et al. 2022, section IV-B), MMS (Pratap et al. 2023, section 4.1), Whisper (Radford et al. 2022, table 1), and the
+configuration files that were published with the checkpoints.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+WHISPER, W2V_BERT = "whisper", "wav2vec2-bert"
+"""Names in transformers of the families that take a spectrum instead of a waveform."""
 
 LARGE: Mapping[str, Any] = {
     "hidden_size": 1024,
@@ -19,6 +23,22 @@ LARGE: Mapping[str, Any] = {
 }
 WIDER: Mapping[str, Any] = {"num_hidden_layers": 48, "hidden_size": 1280, "intermediate_size": 5120}
 WIDEST: Mapping[str, Any] = {"num_hidden_layers": 48, "hidden_size": 1920, "intermediate_size": 7680}
+
+
+def _whisper(width: int, layers: int, heads: int, **further: Any) -> dict[str, Any]:
+    """Settings of a Whisper model, whose decoder is as wide as its encoder and, if not stated otherwise, as deep."""
+    sides = ("encoder", "decoder")
+    return {
+        "d_model": width,
+        **{f"{side}_layers": layers for side in sides},
+        **{f"{side}_attention_heads": heads for side in sides},
+        **{f"{side}_ffn_dim": 4 * width for side in sides},
+        "vocab_size": 51_865,
+        **further,
+    }
+
+
+WHISPER_V3: Mapping[str, Any] = {"num_mel_bins": 128, "vocab_size": 51_866}
 
 
 class Architecture(NamedTuple):
@@ -40,6 +60,17 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "hubert-large": Architecture("hubert", {**LARGE, "conv_bias": False}),
     "wavlm-base": Architecture("wavlm", {}),
     "wavlm-large": Architecture("wavlm", {**LARGE, "conv_bias": False}),
+    "mms-300m": Architecture("wav2vec2", LARGE),
+    "mms-1b": Architecture("wav2vec2", {**LARGE, **WIDER}),
+    "w2v-bert-2.0": Architecture(W2V_BERT, {"hidden_act": "swish", "position_embeddings_type": "relative_key"}),
+    "whisper-tiny": Architecture(WHISPER, _whisper(384, 4, 6)),
+    "whisper-base": Architecture(WHISPER, _whisper(512, 6, 8)),
+    "whisper-small": Architecture(WHISPER, _whisper(768, 12, 12)),
+    "whisper-medium": Architecture(WHISPER, _whisper(1024, 24, 16)),
+    "whisper-large": Architecture(WHISPER, _whisper(1280, 32, 20)),
+    "whisper-large-v2": Architecture(WHISPER, _whisper(1280, 32, 20)),
+    "whisper-large-v3": Architecture(WHISPER, _whisper(1280, 32, 20, **WHISPER_V3)),
+    "whisper-large-v3-turbo": Architecture(WHISPER, _whisper(1280, 32, 20, **WHISPER_V3, decoder_layers=4)),
     "data2vec-audio-base": Architecture("data2vec-audio", {}),
     "unispeech-large": Architecture("unispeech", LARGE),
     "unispeech-sat-base": Architecture("unispeech-sat", {}),
@@ -86,6 +117,9 @@ def n_frames(n_samples: int, widths: Iterable[int], strides: Iterable[int]) -> i
 def normalises(config: Any) -> bool:
     """Whether the published models of this geometry take waveforms of zero mean and unit variance.
 
-    Those with layer normalisation in the convolutions do; those with group normalisation do not.
+    Those with layer normalisation in the convolutions do; those with group normalisation and those that take a spectrum
+    do not.
     """
+    if config.model_type in (WHISPER, W2V_BERT):
+        return False
     return bool(getattr(config, "feat_extract_norm", "layer") == "layer")  # data2vec always has layer normalisation

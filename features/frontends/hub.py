@@ -16,6 +16,17 @@ HUB_NAMES: Mapping[str, str] = {
     "hubert-large": "facebook/hubert-large-ll60k",
     "wavlm-base": "microsoft/wavlm-base",
     "wavlm-large": "microsoft/wavlm-large",
+    "mms-300m": "facebook/mms-300m",
+    "mms-1b": "facebook/mms-1b",
+    "w2v-bert-2.0": "facebook/w2v-bert-2.0",
+    "whisper-tiny": "openai/whisper-tiny",
+    "whisper-base": "openai/whisper-base",
+    "whisper-small": "openai/whisper-small",
+    "whisper-medium": "openai/whisper-medium",
+    "whisper-large": "openai/whisper-large",
+    "whisper-large-v2": "openai/whisper-large-v2",
+    "whisper-large-v3": "openai/whisper-large-v3",
+    "whisper-large-v3-turbo": "openai/whisper-large-v3-turbo",
 }
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")

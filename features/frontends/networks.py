@@ -15,8 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
+from torch.utils.hooks import RemovableHandle
 
 from spoofcache.features.frontends.base import FrontEndOptions
+from spoofcache.features.frontends.geometry import WHISPER
+from spoofcache.features.frontends.inputs import Waveforms
 from spoofcache.features.frontends.wav2vec2 import Wav2Vec2, unknown_part
 from spoofcache.features.in_parts import InParts
 
@@ -42,6 +45,9 @@ LEAST_GAIN = 1.05
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Waveforms [B, n] → hidden states [B, L, T, D]."""
 
+Keep = Callable[[Any], None]
+"""Called with the output or the arguments of a module, whose first element is a hidden state."""
+
 
 class CheckedNetwork:
     """Waveforms [B, n] float32 → hidden states [B, L, T, D]; the first batch decides which network computes them.
@@ -52,6 +58,7 @@ class CheckedNetwork:
         dtype: number type to compute in.
         options: device, check and batch size.
         tell: called with a sentence if our network cannot be used, and with the result of the check.
+        model_input: what the model takes.
     """
 
     def __init__(
@@ -61,13 +68,14 @@ class CheckedNetwork:
         dtype: torch.dtype,
         options: FrontEndOptions,
         tell: Callable[[str], None],
+        model_input: Waveforms = Waveforms(),  # noqa: B008 (without state)
     ) -> None:
         _prepare(model, layers)
         self._layers, self._dtype, self._options, self._tell = layers, dtype, options, tell
         self._network: Network | None = None
         exact = copy.deepcopy(model) if options.check and dtype != torch.float32 else model
-        self._library = LibraryNetwork(model.to(options.device, dtype), layers)
-        self._reference = LibraryNetwork(exact.to(options.device), layers)
+        self._library = LibraryNetwork(model.to(options.device, dtype), layers, model_input)
+        self._reference = LibraryNetwork(exact.to(options.device), layers, model_input)
 
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
         if self._network is None:
@@ -156,27 +164,28 @@ class FixedBatch:
 
 
 class LibraryNetwork:
-    """The library's model as a network that returns the requested layers: waveforms [B, n] → [B, L, T, D]."""
+    """The library's model as a network that returns the requested layers: waveforms [B, n] → [B, L, T, D].
 
-    def __init__(self, model: Any, layers: Sequence[str]) -> None:
+    Of a model that takes padded waveforms, only the frames of the audio are returned.
+    """
+
+    def __init__(self, model: Any, layers: Sequence[str], model_input: Waveforms = Waveforms()) -> None:  # noqa: B008 (without state)
         self.model = model
-        self._layers = layers
+        self._layers, self._input = layers, model_input
 
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        n_frames = self._input.n_frames(waveforms.shape[1])
+        arguments = self._input.arguments(waveforms, self.model.dtype)
         states: dict[str, torch.Tensor] = {}
-        hooks = [
-            _block(self.model, layer).register_forward_hook(_keep(states, layer))
-            for layer in self._layers
-            if layer != "last"
-        ]
+        hooks = [_hook(self.model, layer, _keep(states, layer)) for layer in self._layers if layer != "last"]
         try:
             # by default a GPU would round the inputs of float32 convolutions to 10 bits (TF32)
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                states["last"] = self.model(waveforms.to(self.model.dtype)).last_hidden_state
+                states["last"] = self.model(**arguments).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.stack([states[layer] for layer in self._layers], dim=1)
+        return torch.stack([states[layer][:, :n_frames] for layer in self._layers], dim=1)
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
@@ -201,21 +210,37 @@ def _prepare(model: Any, layers: Sequence[str]) -> None:
     are taken from the blocks themselves.
     """
     model.eval().requires_grad_(False)
+    encoder = _encoder(model)
     if "last" not in layers:
-        model.encoder.layers = model.encoder.layers[: max(int(layer) for layer in layers)]
-    convolution = getattr(model.encoder.pos_conv_embed, "conv", None)
+        encoder.layers = encoder.layers[: max(int(layer) for layer in layers)]
+    convolution = getattr(getattr(encoder, "pos_conv_embed", None), "conv", None)
     if convolution is not None and parametrize.is_parametrized(convolution, "weight"):
         parametrize.remove_parametrizations(convolution, "weight")  # now: in 16 bits the norm itself would be rounded
 
 
-def _block(model: Any, layer: str) -> nn.Module:
-    """The module whose output is that hidden state; for layer 0, the encoder's dropout, whose output enters block 1."""
-    module: nn.Module = model.encoder.layers[int(layer) - 1] if int(layer) else model.encoder.dropout
-    return module
+def _encoder(model: Any) -> Any:
+    """The module that has the blocks, as `layers`."""
+    return model if model.config.model_type == WHISPER else model.encoder
 
 
-def _keep(states: dict[str, torch.Tensor], layer: str) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
+def _hook(model: Any, layer: str, keep: Keep) -> RemovableHandle:
+    """Pass a hidden state on whenever the model computes it; layer 0 is the output of the encoder's dropout.
+
+    The dropout of Whisper is no module. There, layer 0 is the input of the final norm, before which no block is left if
+    it is the highest layer, or else the input of block 1.
+    """
+    encoder = _encoder(model)
+    if int(layer):
+        block: nn.Module = encoder.layers[int(layer) - 1]
+        return block.register_forward_hook(lambda module, args, output: keep(output))
+    if isinstance(encoder.dropout, nn.Module):
+        return encoder.dropout.register_forward_hook(lambda module, args, output: keep(output))
+    first: nn.Module = encoder.layers[0] if len(encoder.layers) else encoder.layer_norm
+    return first.register_forward_pre_hook(lambda module, args: keep(args))
+
+
+def _keep(states: dict[str, torch.Tensor], layer: str) -> Keep:
+    def keep(output: Any) -> None:
         states[layer] = output[0] if isinstance(output, tuple) else output
 
-    return hook
+    return keep

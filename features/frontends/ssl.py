@@ -1,4 +1,5 @@
-"""Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families and their relatives.
+"""Hidden states of self-supervised speech models: the wav2vec 2.0, HuBERT and WavLM families and their relatives,
+w2v-BERT 2.0 and the encoders of Whisper.
 
 Hidden states have names, which do not depend on positions in a list: `last` is the model's `last_hidden_state`, `k` is
 the raw output of block k, and `0` is the input of block 1.
@@ -19,9 +20,11 @@ from spoofcache.features.frontends.base import (
     FrontEndError,
     FrontEndOptions,
 )
+from spoofcache.features.frontends.geometry import ARCHITECTURES, W2V_BERT, WHISPER
 from spoofcache.features.frontends.hub import HUB_NAMES, Source, checkpoint_source
+from spoofcache.features.frontends.inputs import Waveforms
 from spoofcache.features.frontends.networks import CheckedNetwork
-from spoofcache.features.frontends.statements import FAMILIES, normalization_of, require_family, require_frame_rate
+from spoofcache.features.frontends.statements import preparation_of, require_family, require_frame_rate
 
 PRECISIONS: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISION_NAMES}
 TRAINING_ONLY = {"masked_spec_embed"}
@@ -42,6 +45,11 @@ SHAPELESS_SETTINGS = (
 
 SETTINGS_OF_FAMILY: Mapping[str, tuple[str, ...]] = {
     "wav2vec2-conformer": ("position_embeddings_type", "rotary_embedding_base"),
+    W2V_BERT: (
+        *("position_embeddings_type", "rotary_embedding_base"),
+        *("left_max_position_embeddings", "right_max_position_embeddings"),
+    ),
+    WHISPER: ("activation_function",),
 }
 """Further such settings, by family."""
 
@@ -51,13 +59,15 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         source: where it came from, for messages.
-        model: the base model of transformers, in float32.
+        model: the base model of transformers, in float32; of Whisper, its encoder.
         normalization: how it expects waveforms to be normalised, one of NORMALIZATIONS.
+        model_input: what it takes, computed from normalised waveforms.
     """
 
     source: str
     model: Any
     normalization: str
+    model_input: Waveforms = Waveforms()
 
 
 class HiddenStates(FrontEnd):
@@ -77,9 +87,9 @@ class HiddenStates(FrontEnd):
     def __init__(self, name: str, options: FrontEndOptions, checkpoint: Checkpoint | None = None) -> None:
         self._name, self._device = name, options.device
         self._precision = options.precision or ("float16" if options.device.type == "cuda" else "float32")
-        source, model, normalization = checkpoint or load_checkpoint(name, options)
-        family = next((family for family in FAMILIES if name.startswith(family)), FAMILIES[0])
-        if name in HUB_NAMES and model.config.model_type != family:
+        source, model, normalization, self._input = checkpoint or load_checkpoint(name, options)
+        family = ARCHITECTURES[name].model_type if name in HUB_NAMES else model.config.model_type
+        if model.config.model_type != family:
             raise FrontEndError(f"{source}: a {model.config.model_type} model; {name} expects one of {family}")
         self._layers = named_layers(name, options.layers, model.config.num_hidden_layers)
         self.blocks = blocks_of(self._layers, model.config.num_hidden_layers)
@@ -88,7 +98,12 @@ class HiddenStates(FrontEnd):
         self.slug = slug_of(name, self._layers)
         self.weights = options.weights and options.weights.resolve()
         self._network = CheckedNetwork(
-            model, self._layers, PRECISIONS[self._precision], options, lambda said: options.tell(f"{name}: {said}")
+            model,
+            self._layers,
+            PRECISIONS[self._precision],
+            options,
+            lambda said: options.tell(f"{name}: {said}"),
+            self._input,
         )
 
     def settings(self) -> Mapping[str, Any]:
@@ -98,6 +113,7 @@ class HiddenStates(FrontEnd):
             "layers": list(self._layers),
             "normalize": self._normalize,
             "precision": self._precision,
+            **({"input": dict(of_input)} if (of_input := self._input.settings()) else {}),
         }
 
     @torch.inference_mode()
@@ -175,12 +191,19 @@ def load_checkpoint(name: str, options: FrontEndOptions) -> Checkpoint:
 
     Raises:
         FrontEndError: the checkpoint cannot be reached or loaded, is of another family, needs its own program code, is
-            incomplete, takes another sample rate, has another frame rate, or does not state its normalisation.
+            incomplete, takes another sample rate, has another frame rate, or does not state its normalisation or what
+            it takes.
     """
     source = checkpoint_source(name, options)
-    model = _load_model(source)
+    model = encoder_of(_load_model(source))
     require_frame_rate(source.name, model.config)
-    return Checkpoint(source.name, model, normalization_of(source, options.normalize))
+    normalization, model_input = preparation_of(source, model.config, options.normalize)
+    return Checkpoint(source.name, model, normalization, model_input)
+
+
+def encoder_of(model: Any) -> Any:
+    """The part of the library's base model that has the hidden states: of Whisper its encoder, else the whole."""
+    return model.encoder if model.config.model_type == WHISPER else model
 
 
 def _load_model(source: Source) -> Any:

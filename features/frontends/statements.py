@@ -1,14 +1,18 @@
 """Check what a checkpoint states about itself: its architecture, frame rate, sample rate and normalisation."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from spoofcache.features.frontends.base import NO_NORMALIZATION, ZERO_MEAN_UNIT_VARIANCE, FrontEndError
 from spoofcache.features.frontends.hub import Source
+from spoofcache.features.frontends.inputs import SPECTRA, Waveforms, extractor_class, model_input
 from spoofcache.features.waveform import NORMALIZATIONS, SAMPLE_RATE
 
-FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat", "wav2vec2-conformer")
-"""Names in transformers of the architectures that take waveforms and keep their blocks in `encoder.layers`."""
+FAMILIES = (
+    *("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat", "wav2vec2-conformer"),
+    *SPECTRA,
+)
+"""Names in transformers of the architectures that are supported; all keep their blocks in `encoder.layers`."""
 
 
 def require_family(source: str, config: Mapping[str, Any]) -> None:
@@ -33,19 +37,31 @@ def require_frame_rate(source: str, config: Any) -> None:
         )
 
 
-def normalization_of(source: Source, asked: str | None) -> str:
-    """The normalisation that the user asked for, or else the one that the checkpoint's feature extractor applies.
+class Preparation(NamedTuple):
+    """How a checkpoint expects waveforms: the normalisation, one of NORMALIZATIONS, and what is computed from them."""
+
+    normalization: str
+    model_input: Waveforms
+
+
+def preparation_of(source: Source, config: Any, asked: str | None) -> Preparation:
+    """The normalisation that the user asked for, or else the one that the checkpoint's feature extractor applies, and
+    what the extractor computes for a model of that configuration.
 
     Raises:
-        FrontEndError: neither the user nor the checkpoint states it, or the checkpoint takes another sample rate.
+        FrontEndError: neither the user nor the checkpoint states the normalisation, the checkpoint takes another sample
+            rate, or its feature extractor is absent or does not fit its model.
     """
-    from transformers import Wav2Vec2FeatureExtractor
-
     try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(source.name, local_files_only=source.only_local)
+        extractor = extractor_class(config.model_type).from_pretrained(source.name, local_files_only=source.only_local)
     except (OSError, ValueError) as error:
+        if config.model_type in SPECTRA:
+            raise FrontEndError(
+                f"{source.name}: no readable preprocessor_config.json, which says what spectrum the model takes; "
+                "expected one"
+            ) from error
         if asked:
-            return asked
+            return Preparation(asked, Waveforms())
         raise FrontEndError(
             f"{source.name}: no preprocessor_config.json, which says whether the waveform is normalised; "
             f"expected one, or --normalize {'|'.join(NORMALIZATIONS)}"
@@ -55,4 +71,7 @@ def normalization_of(source: Source, asked: str | None) -> str:
             f"{source.name}: the model was made for audio at {extractor.sampling_rate} Hz (sampling_rate in "
             f"preprocessor_config.json); expected {SAMPLE_RATE} Hz"
         )
-    return asked or (ZERO_MEAN_UNIT_VARIANCE if extractor.do_normalize else NO_NORMALIZATION)
+    # a call of the extractors that compute a spectrum leaves the waveform as it is
+    is_normalised = config.model_type not in SPECTRA and extractor.do_normalize
+    normalization = asked or (ZERO_MEAN_UNIT_VARIANCE if is_normalised else NO_NORMALIZATION)
+    return Preparation(normalization, model_input(extractor, config, source.name))
