@@ -23,7 +23,7 @@ from spoofcache.features.augment import EFFECTS
 from spoofcache.features.frontends import FRONTENDS
 from spoofcache.features.frontends.base import POOLS, PRECISION_NAMES
 from spoofcache.features.plan import ITEM_BYTES
-from spoofcache.features.sharing_options import SharingOptions, StatusForm, sharing_options
+from spoofcache.features.sharing_options import RayOptions, SharingOptions, StatusForm, sharing_options
 from spoofcache.features.waveform import FIT_RULES, MAX_SAMPLES, MIN_SAMPLES, N_SAMPLES, NORMALIZATIONS
 from spoofcache.protocols import CORPORA
 from spoofcache.protocols.corpus import OPTIONS
@@ -252,6 +252,7 @@ def main(verify: bool, out: Path, device: str, **given: Any) -> None:
         verify_caches([out])
         return
     sharing = SharingOptions(**{each.name: given.pop(each.name) for each in fields(SharingOptions)})
+    cluster = RayOptions(**{each.name: given.pop(each.name) for each in fields(RayOptions)})
     form = StatusForm(**{each.name: given.pop(each.name) for each in fields(StatusForm)})
     is_extraction = bool(given["corpus"] and given["partitions"] and given["frontend"])
     if not (is_extraction or form.status):
@@ -265,7 +266,7 @@ def main(verify: bool, out: Path, device: str, **given: Any) -> None:
     if form.status:
         show_status(out, options, device, form)
     elif options is not None:
-        preprocess(options, device, sharing)
+        preprocess(options, device, sharing, cluster)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,15 @@ class Share(NamedTuple):
     folder: Path
 
 
+class Prepared(NamedTuple):
+    """A front-end with the jobs of a request for it, their plan, and the folder of the plan."""
+
+    network: FrontEnd
+    jobs: Sequence[Job]
+    plan: TaskPlan
+    folder: Path
+
+
 @dataclass(frozen=True)
 class Console:
     """Callbacks that report the progress of an extraction.
@@ -82,9 +91,7 @@ def extract(options: PreprocessOptions, device_name: str, sharing: Sharing, cons
     request = ExtractionRequest.from_options(options, device)
     if selection is None and not sharing.has_looked_for_audio:
         check_corpus(options, request)
-    network = network_for(options, request, device, console.say)
-    jobs = list(request.jobs(network))
-    plan, folder = TaskPlan.of_jobs(jobs, network.slug), request.out / request.corpus
+    network, jobs, plan, folder = prepare(request, options, device, console.say)
     if selection is not None:
         if not (folder / plan.file_name).exists():  # otherwise, whoever wrote the plan has looked
             check_corpus(options, request)
@@ -94,11 +101,11 @@ def extract(options: PreprocessOptions, device_name: str, sharing: Sharing, cons
     console.begin(Share(plan, numbers, folder))
     with postponed(sharing.grace):
         for job, done in run_tasks(jobs, network, numbers, console.watch):
-            _keep_origin(job, options)
+            keep_origin(job, options)
             console.finished(job, done)
 
 
-def _keep_origin(job: Job, options: PreprocessOptions) -> None:
+def keep_origin(job: Job, options: PreprocessOptions) -> None:
     """Record in a cache of statistics how the frames are cached, for the commands that a layer study prints."""
     if options.pool:
         Origin.of(options, job.plan.partition.removesuffix(f"-first{options.limit}")).keep(job.folder)
@@ -121,11 +128,13 @@ def warn_of_polarity(options: PreprocessOptions) -> None:
         say(f"Warning: {warning}")
 
 
-def network_for(
-    options: PreprocessOptions, request: ExtractionRequest, device: torch.device, tell: Callable[[str], None]
-) -> FrontEnd:
+def prepare(
+    request: ExtractionRequest, options: PreprocessOptions, device: torch.device, tell: Callable[[str], None]
+) -> Prepared:
     """Load the front-end that a request needs; `tell` is called with what is worth knowing about that."""
-    return make_frontend(options.frontend, options.frontend_options(device, request.n_rows, tell))
+    network = make_frontend(options.frontend, options.frontend_options(device, request.n_rows, tell))
+    jobs = list(request.jobs(network))
+    return Prepared(network, jobs, TaskPlan.of_jobs(jobs, network.slug), request.out / request.corpus)
 
 
 def look_for_all_audio(request: ExtractionRequest) -> None:

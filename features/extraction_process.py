@@ -16,6 +16,7 @@ from spoofcache.common.files import without_locks
 from spoofcache.common.machine import keep_freed_memory
 from spoofcache.features.extract import Extracted
 from spoofcache.features.extracting import Console, Share, extract
+from spoofcache.features.joint_results import as_message
 from spoofcache.features.request import Job
 from spoofcache.features.several_processes import Order, Tell, teller
 from spoofcache.features.tasks import unwatched
@@ -53,16 +54,7 @@ def _console(tell: Tell) -> Console:
         tell({"begin": {"plan": share.plan.to_json(), "folder": folder, "numbers": numbers}})
 
     def finished(job: Job, done: Extracted) -> None:
-        report = {
-            "title": job.title,
-            "folder": str(job.folder),
-            "made": done.made,
-            "utterances": done.pace.utterances,
-            "skipped": len(done.skipped),
-            "missing": done.missing,
-            "unusual": dict(done.unusual),
-        }
-        tell({"finished": report})
+        tell({"finished": as_message(job, done)})
 
     return Console(lambda sentence: tell({"say": sentence}), begin, unwatched, finished)
 

@@ -11,19 +11,20 @@ from spoofcache.common.cli import Sentence, counted, resolve_device, say
 from spoofcache.common.files import without_locks
 from spoofcache.features.estimate import Estimator
 from spoofcache.features.extract import prepare_partition
-from spoofcache.features.extracting import Sharing, check_corpus, extract, network_for, terminal
+from spoofcache.features.extracting import Sharing, check_corpus, extract, prepare, terminal
 from spoofcache.features.frontends import make_for_estimate
 from spoofcache.features.options import PreprocessOptions
+from spoofcache.features.ray_engine import extract_with_ray
 from spoofcache.features.request import ExtractionRequest
 from spoofcache.features.several_processes import extract_in_processes
-from spoofcache.features.sharing_options import SharingOptions, StatusForm
+from spoofcache.features.sharing_options import RayOptions, SharingOptions, StatusForm
 from spoofcache.features.task_plan import TaskPlan, agree, find_plans, read_plan
 from spoofcache.features.task_status import status_of
 
 ALL_GPUS = "cuda:all"
 
 
-def preprocess(options: PreprocessOptions, device: str, given: SharingOptions) -> None:
+def preprocess(options: PreprocessOptions, device: str, given: SharingOptions, cluster: RayOptions) -> None:
     """Do what the options of preprocess.py ask for: estimate, plan or extract.
 
     Raises:
@@ -32,6 +33,9 @@ def preprocess(options: PreprocessOptions, device: str, given: SharingOptions) -
     """
     if given.tasks is not None and options.relabel:
         raise Sentence("--relabel replaces the list that workers share; expected --relabel --plan-only before --tasks")
+    if cluster.engine == "ray" and not (options.dry_run or given.plan_only):
+        extract_with_ray(options, device, given, cluster)
+        return
     with without_locks() if given.no_locks else nullcontext():
         devices = process_devices(device, given.processes)
         if options.dry_run:
@@ -102,10 +106,8 @@ def write_plan(options: PreprocessOptions, device_name: str) -> None:
     device = resolve_device(device_name)
     request = ExtractionRequest.from_options(options, device)
     check_corpus(options, request)
-    network = network_for(options, request, device, say)
-    jobs = list(request.jobs(network))
-    plan = TaskPlan.of_jobs(jobs, network.slug)
-    path = agree(request.out / request.corpus, plan)
+    _, jobs, plan, folder = prepare(request, options, device, say)
+    path = agree(folder, plan)
     for job in jobs:
         prepare_partition(job.trials, job.plan, job.folder, job.options.relabel)
     say(f"{path}: {counted(plan.n_tasks, 'task')}, numbered from 0")
@@ -116,8 +118,7 @@ def plan_of(options: PreprocessOptions, device_name: str) -> TaskPlan:
     """The plan of an extraction, without looking for its audio or writing anything."""
     device = resolve_device(device_name)
     request = ExtractionRequest.from_options(options, device)
-    network = network_for(options, request, device, say)
-    return TaskPlan.of_jobs(list(request.jobs(network)), network.slug)
+    return prepare(request, options, device, say).plan
 
 
 def print_estimate(options: PreprocessOptions, device_name: str) -> None:

@@ -15,18 +15,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-import click
 import torch
 
 from spoofcache.common.children import child_environment, python_command
-from spoofcache.common.cli import counted, progress, resolve_device, say
+from spoofcache.common.cli import progress, resolve_device, say
 from spoofcache.common.errors import InputError
 from spoofcache.features.extracting import Sharing, check_corpus
+from spoofcache.features.joint_results import JointResults
 from spoofcache.features.options import PreprocessOptions
 from spoofcache.features.request import ExtractionRequest
 from spoofcache.features.sharing_options import SharingOptions
@@ -88,7 +88,7 @@ def extract_in_processes(options: PreprocessOptions, devices: Sequence[str], giv
     begin = time.monotonic()
     with _Processes(orders, given.grace) as processes:
         results = _follow(processes)
-    results.report(len(devices), time.monotonic() - begin)
+    results.report(f"{len(devices)} processes", time.monotonic() - begin)
 
 
 def _with_divided_workers(options: PreprocessOptions, n_processes: int) -> PreprocessOptions:
@@ -97,47 +97,7 @@ def _with_divided_workers(options: PreprocessOptions, n_processes: int) -> Prepr
     return options if options.workers else replace(options, workers=max(1, min(8, n_cores // n_processes)))
 
 
-@dataclass
-class _Results:
-    """The work that the processes have done, by the title of each partition."""
-
-    folders: dict[str, str] = field(default_factory=dict)
-    made: Counter[str] = field(default_factory=Counter)
-    wanted: Counter[str] = field(default_factory=Counter)
-    utterances: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
-    missing: dict[str, int] = field(default_factory=dict)
-    unusual: dict[str, Counter[str]] = field(default_factory=dict)
-
-    def add(self, done: Mapping[str, Any]) -> None:
-        """Add what one process did for one partition."""
-        title = done["title"]
-        self.folders[title] = done["folder"]
-        self.made[title] += done["made"]
-        self.utterances[title] += done["utterances"]
-        self.skipped[title] = max(self.skipped[title], done["skipped"])
-        self.missing[title] = min(self.missing.get(title, done["missing"]), done["missing"])
-        self.unusual.setdefault(title, Counter()).update(done["unusual"])
-
-    def report(self, n_processes: int, seconds: float) -> None:
-        """Print for each partition how it went, and its folder."""
-        for title, folder in self.folders.items():
-            made = self.made[title]
-            skipped = f", {counted(self.skipped[title], 'utterance')} skipped (see skipped.tsv)"
-            missing = f"; {counted(self.missing[title], 'shard')} of this partition still to be made elsewhere"
-            say(
-                f"{title}: {counted(made, 'shard')} written by {n_processes} processes, {self.wanted[title] - made} "
-                f"already complete{skipped if self.skipped[title] else ''}{missing if self.missing[title] else ''}"
-            )
-            if self.unusual[title]:
-                counts = ", ".join(f"{number} {kind}" for kind, number in sorted(self.unusual[title].items()))
-                say(f"{title}: among the decoded audio files, {counts}; tools/prepare_corpus.py lists such files")
-            click.echo(folder)
-        if utterances := sum(self.utterances.values()):
-            say(f"{utterances / seconds:.1f} utterances per second, including the start of the processes")
-
-
-class _Watched:
+class Watched:
     """The shards of the tasks that the processes share, as far as they are there.
 
     Args:
@@ -167,10 +127,10 @@ class _Watched:
         return count
 
 
-def _follow(processes: "_Processes") -> _Results:
+def _follow(processes: "_Processes") -> JointResults:
     """Show the progress of all processes in one line until they have ended; ProcessError if one of them fails."""
-    results, first = _Results(), processes.first_shares()
-    watched = _Watched(first.plan, first.folder, first.numbers)
+    results, first = JointResults(), processes.first_shares()
+    watched = Watched(first.plan, first.folder, first.numbers)
     results.wanted = watched.wanted
     with progress(f"extracting in {len(processes)} processes", watched.total) as advance:
         while processes.are_running:

@@ -21,6 +21,17 @@ class SharingOptions:
 
 
 @dataclass(frozen=True)
+class RayOptions:
+    """The engine that extracts, and the options of the engine `ray`. The help text of each option describes it."""
+
+    engine: str
+    ray_address: str | None
+    gpus_per_worker: float | None
+    cpus_per_worker: int | None
+    workers_max: int | None
+
+
+@dataclass(frozen=True)
 class StatusForm:
     """Whether the status is asked for, and in which form: as text, as JSON or as an array expression."""
 
@@ -68,6 +79,39 @@ OPTIONS = (
         metavar="SECONDS",
         help="After SIGTERM, SIGUSR1, SIGHUP or Ctrl-C, finish open shards if that takes no longer than this; "
         "otherwise, drop them.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        help="Extract with processes of this machine, or with workers on the machines of a Ray cluster, which needs "
+        "`pip install -r requirements-cluster.txt`.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="auto|HOST:PORT|ray://HOST:PORT",
+        help="Connect to this Ray cluster: auto is the one that this machine belongs to. By default, RAY_ADDRESS if it "
+        "is set; otherwise, Ray is started on this machine for this command.",
+    ),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Give each Ray worker N GPUs; less than 1 lets workers share one. By default, 1 if the cluster has GPUs "
+        "and neither --device cpu nor --cpus-per-worker is given.",
+    ),
+    click.option(
+        "--cpus-per-worker",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Give each Ray worker N CPUs; by default, 1 for workers without a GPU.",
+    ),
+    click.option(
+        "--workers-max",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Ask the Ray cluster for N workers, which may make it grow; by default, as many as the machines of the "
+        "cluster have room for, those that join later included.",
     ),
     click.option(
         "--status",
