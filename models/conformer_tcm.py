@@ -148,7 +148,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.positional_emb[:, : x.shape[1]]
-        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1)
+        x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)
         for block in self.encoder_blocks:
             x = block(x)
         return x[:, 0]

@@ -150,7 +150,7 @@ class EnhancedAASIST(nn.Module):
     def forward(self, features: torch.Tensor) -> BackendOutput:
         spectral, temporal = self._nodes(features)
         spectral, temporal = self.pool_S(self.gat_S(spectral)), self.pool_T(self.gat_T(temporal))
-        masters = [master.expand(len(features), -1, -1) for master in self.masters]
+        masters = [master.expand(features.shape[0], -1, -1) for master in self.masters]
         streams = [stream(temporal, spectral, m) for stream, m in zip(self.hgat_streams, masters, strict=True)]
         temporal, spectral, master = (
             self._combine(kind, torch.cat(nodes, dim=1))

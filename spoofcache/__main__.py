@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Subcommand] = {
     "probe": Subcommand("tools/probe_layers.py", "Find out which layers of a speech model to cache."),
     "verify": Subcommand("tools/verify.py", "Check finished caches against their checksums."),
     "cache": Subcommand("tools/cache.py", "List, inspect, compare and remove cached partitions."),
+    "export": Subcommand("tools/export_onnx.py", "Export a trained network as an ONNX model."),
     "convert-scores": Subcommand("tools/convert_scores.py", "Write a score file in another format."),
     "prepare-corpus": Subcommand("tools/prepare_corpus.py", "Survey a data set without a protocol, and split it."),
     "import-checkpoint": Subcommand("tools/import_checkpoint.py", "Make a run folder of a published checkpoint."),
