@@ -7,14 +7,13 @@ from spoofcache.protocols.trial import (
     KEYS,
     UNKNOWN,
     ProtocolError,
-    Trial,
     check_attack,
     check_utterance,
     key_of,
     known,
     text_lines,
 )
-from spoofcache.protocols.trial_table import TrialTable, check_unique
+from spoofcache.protocols.trial_table import Row, TrialTable, check_unique
 
 
 def read_columns(
@@ -38,7 +37,7 @@ def read_columns(
             fide trial has an attack, or a spoof has none (if there is such a column); an utterance is listed twice.
     """
     rows = enumerate(_rows(path, columns, split), 1)
-    trials = TrialTable(_trial(path, number, row, spellings, utterance_of) for number, row in rows)
+    trials = TrialTable.of_rows(_trial(path, number, row, spellings, utterance_of) for number, row in rows)
     if not trials:
         raise ProtocolError(f"{path}: empty; expected lines of {columns}")
     check_unique(trials, path)
@@ -61,7 +60,7 @@ def _trial(
     row: dict[str, str],
     spellings: Mapping[str, str],
     utterance_of: Callable[[str], str] | None,
-) -> Trial:
+) -> Row:
     name, speaker, attack = row.pop("utterance"), row.pop("speaker", UNKNOWN), row.pop("attack", None)
     utt_id, file = (utterance_of(name), name) if utterance_of else (name, "")
     key = key_of(row.pop("key"), spellings, path, line)
@@ -70,4 +69,4 @@ def _trial(
         check_attack(attack, key, path, line)
     if attack is None or key == "bonafide":
         attack = UNKNOWN
-    return Trial(utt_id, key, attack, speaker, conditions=known(row, key), file=file)
+    return utt_id, key, attack, speaker, known(row, key), None, file

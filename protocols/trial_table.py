@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from spoofcache.common.text_index import first_repeat
-from spoofcache.common.texts import SharedTexts, Texts, shared
+from spoofcache.common.texts import AT_ONCE, SharedTexts, Texts, shared
 from spoofcache.protocols.trial import CLASS_INDEX, ProtocolError, Trial
 
 MOST_SHARED = 65_536
@@ -90,12 +90,13 @@ class TrialTable(Sequence[Trial]):
     def _fill(self, rows: Iterable[Row]) -> None:
         names, files, paths, folders = Texts(), Texts(), Texts(), _Numbers()
         speakers, speaker_codes, facts, fact_codes = _Numbers(), array("I"), _Numbers(_written), array("I")
-        for name, key, attack, speaker, conditions, path, file in rows:
-            names.append(name)
-            files.append(file)
-            paths.append("" if path is None else _split(path, folders))
-            speaker_codes.append(speakers[speaker])
-            fact_codes.append(facts[key, attack, tuple(conditions.items()) if conditions else ()])
+        remaining = iter(rows)
+        while piece := [*islice(remaining, AT_ONCE)]:  # column by column is faster than row by row
+            names.extend([row[0] for row in piece])
+            files.extend([row[6] for row in piece])
+            paths.extend(["" if row[5] is None else _split(row[5], folders) for row in piece])
+            speaker_codes.extend([speakers[row[3]] for row in piece])
+            fact_codes.extend([facts[row[1], row[2], tuple(row[4].items()) if row[4] else ()] for row in piece])
         self.names, self._files, self._paths, self._folders = names, files, paths, folders.texts
         self._speakers, self._facts = _Shared(speakers.texts, speaker_codes), _Shared(facts.texts, fact_codes)
 
