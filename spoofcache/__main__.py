@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Subcommand] = {
     "evaluate-2019": Subcommand("evaluate_tDCF_asvspoof19.py", "Print EER and min t-DCF as ASVspoof 2019 did."),
     "detect": Subcommand("detect.py", "Score audio files of your own."),
     "calibrate": Subcommand("tools/calibrate.py", "Fit a run's threshold and calibration on other scores."),
+    "publish": Subcommand("tools/publish.py", "Publish a run on the model hub, with a model card."),
     "search": Subcommand("main_search.py", "Search for a network architecture on cached features."),
     "probe": Subcommand("tools/probe_layers.py", "Find out which layers of a speech model to cache."),
     "verify": Subcommand("tools/verify.py", "Check finished caches against their checksums."),
