@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, Subcommand] = {
     "search": Subcommand("main_search.py", "Search for a network architecture on cached features."),
     "probe": Subcommand("tools/probe_layers.py", "Find out which layers of a speech model to cache."),
     "verify": Subcommand("tools/verify.py", "Check finished caches against their checksums."),
-    "cache": Subcommand("tools/cache.py", "List, inspect, compare and remove cached partitions."),
+    "cache": Subcommand("tools/cache.py", "List, compare, cut, join, convert and remove caches."),
     "export": Subcommand("tools/export_onnx.py", "Export a trained network as an ONNX model."),
     "convert-scores": Subcommand("tools/convert_scores.py", "Write a score file in another format."),
     "prepare-corpus": Subcommand("tools/prepare_corpus.py", "Survey a data set without a protocol, and split it."),
