@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(INSTALLED)
 
-$(INSTALLED): requirements.txt requirements-finetune.txt requirements-cluster.txt requirements-onnx.txt requirements-dev.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-finetune.txt requirements-cluster.txt requirements-onnx.txt requirements-hub.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SpoofCache needs Python 3.11 or newer: make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from spoofcache.features.audio.packed import exists
 from spoofcache.features.audio.read import read_header
 from spoofcache.features.waveform import AudioError
 from spoofcache.protocols.trial import Trial
@@ -81,7 +82,7 @@ def header_problem(path: Path | None) -> str:
     Raises:
         WorkerError: the decoding process cannot run.
     """
-    if path is None or not path.exists():
+    if path is None or not exists(path):
         return NO_FILE
     try:
         read_header(path)

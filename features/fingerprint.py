@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spoofcache.common.parquet import is_packed
+from spoofcache.features.audio.packed import as_file
+
 WHOLE = 4 * 2**20
 """Size in bytes up to which the whole file is hashed."""
 
@@ -33,9 +36,10 @@ def fingerprint(path: Path) -> Fingerprint:
 
     Raises:
         OSError: the file cannot be read.
+        ParquetError: the path names a row of a Parquet file that cannot be read.
     """
     digest = hashlib.blake2b(digest_size=8)
-    with path.open("rb", buffering=0) as file:
+    with as_file(path) as own, own.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         file.seek(0)
         if size <= WHOLE:
@@ -64,7 +68,7 @@ def first_that_changed(paths: list[Path], stored: NDArray[np.uint64], workers: i
         workers: how many files are read at once.
     """
     for index, (path, (size, _)) in enumerate(zip(paths, stored.tolist(), strict=True)):
-        if path.stat().st_size != size:  # sizes first: they cost no reading
+        if not is_packed(path) and path.stat().st_size != size:  # sizes first: they cost no reading
             return index
     with ThreadPoolExecutor(workers) as pool:
         for index, (found, expected) in enumerate(zip(pool.map(fingerprint, paths), stored.tolist(), strict=True)):

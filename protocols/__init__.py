@@ -14,6 +14,7 @@ from spoofcache.protocols import (
     folders,
     in_the_wild,
     mlaad,
+    parquet,
     speechfake,
     table,
     wavefake,
@@ -42,6 +43,7 @@ CORPORA: Mapping[str, Corpus] = {
     "asvspoof19_style": asvspoof19.STYLE,
     "csv": table.CSV,
     "folders": folders.CORPUS,
+    "parquet": parquet.CORPUS,
 }
 
 

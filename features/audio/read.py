@@ -8,6 +8,7 @@ than its comments. For those, the checksum of every frame must be right, and the
 from pathlib import Path
 from typing import BinaryIO
 
+from spoofcache.common.parquet import ParquetError
 from spoofcache.features.audio import isolated
 from spoofcache.features.audio.chunks import check_chunks
 from spoofcache.features.audio.containers import check_container
@@ -17,6 +18,7 @@ from spoofcache.features.audio.frames import HEADERS, Chain, check_frames
 from spoofcache.features.audio.kinds import FLAC, MATROSKA, OGG, Found, Kind, kind_of
 from spoofcache.features.audio.matroska import check_matroska
 from spoofcache.features.audio.ogg import check_ogg
+from spoofcache.features.audio.packed import as_file
 from spoofcache.features.audio.result import NOT_AUDIO, AudioError, Decoded, Wish, audio_errors
 
 WHOLE_SECONDS = 60.0
@@ -54,17 +56,25 @@ def read_header(path: Path) -> Decoded:
 
 def _read(path: Path, wish: Wish) -> Decoded:
     """Turn whatever the checks and the decoders raise into an AudioError that names the file."""
-    if not path.is_file():
-        what = "neither a file nor a link to one" if path.exists() else "no such file"
-        raise AudioError(f"{path}: {what}; expected the audio of an utterance")
     try:
-        with audio_errors(), path.open("rb") as file:
-            found = kind_of(file, path.suffix)
-            if found.kind is None:
-                raise AudioError(_why_not(found))
-            return _decode(path, file, found.kind, found.start, wish)
+        with as_file(path) as own:
+            return _read_file(own, wish)
+    except ParquetError as error:
+        raise AudioError(str(error)) from error
     except AudioError as problem:
         raise AudioError(f"{path}: {_with_expectation(str(problem))}") from problem
+
+
+def _read_file(path: Path, wish: Wish) -> Decoded:
+    """Read a file; the AudioError does not name it."""
+    if not path.is_file():
+        what = "neither a file nor a link to one" if path.exists() else "no such file"
+        raise AudioError(f"{what}; expected the audio of an utterance")
+    with audio_errors(), path.open("rb") as file:
+        found = kind_of(file, path.suffix)
+        if found.kind is None:
+            raise AudioError(_why_not(found))
+        return _decode(path, file, found.kind, found.start, wish)
 
 
 def _why_not(found: Found) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spoofcache.common.parquet import is_packed
 from spoofcache.protocols import CORPORA, Location, load_trials
 from spoofcache.protocols.conditions import select
 from spoofcache.protocols.corpus import OPTIONS
@@ -32,6 +33,7 @@ CONDITIONS = {
     "codecfake": {"codec": {"2", "-"}},
     "codecfake_tseng": {"codec": {"EnCodec", "-"}},
     "csv": {"codec": {"mp3", "opus"}},
+    "parquet": {"language": {"de", "en"}},
 }
 
 
@@ -61,7 +63,7 @@ def test_every_utterance_has_its_own_name_without_blanks_and_its_own_file(small,
     assert len({trial.utt_id for trial in trials}) == len(trials)
     assert not any(" " in trial.utt_id + trial.attack for trial in trials)
     assert len({trial.path for trial in trials}) == len(trials)
-    assert all(trial.path is not None and trial.path.is_file() for trial in trials)
+    assert all(trial.path is not None and (trial.path.is_file() or is_packed(trial.path)) for trial in trials)
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
@@ -70,7 +72,7 @@ def test_the_trial_list_does_not_contain_the_place_of_the_corpus(small, corpus, 
     assert snapshot(small(corpus)) == snapshot(load_trials(corpus, elsewhere, LAYOUTS[corpus].partition))
 
 
-@pytest.mark.parametrize("corpus", [name for name in CORPORA if name not in WALKED])
+@pytest.mark.parametrize("corpus", [name for name in CORPORA if name not in (*WALKED, "parquet")])
 def test_a_trial_of_a_protocol_stays_when_its_file_is_missing(small, corpus, tmp_path):
     whole = small(corpus)
     lost = next(trial for trial in whole if trial.key == "spoof")
