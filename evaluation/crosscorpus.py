@@ -38,6 +38,8 @@ SCORES = "scores"
 """Name of the folder, within a run folder, that keeps its scores."""
 KEYS = ("cache", "where")
 NAMES_AT_ONCE = 4_096
+BY_AVERAGE = ", by the average weights"
+"""The end of the note on a test set on which the averaged weights were judged."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,7 @@ def _evaluation_set(
     except ProtocolError as error:
         raise ProtocolError(f"test set {test.name}: {error}") from error
     chosen_by = f" where {' and '.join(conditions)}" if conditions else ""
-    judged_by = ", by the average weights" if cells[0].run.checkpoint == "average" else ""
+    judged_by = BY_AVERAGE if cells[0].run.checkpoint == "average" else ""
     caches = ", ".join(str(folder) for folder in dict.fromkeys(cell.data.folder for cell in cells))
     return EvaluationSet(
         name=test.name,

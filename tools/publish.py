@@ -18,7 +18,7 @@ Examples:
   # publish it, after `hf auth login`
   python tools/publish.py --run runs/lcnn --to someone/lcnn --results lcnn.json --license mit
 \b
-Afterwards, hf://someone/lcnn stands for the run folder in every command.
+Afterwards, hf://someone/lcnn stands for the run folder in every command that reads one.
 """
 TO_HELP = "Publish in this repository of the model hub, which is created if it does not exist."
 RESULTS_HELP = (

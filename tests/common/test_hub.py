@@ -1,12 +1,14 @@
 """Runs that are named by their place on the hub: what is fetched, uploaded, and refused in a sentence."""
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import constants
 
-from spoofcache import generate_score
+from spoofcache import detect, evaluate, generate_score, main_train
+from spoofcache.common.cli import RunFolder
 from spoofcache.common.hub import HubError, find_place, local_folder, upload
 from spoofcache.engine.loaded_run import load_run
 from spoofcache.evaluation.runs import read_runs
@@ -91,6 +93,25 @@ def test_a_run_on_the_hub_scores_like_its_folder(on_hub, tmp_path):
 
 def test_a_run_on_the_hub_is_called_by_the_name_of_its_repository(on_hub):
     assert [run.system for run in read_runs([PLACE, f"mine={PLACE}@{on_hub}"])] == ["lcnn", "mine"]
+
+
+def test_a_run_on_the_hub_is_evaluated_beside_one_of_this_machine(on_hub, tmp_path):
+    test = write_test(tmp_path / "test", PERFECT)
+    out = tmp_path / "out.json"
+    options = ["--run", f"here={tmp_path / 'run'}", "--run", f"theirs={PLACE}", "--test", f"T={test}"]
+    wanted = ["--bootstrap", "0", "--metrics", "eer", "--json", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(evaluate.main, [*options, *wanted])
+    assert result.exit_code == 0, result.output
+    (record,) = json.loads(out.read_text())["test_sets"]
+    assert {name: of["eer"]["value"] for name, of in record["systems"].items()} == {"here": 0, "theirs": 0}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(detect, "run"), (generate_score, "run"), (main_train, "init"), (calibrate, "run")]
+)
+def test_every_option_for_a_run_knows_the_hub(command, option):
+    (parameter,) = [each for each in command.main.params if each.name == option]
+    assert isinstance(parameter.type, RunFolder)
 
 
 def test_a_place_that_was_made_a_path_is_still_one():

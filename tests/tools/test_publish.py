@@ -147,7 +147,8 @@ def test_nothing_of_this_machine_is_published(run, results, tmp_path):
     ]
     results.write_text(json.dumps(record))
     text = card_of(run, tmp_path / "out", "--results", results).text
-    assert "2 of 8 trials have no score: skipped.tsv" in text
+    assert "* hard: 2 of 8 trials have no score: skipped.tsv" in text
+    assert "* odd | name: only 4 spoof trials" in text
     assert "lcnn was trained on LA/train, the same trials" in text
     assert "rival" not in text
     for path in (tmp_path / "out").iterdir():
@@ -192,6 +193,18 @@ def test_the_averaged_weights_are_published_too(run, tmp_path):
         (run / f"average.{ending}").write_bytes((run / f"model.{ending}").read_bytes())
     card_of(run, tmp_path / "out")
     load_run(tmp_path / "out", "average")
+
+
+def test_the_card_says_which_figures_are_those_of_the_averaged_weights(run, tmp_path):
+    for ending in ("safetensors", "json"):
+        (run / f"average.{ending}").write_bytes((run / f"model.{ending}").read_bytes())
+    results, test = tmp_path / "r.json", write_test(tmp_path / "hard", ONE_IN_FOUR)
+    options = ["--run", str(run), "--test", f"hard={test}", "--checkpoint", "average", "--json", str(results)]
+    done = CliRunner().invoke(evaluate.main, [*options, "--bootstrap", "0", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    text = card_of(run, tmp_path / "out", "--results", results).text
+    assert "* hard: the figures are those of the averaged weights" in text
+    assert "In brackets" not in text  # there are no intervals
 
 
 @pytest.mark.parametrize(

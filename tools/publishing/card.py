@@ -92,7 +92,7 @@ def _use(run: Published) -> str:
     place = f"hf://{run.repository}"
     return f"""## How to use it
 
-With SpoofCache installed, the name of this repository stands for a run folder in every command:
+With SpoofCache installed, the name of this repository stands for a run folder in every command that reads one:
 
 ```
 spoofcache detect --run {place} recording.wav
@@ -166,7 +166,7 @@ def _measured(run: Published) -> str:
     title = "## Measured\n\n"
     if not run.judged:
         return title + "No result on a test set is published with this run."
-    remarks = [f"* {one.test_set}: {printable(w)}" for one in run.judged for w in one.warnings]
+    remarks = [f"* {printable(warning)}" for one in run.judged for warning in one.named_warnings]
     parts = ["\n".join(results_table(run.judged))]
     if any(figure.low is not None for one in run.judged for figure in one.figures.values()):
         parts.append("In brackets: the confidence interval that `evaluate.py` computed by a bootstrap of the trials.")

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from spoofcache.common.errors import InputError
+from spoofcache.evaluation.crosscorpus import BY_AVERAGE
 from spoofcache.evaluation.figures import Figure
 from spoofcache.evaluation.measures import MEASURES
 from spoofcache.evaluation.runs import SEED_ENDING
@@ -37,6 +38,12 @@ class Judged:
     n_spoof: int
     figures: Mapping[str, Figure]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def named_warnings(self) -> list[str]:
+        """The warnings, each of which begins with the name of the test set."""
+        start = f"{self.test_set}: "
+        return [start + warning.removeprefix(start) for warning in self.warnings]
 
 
 def read_results(path: Path, system: str | None, run: str) -> list[Judged]:
@@ -75,7 +82,10 @@ def _judged(test: Mapping[str, Any], system: str, there: Sequence[str]) -> Judge
     counts = (test["n_bonafide"], test["n_spoof"])
     if not figures or not all(type(count) is int for count in counts):
         raise TypeError(f"no figures of {system} on {test['test_set']}")
-    return Judged(str(test["test_set"]), *counts, figures, tuple(_warnings(test["warnings"], system, there)))
+    warnings = list(_warnings(test["warnings"], system, there))
+    if any(BY_AVERAGE in note for note in test["notes"]):
+        warnings.append("the figures are those of the averaged weights, which `score --checkpoint average` uses")
+    return Judged(str(test["test_set"]), *counts, figures, tuple(warnings))
 
 
 def _figure(fields: Mapping[str, Any]) -> Figure:
