@@ -9,6 +9,7 @@ from spoofcache.common.signals import ENDING, end_now, postponed, seconds_left
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from spoofcache.features.sharing_options import RayOptions, SharingOptions
 from spoofcache.features.task_plan import TaskPlan
 from spoofcache.features.task_queue import MOST_FAILURES, TaskQueue
 
+EXPECTED_ADDRESS = "expected auto on a machine of a running cluster, HOST:PORT of its head, or ray://HOST:10001"
+SECONDS_TO_CONNECT = 10.0
 NO_STATISTICS = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -88,6 +91,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     try:
         ray = _library()
         named = address or os.environ.get("RAY_ADDRESS")
+        _require_reachable(named or "local")
         variables = {**NO_STATISTICS, **{k: v for k, v in child_environment().items() if k == "PYTHONPATH"}}
         more = {} if named else {"include_dashboard": False}
         try:
@@ -99,10 +103,7 @@ def _connected(address: str | None) -> Iterator[Any]:
                 **more,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RayEngineError(
-                f"--ray-address {named}: {error}; expected auto on a machine of a running cluster, HOST:PORT of its "
-                "head, or ray://HOST:10001"
-            ) from error
+            raise RayEngineError(f"--ray-address {named}: {error}; {EXPECTED_ADDRESS}") from error
     finally:
         for number, handler in handlers.items():  # Ray sets its own
             signal.signal(number, handler)
@@ -110,6 +111,17 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Raise RayEngineError if nothing listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon:  # auto, local
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_CONNECT).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RayEngineError(f"--ray-address {address}: cannot be reached ({error}); {EXPECTED_ADDRESS}") from error
 
 
 def _library() -> Any:
