@@ -30,7 +30,7 @@ def identity(**changed):
 
 @pytest.fixture
 def cache(tmp_path):
-    return write_cache(tmp_path / "cache/test/frames/train", TRIALS, ROWS)
+    return write_cache(tmp_path / "cache/test/frames-1a2b3c4d/train", TRIALS, ROWS)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_description_has_identity_counts_and_omissions(omitting, tmp_path):
 
 
 def test_a_description_is_of_one_partition(cache, tmp_path):
-    write_cache(tmp_path / "cache/test/frames/dev", TRIALS[:2], ROWS[:2])
+    write_cache(tmp_path / "cache/test/frames-1a2b3c4d/dev", TRIALS[:2], ROWS[:2])
     result = run("info", tmp_path)
     assert result.exit_code == 2
     assert "holds 2 cached partitions; expected the folder of one" in result.stderr
@@ -173,6 +173,12 @@ def test_a_removal_takes_the_cache_and_the_folders_that_are_empty_then(cache, tm
     result = run("rm", cache, answer="y\n")
     assert result.exit_code == 0
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["notes.txt"]
+
+
+def test_a_removal_keeps_empty_folders_of_the_user(tmp_path):
+    cache = write_cache(tmp_path / "mine/derived/train", TRIALS, ROWS)
+    assert run("rm", cache, "--yes").exit_code == 0
+    assert list((tmp_path / "mine").iterdir()) == [tmp_path / "mine/derived"]
 
 
 def test_a_removal_keeps_files_that_are_no_part_of_the_cache(cache):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spoofcache.features.plan import SKIPPED, TRIALS, Plan, StoreError, read_manifest, weights_folder
+from spoofcache.features.plan import MANIFEST, SKIPPED, TRIALS, Plan, StoreError, read_manifest, weights_folder
 from spoofcache.features.store import ShardReader
 from spoofcache.features.verify import cached_partitions
 from spoofcache.protocols.snapshot import read_snapshot
@@ -106,7 +106,7 @@ def facts_of(folder: Path) -> CacheFacts:
         return CacheFacts(folder, COMPLETE, plan, plan.n_trials - len(omitted(folder)), len(shards), size)
     except (StoreError, ProtocolError) as error:
         fault = str(error)
-    if (folder / "manifest.json").exists():
+    if (folder / MANIFEST).exists():
         return CacheFacts(folder, UNREADABLE, None, None, len(shards), size, fault)
     try:
         unfinished = _plan_of_shard(shards[0]) if shards else None

@@ -1,6 +1,7 @@
 """Removes cached partitions that no live process holds, so that an interruption leaves none that looks complete."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,9 +23,12 @@ from spoofcache.features.plan import (
 BESIDE = (MANIFEST, SKIPPED, EARLIER_LISTS, WEIGHTS, ORIGIN)
 """Files of a partition besides shards and trial list. The manifest is the first to go: without it nothing is read."""
 
+OF_IDENTITY = re.compile(r"-[0-9a-f]{8}$")
+"""The end of the name of an identity's folder, which is in the folder of the corpus."""
+
 
 def remove(folder: Path) -> list[Path]:
-    """Remove a cached partition, and the folders above it, up to that of the corpus, that are empty then.
+    """Remove a cached partition, and the folders of its identity and its corpus if they are empty then.
 
     Only files that SpoofCache writes are removed. If the removal is interrupted, the partition is incomplete, and the
     same call continues: the trial list, by which a partition is recognised, is removed last.
@@ -45,10 +49,18 @@ def remove(folder: Path) -> list[Path]:
         (folder / TRIALS).unlink(missing_ok=True)
     others = sorted(folder.iterdir())
     if not others:
-        for empty in (folder, folder.parent, folder.parent.parent):
-            with suppress(OSError):  # not empty, or the current folder
-                empty.rmdir()
+        folder.rmdir()
+        _remove_if_empty(folder)
     return others
+
+
+def _remove_if_empty(partition: Path) -> None:
+    """Remove the folders above a partition that preprocess.py makes, and no folder of the user's own."""
+    of_identity = partition.absolute().parent
+    if OF_IDENTITY.search(of_identity.name):
+        with suppress(OSError):  # not empty
+            of_identity.rmdir()
+            of_identity.parent.rmdir()
 
 
 @contextmanager
