@@ -13,8 +13,14 @@ from typing import Any, NamedTuple
 import click
 
 from spoofcache.common.cli import Sentence, sentences
-from spoofcache.features.frontends.geometry import ARCHITECTURES, WHISPER, configuration, normalises, random_model
-from spoofcache.features.frontends.inputs import SPECTRA, published_extractor
+from spoofcache.features.frontends.geometry import (
+    ARCHITECTURES,
+    W2V_BERT,
+    WHISPER,
+    configuration,
+    normalises,
+    random_model,
+)
 
 HEAD = 64
 """Size of an attention head in every architecture."""
@@ -56,6 +62,8 @@ def write_checkpoint(
     torch.manual_seed(seed)
     model = random_model(configuration(architecture, **{**depth, **overrides}))
     folder.mkdir(parents=True, exist_ok=True)
+    from spoofcache.features.frontends.inputs import published_extractor  # here: `--help` must not wait for torch
+
     published_extractor(model.config, normalises(model.config)).save_pretrained(folder)
     if not old_form:
         model.save_pretrained(folder)
@@ -89,7 +97,9 @@ def _fields(architecture: str) -> Fields:
 def narrow(width: int, architecture: str = "xls-r-300m") -> dict[str, Any]:
     """Overrides that make a model `width` wide, a multiple of HEAD, with its heads and convolutions in proportion."""
     fields = _fields(architecture)
-    convolutions = {} if ARCHITECTURES[architecture].model_type in SPECTRA else {"conv_dim": [min(width, 512)] * 7}
+    convolutions = (
+        {} if ARCHITECTURES[architecture].model_type in (WHISPER, W2V_BERT) else {"conv_dim": [min(width, 512)] * 7}
+    )
     return {
         fields.width: width,
         **dict.fromkeys(fields.inner, 4 * width),
