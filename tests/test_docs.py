@@ -27,7 +27,7 @@ FENCE = re.compile(r"^<!-- (runnable|prints|file: (\S+)) -->\n```(\w*)\n(.*?)^``
 ANY_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PROMISED = (
-    "fine-tuning layer-study cluster caches sharing "
+    "onnx fine-tuning layer-study cluster caches sharing "
     "quickstart corpora augmentation front-ends systems evaluation cache-format configuration several-gpus speed "
     "library reliability architecture sources glossary"
 )
