@@ -38,6 +38,7 @@ class Scoring:
 
     score: Step
     batch_size: int
+    device: str = "cpu"
 
     def step(self) -> Step:
         return self.score
