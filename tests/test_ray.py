@@ -1,6 +1,7 @@
 """preprocess.py --engine ray on a cluster of this machine: a head and nodes, of which one is lost without warning."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -108,7 +109,10 @@ def test_a_node_is_lost_in_the_middle_and_another_one_joins(cluster, tmp_path):
     assert done.status == 0, done.stderr
     assert done.stderr.count("has started on") == 3, done.stderr
     assert "was lost with task" in done.stderr
-    assert "train: 40 shards written by 3 workers, 0 already complete" in done.stderr
+    counts = re.search(r"train: (\d+) shards written by 3 workers, (\d+) already complete", done.stderr)
+    assert counts is not None
+    assert int(counts[1]) + int(counts[2]) == 40  # the lost worker may have finished a shard without saying so
+    assert int(counts[2]) <= 1
     assert {name: extraction.shards()[name] for name in finished} == finished
     assert extraction.contents(extraction.out) == extraction.local()
 
@@ -122,7 +126,7 @@ def test_a_worker_is_killed(cluster, tmp_path):
     done = command.wait()
     assert done.status == 0, done.stderr
     assert "worker 1 on " in done.stderr
-    assert "was lost with task 2" in done.stderr
+    assert "was lost with task " in done.stderr
     assert {name: extraction.shards()[name] for name in finished} == finished
     assert extraction.contents(extraction.out) == extraction.local()
 
