@@ -133,7 +133,9 @@ def _follow(processes: "_Processes") -> JointResults:
     watched = Watched(first.plan, first.folder, first.numbers)
     results.wanted = watched.wanted
     with progress(f"extracting in {len(processes)} processes", watched.total) as advance:
-        while processes.are_running:
+        is_over = False
+        while not is_over:
+            is_over = not processes.are_running  # what they said before is still to be read
             for message in processes.messages():
                 processes.require_no_failure(message)
                 if message.content is not None and "finished" in message.content:
@@ -183,11 +185,16 @@ class _Processes:
     def first_shares(self) -> _First:
         """Wait until every process has begun; returns the plan, and the tasks that all of them do together."""
         shares: dict[int, Mapping[str, Any]] = {}
+        finished: list[Message] = []  # by a process that was done before another one had begun
         while len(shares) < len(self):
             for message in self.messages():
                 self.require_no_failure(message)
                 if message.content is not None and "begin" in message.content:
                     shares[message.process] = message.content["begin"]
+                elif message.content is not None and "finished" in message.content:
+                    finished.append(message)
+        for message in finished:
+            self._queue.put(message)
         numbers = sorted({number for share in shares.values() for number in share["numbers"]})
         return _First(TaskPlan.from_json(shares[0]["plan"]), Path(shares[0]["folder"]), numbers)
 
