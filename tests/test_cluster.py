@@ -257,7 +257,7 @@ class TestProcesses:
             site.write(KILLS_ITSELF)
         done = self.start(cluster, "--out", tmp_path / "shared", "--processes", 2).wait()
         assert done.status == 2
-        assert "of 2 (cpu) was killed from outside, most likely by the system for want of memory" in done.stderr
+        assert "of 2 (cpu) was killed from outside, most likely by the system because memory ran out" in done.stderr
 
 
 def test_every_gpu_has_a_process(monkeypatch):
