@@ -253,6 +253,15 @@ device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:k]", help="Where the network runs."
 )
 
+column_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    callback=named_columns,
+    metavar="NAME=HEADER-or-number",
+    help="Name a column where the contents leave it open, as in evaluate.py. Repeat the option for several columns.",
+)
+
 
 def _keep_requeue_status(context: click.Context, option: click.Parameter, status: int | None) -> None:
     context.meta[REQUEUE_STATUS] = status

@@ -42,14 +42,7 @@ NAME_HELP = (
     show_default=True,
     help="Say which weights of the run made the scores.",
 )
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    callback=cli.named_columns,
-    metavar="NAME=HEADER-or-number",
-    help="Name a column where the contents leave it open, as in evaluate.py. Repeat the option for several columns.",
-)
+@cli.column_option
 @cli.sentences()
 def main(
     run: Path,

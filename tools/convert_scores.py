@@ -33,14 +33,7 @@ PROTOCOL_HELP = (
 )
 @click.option("--out", type=cli.output, required=True, help="Write the scores to this file.")
 @click.option("--protocol", type=cli.input_file, help=PROTOCOL_HELP)
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    callback=cli.named_columns,
-    metavar="NAME=HEADER-or-number",
-    help="Name a column where the contents leave it open, as in evaluate.py. Repeat the option for several columns.",
-)
+@cli.column_option
 @click.option("--overwrite", is_flag=True, help="Replace the output if it already exists.")
 @cli.sentences()
 def main(
