@@ -11,7 +11,6 @@ lines. `text_mutants` damages single bytes, lines and cells instead.
 import csv
 import io
 import random
-import signal
 import sys
 import traceback
 from collections import Counter
@@ -25,7 +24,7 @@ from spoofcache.evaluation.testsets import evaluation_sets, parse_named
 from spoofcache.metrics.asv_files import read_asv_scores
 from spoofcache.metrics.score_files import read_scores
 from spoofcache.metrics.track2_files import TandemScores, read_track_2
-from tests.faults.outcome import Outcome, run_command
+from tests.faults.outcome import Outcome, run_command, time_limit
 
 SECONDS = 20
 """A reader that takes longer for a few lines hangs. Generous, because the machine may be busy."""
@@ -301,15 +300,10 @@ def _write(folder: Path, text: str) -> Path:
     return path
 
 
-def _too_long(*_: object) -> None:
-    raise TimeoutError
-
-
 def _verdict(kind: Kind, path: Path, expected: Mapping[str, object]) -> str:
-    former = signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
     try:
-        found = kind.figure(path)
+        with time_limit(SECONDS):
+            found = kind.figure(path)
     except InputError as refusal:
         return "refused" if "expected" in str(refusal) else "unclear"
     except TimeoutError:
@@ -317,9 +311,6 @@ def _verdict(kind: Kind, path: Path, expected: Mapping[str, object]) -> str:
     except Exception:
         print(f"{kind.name}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         return "trace"
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, former)
     return "same" if all(expected[name] == value for name, value in found.items()) else "differs"
 
 

@@ -1,9 +1,11 @@
 """What the harnesses of damaged files share: the kinds of fault, the table of what happened, and the command line."""
 
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 FAULTS = ("trace", "hang", "differs")
@@ -20,6 +22,22 @@ def table(outcome: Outcome, harmless: Sequence[str], width: int) -> str:
     rows = [("", *kinds), *((name, *(str(outcome.get((name, kind), 0)) for kind in kinds)) for name in names)]
     total = ("total", *(str(sum(outcome.get((name, kind), 0) for name in names)) for kind in kinds))
     return "\n".join("".join(cell.ljust(width) for cell in row).rstrip() for row in (*rows, total))
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in the block, in the main thread, once it has taken so many seconds."""
+    former = signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError
 
 
 def run_command(

@@ -8,7 +8,6 @@ tests/evaluation/test_any_form.py.
 """
 
 import random
-import signal
 import sys
 import traceback
 import warnings
@@ -28,7 +27,7 @@ from spoofcache.protocols import Location, load_trials
 from spoofcache.protocols.forms import read_any_protocol
 from spoofcache.protocols.snapshot import read_snapshot
 from tests.faults.damage import Change, cut, flip, inserting
-from tests.faults.outcome import Outcome, run_command
+from tests.faults.outcome import Outcome, run_command, time_limit
 
 SECONDS = 20
 """A reader that takes longer for a few lines hangs. Generous, because the machine may be busy."""
@@ -281,15 +280,9 @@ def run(count: int, seed: int, folder: Path, keep: Path | None = None) -> Outcom
     return outcome
 
 
-def _too_long(*_: object) -> None:
-    raise TimeoutError
-
-
 def _verdict(kind: Kind, path: Path) -> str:
-    former = signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
     try:
-        with warnings.catch_warnings():
+        with time_limit(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind.read(path)
     except InputError:
@@ -299,9 +292,6 @@ def _verdict(kind: Kind, path: Path) -> str:
     except Exception:
         print(f"{kind.name}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         return "trace"
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, former)
     return "read"
 
 
